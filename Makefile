@@ -1,0 +1,125 @@
+# hearsay: replicas, brokers and clients without a coordinator. The targets people use:
+#
+#   make           the four programs, in build/
+#   make demo      installs what is missing, builds, runs the whole story on this machine
+#   make test      installs what is missing, builds, runs every test
+#   make sim       SEED=1 SEEDS=100: that many simulated clusters from that seed on
+#   make check     style, layers, purity
+#   make deps      installs the packages alone
+#   make clean
+#
+# Knobs: CC=clang  SANITIZE=address,undefined  BUILD=build/other  V=1 (show the commands)
+
+BUILD    ?= build
+CC       ?= cc
+SANITIZE ?=
+OPT      ?= -O2
+VERSION  := 0.1.0
+
+PKGS     := libczmq libzmq msgpack libxxhash
+# msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
+MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
+PKGS     := $(patsubst msgpack,$(MSGPACK),$(PKGS))
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+            -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual \
+            -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough -Wnull-dereference \
+            -Wmissing-declarations -Wredundant-decls
+CPPFLAGS += -I. -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DHEARSAY_VERSION='"$(VERSION)"'
+# Headers of other projects are held to their own warnings, not to ours.
+SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+CFLAGS   ?= $(OPT) -g -fstack-protector-strong
+CFLAGS   += -std=c17 -pthread $(WARNINGS)
+LDFLAGS  += -pthread
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+ifneq ($(SANITIZE),)
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS  += -fsanitize=$(SANITIZE)
+endif
+ifeq ($(V),)
+Q := @
+say = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
+PROGRAMS := hearsay-node hearsay-broker hearsay hearsayctl
+main-hearsay-node   := replica/node/main.c
+main-hearsay-broker := frontend/broker/main.c
+main-hearsay        := client/tool/main.c
+main-hearsayctl     := control/main.c
+MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
+
+PURE     := bus/base bus/wire replica/core frontend/core client/core
+FOLDERS  := $(PURE) bus/net replica/disk replica/node frontend/broker client/lib client/tool control
+SOURCES  := $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)))
+OBJECTS  := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
+PURE_OBJECTS := $(foreach f,$(PURE),$(filter $(BUILD)/obj/$(f)/%,$(OBJECTS)))
+ARCHIVE  := $(BUILD)/obj/hearsay-all.a
+
+UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
+UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
+SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
+SIM      := $(BUILD)/tests/hearsay-sim
+
+.PHONY: all deps demo test sim check format clean tests unit
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS:%=$(BUILD)/%)
+
+define PROGRAM_RULE
+$(BUILD)/$(1): $(BUILD)/obj/$(main-$(1):.c=.o) $(ARCHIVE)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
+
+$(ARCHIVE): $(OBJECTS)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(SYSTEM) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(SIM): $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+unit: $(UNIT)
+tests: all $(UNIT) $(SIM)
+
+deps:
+	$(Q).ci/deps
+
+# "deps" first and the build in a second make: pkg-config must be asked after the installation.
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) tests/demo/demo
+
+test: deps
+	$(Q)BUILD=$(BUILD) CC="$(CC)" MAKE="$(MAKE)" tests/run
+
+SEED  ?= 1
+SEEDS ?= 20
+sim: $(SIM)
+	$(Q)$(SIM) --seed $(SEED) --seeds $(SEEDS) $(SIM_FLAGS)
+
+check: all
+	$(Q).ci/check_layers.sh
+	$(Q).ci/check_pure.sh $(PURE_OBJECTS)
+	$(Q).ci/check_style.sh
+
+format:
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	$(Q)rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

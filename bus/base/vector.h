@@ -1,0 +1,61 @@
+/*
+ * Vector timestamps: for each incarnation of a replica, how many of its updates are covered.
+ *
+ * Coulouris et al., Distributed Systems, "Vector clocks" and "The gossip architecture"; Ladin et al.,
+ * ACM TOCS 10(4) 1992, "multipart timestamps". A part that is absent counts as 0. The parts are kept
+ * sorted by incarnation in one small array: a cluster has a handful, and merge and comparison walk two
+ * arrays once. The struct lives inside its user; zero it, vec_free it.
+ */
+#ifndef HEARSAY_BUS_BASE_VECTOR_H
+#define HEARSAY_BUS_BASE_VECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The most parts a vector may have; decoders refuse more, replicas refuse to join more. */
+enum { VEC_PARTS_MAX = 1024 };
+
+typedef struct vec_part {
+    uint64_t incarnation;
+    uint64_t count;
+} vec_part_t;
+
+typedef struct vec {
+    vec_part_t *parts; /* sorted by incarnation, no part twice, no count 0 */
+    uint32_t size;
+    uint32_t capacity;
+} vec_t;
+
+void vec_free(vec_t *self);
+
+/* Empties it, keeps the memory. */
+void vec_reset(vec_t *self);
+
+/* The count of an incarnation, 0 when it has no part. */
+uint64_t vec_get(const vec_t *self, uint64_t incarnation);
+
+/* Raises a part to count if it is less; true when it changed. */
+bool vec_raise(vec_t *self, uint64_t incarnation, uint64_t count);
+
+/* Sets a part, also downwards; 0 removes it. */
+void vec_set(vec_t *self, uint64_t incarnation, uint64_t count);
+
+/* Raises each part of self to that of other: the least upper bound. True when self changed. */
+bool vec_merge(vec_t *self, const vec_t *other);
+
+/* self becomes a copy of other. */
+void vec_copy(vec_t *self, const vec_t *other);
+
+/* True when every part of other is at or under that of self (other <= self). */
+bool vec_covers(const vec_t *self, const vec_t *other);
+
+/* As vec_covers; false with *lacking set to the first part of other that self does not cover. */
+bool vec_covers_or(const vec_t *self, const vec_t *other, vec_part_t *lacking);
+
+bool vec_equal(const vec_t *a, const vec_t *b);
+
+/* How many updates other covers that self does not: the sum over the parts where other is greater. */
+uint64_t vec_lag(const vec_t *self, const vec_t *other);
+
+#endif
