@@ -104,16 +104,16 @@ typedef struct format {
 } format_t;
 
 static const format_t formats[32] = {
-    [0x00] = {MP_NIL, 0, 0},    [0x01] = {MP_END, 0, 0},    [0x02] = {MP_BOOL, 0, 0},
-    [0x03] = {MP_BOOL, 0, 0},   [0x04] = {MP_BYTES, 1, 0},  [0x05] = {MP_BYTES, 2, 0},
-    [0x06] = {MP_BYTES, 4, 0},  [0x07] = {MP_OTHER, 1, 1},  [0x08] = {MP_OTHER, 2, 1},
-    [0x09] = {MP_OTHER, 4, 1},  [0x0A] = {MP_OTHER, 0, 4},  [0x0B] = {MP_OTHER, 0, 8},
-    [0x0C] = {MP_UINT, 1, 0},   [0x0D] = {MP_UINT, 2, 0},   [0x0E] = {MP_UINT, 4, 0},
-    [0x0F] = {MP_UINT, 8, 0},   [0x10] = {MP_INT, 1, 0},    [0x11] = {MP_INT, 2, 0},
-    [0x12] = {MP_INT, 4, 0},    [0x13] = {MP_INT, 8, 0},    [0x14] = {MP_OTHER, 0, 2},
-    [0x15] = {MP_OTHER, 0, 3},  [0x16] = {MP_OTHER, 0, 5},  [0x17] = {MP_OTHER, 0, 9},
-    [0x18] = {MP_OTHER, 0, 17}, [0x19] = {MP_BYTES, 1, 0},  [0x1A] = {MP_BYTES, 2, 0},
-    [0x1B] = {MP_BYTES, 4, 0},  [0x1C] = {MP_ARRAY, 2, 0},  [0x1D] = {MP_ARRAY, 4, 0},
+    [0x00] = {MP_NIL, 0, 0},    [0x01] = {MP_END, 0, 0},   [0x02] = {MP_BOOL, 0, 0},
+    [0x03] = {MP_BOOL, 0, 0},   [0x04] = {MP_BYTES, 1, 0}, [0x05] = {MP_BYTES, 2, 0},
+    [0x06] = {MP_BYTES, 4, 0},  [0x07] = {MP_OTHER, 1, 1}, [0x08] = {MP_OTHER, 2, 1},
+    [0x09] = {MP_OTHER, 4, 1},  [0x0A] = {MP_OTHER, 0, 4}, [0x0B] = {MP_OTHER, 0, 8},
+    [0x0C] = {MP_UINT, 1, 0},   [0x0D] = {MP_UINT, 2, 0},  [0x0E] = {MP_UINT, 4, 0},
+    [0x0F] = {MP_UINT, 8, 0},   [0x10] = {MP_INT, 1, 0},   [0x11] = {MP_INT, 2, 0},
+    [0x12] = {MP_INT, 4, 0},    [0x13] = {MP_INT, 8, 0},   [0x14] = {MP_OTHER, 0, 2},
+    [0x15] = {MP_OTHER, 0, 3},  [0x16] = {MP_OTHER, 0, 5}, [0x17] = {MP_OTHER, 0, 9},
+    [0x18] = {MP_OTHER, 0, 17}, [0x19] = {MP_BYTES, 1, 0}, [0x1A] = {MP_BYTES, 2, 0},
+    [0x1B] = {MP_BYTES, 4, 0},  [0x1C] = {MP_ARRAY, 2, 0}, [0x1D] = {MP_ARRAY, 4, 0},
     [0x1E] = {MP_MAP, 2, 0},    [0x1F] = {MP_MAP, 4, 0},
 };
 

@@ -37,8 +37,8 @@ void mp_put_vector(buf_t *out, const vec_t *value);
 typedef enum mp_type {
     MP_NIL,
     MP_BOOL,
-    MP_UINT, /* an integer >= 0 */
-    MP_INT,  /* an integer < 0 */
+    MP_UINT,  /* an integer >= 0 */
+    MP_INT,   /* an integer < 0 */
     MP_BYTES, /* str or bin */
     MP_ARRAY,
     MP_MAP,

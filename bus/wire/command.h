@@ -1,0 +1,75 @@
+/*
+ * The commands: one table for the wire, the replica, the library and the help.
+ */
+#ifndef HEARSAY_BUS_WIRE_COMMAND_H
+#define HEARSAY_BUS_WIRE_COMMAND_H
+
+#include "bus/base/bytes.h"
+
+/*  name      code kind    least most  each  arguments, summary, example */
+#define COMMAND_TABLE(X)                                                                           \
+    X(GET, get, 1, READ, 1, 1, 0, "KEY", "the text or number at KEY", "get greeting")              \
+    X(EXISTS, exists, 2, READ, 1, 1024, 1, "KEY [KEY …]", "how many of the keys are there",        \
+      "exists greeting cart:7")                                                                    \
+    X(MGET, mget, 3, READ, 1, 1024, 1, "KEY [KEY …]", "several keys, as of one moment",            \
+      "mget greeting visits")                                                                      \
+    X(HGET, hget, 4, READ, 2, 2, 0, "KEY FIELD", "one field of the hash at KEY",                   \
+      "hget airport:ORD city")                                                                     \
+    X(HGETALL, hgetall, 5, READ, 1, 1, 0, "KEY", "all fields of the hash at KEY",                  \
+      "hgetall airport:ORD")                                                                       \
+    X(SET, set, 16, UPDATE, 2, 2, 0, "KEY VALUE", "sets KEY to a text or number",                  \
+      "set greeting hello")                                                                        \
+    X(MSET, mset, 17, UPDATE, 2, 2048, 2, "KEY VALUE [KEY VALUE …]",                               \
+      "sets several keys in one step", "mset a 1 b 2")                                             \
+    X(DEL, del, 18, UPDATE, 1, 1024, 1, "KEY [KEY …]",                                             \
+      "deletes keys of any type; answers how many were there", "del greeting")                     \
+    X(INCR, incr, 19, UPDATE, 1, 2, 0, "KEY [BY]", "adds BY (1) to the number at KEY",             \
+      "incr visits")                                                                               \
+    X(DECR, decr, 20, UPDATE, 1, 2, 0, "KEY [BY]", "takes BY (1) from the number at KEY",          \
+      "decr stock:42 3")                                                                           \
+    X(HSET, hset, 21, UPDATE, 3, 2049, 2, "KEY FIELD VALUE [FIELD VALUE …]",                       \
+      "sets fields of the hash at KEY in one step", "hset user:7 name Ada lang en")                \
+    X(HDEL, hdel, 22, UPDATE, 2, 1025, 1, "KEY FIELD [FIELD …]",                                   \
+      "deletes fields; answers how many were there", "hdel user:7 lang")                           \
+    X(HINCR, hincr, 23, UPDATE, 2, 3, 0, "KEY FIELD [BY]",                                         \
+      "adds BY (1) to a number in the hash at KEY", "hincr airport:ORD departures")
+
+typedef enum command_code {
+#define COMMAND_ENUM(id, name, code, ...) COMMAND_##id = code,
+    COMMAND_TABLE(COMMAND_ENUM)
+#undef COMMAND_ENUM
+} command_code_t;
+
+/* The most arguments any command takes. */
+enum { COMMAND_ARGUMENTS_MAX = 2049 };
+
+/* Limits of what a command may carry, in bytes; a replica may allow less for values (--max-value). */
+enum {
+    COMMAND_KEY_MAX = 1024,
+    COMMAND_VALUE_MAX_DEFAULT = 1024 * 1024,
+    COMMAND_VALUE_MAX = 16 * 1024 * 1024,
+};
+
+typedef struct command {
+    const char *name;
+    uint8_t code;
+    bool is_update;
+    uint16_t least; /* arguments */
+    uint16_t most;
+    uint16_t each; /* further arguments come in groups of this many; 0: any number up to most */
+    const char *arguments;
+    const char *summary;
+    const char *example;
+} command_t;
+
+/* All commands, in the order of the table; static. */
+const command_t *command_all(size_t *count);
+
+/* The command of a name or of a code, NULL when there is none; static. */
+const command_t *command_by_name(const char *name);
+const command_t *command_by_code(unsigned code);
+
+/* True when the command takes this many arguments. */
+bool command_takes(const command_t *command, size_t arguments);
+
+#endif

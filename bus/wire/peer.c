@@ -1,0 +1,288 @@
+#include "bus/wire/peer.h"
+
+static void preamble(buf_t *out, peer_kind_t kind)
+{
+    const uint8_t bytes[PEER_PREAMBLE_SIZE] = {'H', 'P', PEER_VERSION, (uint8_t)kind, 0, 0, 0, 0};
+    buf_append(out, bytes, sizeof bytes);
+}
+
+peer_kind_t peer_kind(slice_t message)
+{
+    const uint8_t *p = message.data;
+    if (message.size < PEER_PREAMBLE_SIZE || p[0] != 'H' || p[1] != 'P' || p[2] != PEER_VERSION ||
+        p[3] < PEER_HELLO || p[3] > PEER_JOINED)
+        return (peer_kind_t)0;
+    return (peer_kind_t)p[3];
+}
+
+/* Opens the body: a message array with at least the needed fields. */
+static mp_t open_body(slice_t message, uint32_t needed, uint32_t *items)
+{
+    mp_t in =
+        mp_open(slice_of(message.data + PEER_PREAMBLE_SIZE, message.size - PEER_PREAMBLE_SIZE));
+    *items = mp_array(&in, needed + 64);
+    if (*items < needed)
+        mp_fail(&in);
+    return in;
+}
+
+static bool close_body(mp_t *in, uint32_t items, uint32_t read)
+{
+    mp_array_end(in, items, read);
+    return mp_done(in);
+}
+
+static slice_t vector_at(mp_t *in)
+{
+    if (mp_peek(in) != MP_ARRAY)
+        mp_fail(in);
+    return mp_skip(in);
+}
+
+static uint16_t u16_at(mp_t *in)
+{
+    uint64_t value = mp_uint(in);
+    if (value > UINT16_MAX)
+        mp_fail(in);
+    return (uint16_t)value;
+}
+
+static peer_address_t address_at(mp_t *in)
+{
+    peer_address_t address = {.host = mp_bytes(in), .port = u16_at(in)};
+    if (address.host.size > PEER_HOST_MAX)
+        mp_fail(in);
+    return address;
+}
+
+static uint8_t status_at(mp_t *in)
+{
+    uint16_t value = u16_at(in);
+    if (value > UINT8_MAX)
+        mp_fail(in);
+    return (uint8_t)value;
+}
+
+void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, const vec_t *vector,
+                    const peer_neighbour_t *neighbours)
+{
+    preamble(out, kind);
+    mp_put_array(out, 12);
+    mp_put_uint(out, hello->cluster);
+    mp_put_uint(out, hello->lineage);
+    mp_put_bool(out, hello->lineage_is_fixed);
+    mp_put_uint(out, hello->id);
+    mp_put_uint(out, hello->incarnation);
+    mp_put_int(out, hello->age_ms);
+    mp_put_uint(out, hello->status);
+    mp_put_uint(out, hello->clock);
+    mp_put_vector(out, vector);
+    mp_put_str(out, hello->address.host);
+    mp_put_uint(out, hello->address.port);
+    mp_put_array(out, hello->neighbours);
+    for (uint32_t i = 0; i < hello->neighbours; i++) {
+        mp_put_array(out, 4);
+        mp_put_uint(out, neighbours[i].id);
+        mp_put_uint(out, neighbours[i].incarnation);
+        mp_put_str(out, neighbours[i].address.host);
+        mp_put_uint(out, neighbours[i].address.port);
+    }
+}
+
+bool peer_hello_read(slice_t message, peer_hello_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 12, &items);
+    out->cluster = mp_uint(&in);
+    out->lineage = mp_uint(&in);
+    out->lineage_is_fixed = mp_bool(&in);
+    out->id = u16_at(&in);
+    out->incarnation = mp_uint(&in);
+    out->age_ms = mp_int(&in);
+    out->status = status_at(&in);
+    out->clock = mp_uint(&in);
+    out->vector = vector_at(&in);
+    out->address = address_at(&in);
+    out->neighbours = mp_array(&in, PEER_NEIGHBOURS_MAX);
+    const uint8_t *start = in.at;
+    for (uint32_t i = 0; i < out->neighbours; i++)
+        mp_skip(&in);
+    out->neighbours_at = slice_of(start, (size_t)(in.at - start));
+    return close_body(&in, items, 12) && out->incarnation != 0 && out->lineage != 0;
+}
+
+bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out)
+{
+    uint32_t items = mp_array(in, 64);
+    if (items < 4)
+        mp_fail(in);
+    out->id = u16_at(in);
+    out->incarnation = mp_uint(in);
+    out->address = address_at(in);
+    mp_array_end(in, items, 4);
+    return mp_ok(in);
+}
+
+void peer_refused_put(buf_t *out, const peer_refused_t *refused)
+{
+    preamble(out, PEER_REFUSED);
+    mp_put_array(out, 3);
+    mp_put_uint(out, refused->incarnation);
+    mp_put_bool(out, refused->id_taken);
+    mp_put_str(out, refused->text);
+}
+
+bool peer_refused_read(slice_t message, peer_refused_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 3, &items);
+    out->incarnation = mp_uint(&in);
+    out->id_taken = mp_bool(&in);
+    out->text = mp_bytes(&in);
+    return close_body(&in, items, 3);
+}
+
+void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation)
+{
+    preamble(out, kind);
+    mp_put_array(out, 1);
+    mp_put_uint(out, incarnation);
+}
+
+bool peer_ping_read(slice_t message, uint64_t *incarnation)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 1, &items);
+    *incarnation = mp_uint(&in);
+    return close_body(&in, items, 1);
+}
+
+void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position)
+{
+    preamble(out, PEER_PULL);
+    mp_put_array(out, 3);
+    mp_put_uint(out, request);
+    mp_put_vector(out, have);
+    mp_put_uint(out, position);
+}
+
+bool peer_pull_read(slice_t message, peer_pull_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 3, &items);
+    out->request = mp_uint(&in);
+    out->have = vector_at(&in);
+    out->position = mp_uint(&in);
+    return close_body(&in, items, 3);
+}
+
+/* Records travel as one bin that holds them one behind the other, as the log has them. */
+void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *vector)
+{
+    preamble(out, PEER_RECORDS);
+    mp_put_array(out, 6);
+    mp_put_uint(out, records->request);
+    mp_put_uint(out, records->next);
+    mp_put_bool(out, records->end);
+    mp_put_vector(out, vector);
+    mp_put_uint(out, records->count);
+    mp_put_bin(out, records->records);
+}
+
+bool peer_records_read(slice_t message, peer_records_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 6, &items);
+    out->request = mp_uint(&in);
+    out->next = mp_uint(&in);
+    out->end = mp_bool(&in);
+    out->vector = vector_at(&in);
+    uint64_t count = mp_uint(&in);
+    out->records = mp_bytes(&in);
+    if (count > PEER_RECORDS_MAX || count > out->records.size)
+        return false;
+    out->count = (uint32_t)count;
+    return close_body(&in, items, 6);
+}
+
+void peer_batch_put(buf_t *out, const peer_batch_t *batch)
+{
+    preamble(out, PEER_BATCH);
+    mp_put_array(out, 6);
+    mp_put_uint(out, batch->cluster);
+    mp_put_uint(out, batch->lineage);
+    mp_put_uint(out, batch->origin);
+    mp_put_uint(out, batch->head);
+    mp_put_uint(out, batch->count);
+    mp_put_bin(out, batch->records);
+}
+
+bool peer_batch_read(slice_t message, peer_batch_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 6, &items);
+    out->cluster = mp_uint(&in);
+    out->lineage = mp_uint(&in);
+    out->origin = mp_uint(&in);
+    out->head = mp_uint(&in);
+    uint64_t count = mp_uint(&in);
+    out->records = mp_bytes(&in);
+    if (count > PEER_RECORDS_MAX || count > out->records.size)
+        return false;
+    out->count = (uint32_t)count;
+    return close_body(&in, items, 6) && out->origin != 0;
+}
+
+bool peer_record_next(mp_t *in, slice_t *record)
+{
+    if (mp_peek(in) != MP_ARRAY)
+        return false;
+    *record = mp_skip(in);
+    return mp_ok(in);
+}
+
+void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector)
+{
+    preamble(out, PEER_ROUND);
+    mp_put_array(out, 8);
+    mp_put_uint(out, round->cluster);
+    mp_put_uint(out, round->lineage);
+    mp_put_bool(out, round->lineage_is_fixed);
+    mp_put_uint(out, round->id);
+    mp_put_uint(out, round->incarnation);
+    mp_put_uint(out, round->status);
+    mp_put_uint(out, round->clock);
+    mp_put_vector(out, vector);
+}
+
+bool peer_round_read(slice_t message, peer_round_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 8, &items);
+    out->cluster = mp_uint(&in);
+    out->lineage = mp_uint(&in);
+    out->lineage_is_fixed = mp_bool(&in);
+    out->id = u16_at(&in);
+    out->incarnation = mp_uint(&in);
+    out->status = status_at(&in);
+    out->clock = mp_uint(&in);
+    out->vector = vector_at(&in);
+    return close_body(&in, items, 8) && out->incarnation != 0;
+}
+
+void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation)
+{
+    preamble(out, PEER_JOINED);
+    mp_put_array(out, 2);
+    mp_put_uint(out, cluster);
+    mp_put_uint(out, incarnation);
+}
+
+bool peer_joined_read(slice_t message, uint64_t *cluster, uint64_t *incarnation)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 2, &items);
+    *cluster = mp_uint(&in);
+    *incarnation = mp_uint(&in);
+    return close_body(&in, items, 2);
+}

@@ -1,0 +1,138 @@
+/*
+ * What replicas say to one another (docs/protocol.md, "Between replicas").
+ *
+ * Over DEALER/ROUTER: HELLO and WELCOME, PING and PONG, PULL and RECORDS. Over PUB/SUB: BATCH as
+ * updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an XPUB. Each message
+ * is 8 bytes of preamble ("HP", version, kind, 4 bytes of 0) and a msgpack array.
+ *
+ * Decoded structs borrow from the message.
+ */
+#ifndef HEARSAY_BUS_WIRE_PEER_H
+#define HEARSAY_BUS_WIRE_PEER_H
+
+#include "bus/base/hlc.h"
+#include "bus/wire/mp.h"
+
+enum {
+    PEER_PREAMBLE_SIZE = 8,
+    PEER_VERSION = 1,
+    PEER_HOST_MAX = 255,           /* bytes of a host name or address */
+    PEER_NEIGHBOURS_MAX = 256,     /* peers named in a HELLO */
+    PEER_BATCH_TARGET = 64 * 1024, /* greater batches are split, greater records only announced */
+    PEER_RECORDS_TARGET = 256 * 1024, /* bytes of log read for one RECORDS */
+    PEER_RECORDS_MAX = 65536,         /* records in one message */
+};
+
+typedef enum peer_kind {
+    PEER_HELLO = 1,
+    PEER_WELCOME = 2,
+    PEER_REFUSED = 3,
+    PEER_PING = 4,
+    PEER_PONG = 5,
+    PEER_PULL = 6,
+    PEER_RECORDS = 7,
+    PEER_BATCH = 8,
+    PEER_ROUND = 9,
+    PEER_JOINED = 10,
+} peer_kind_t;
+
+/* Where a node can be reached: host is text, port its peer port, the first of its block. */
+typedef struct peer_address {
+    slice_t host;
+    uint16_t port;
+} peer_address_t;
+
+/* HELLO, and WELCOME with the same fields in answer. */
+typedef struct peer_hello {
+    uint64_t cluster;
+    uint64_t lineage;      /* the data's, or what a node without data proposes */
+    bool lineage_is_fixed; /* false: no update accepted yet, the lesser proposal is taken */
+    uint16_t id;
+    uint64_t incarnation;
+    int64_t age_ms; /* since its start: of two nodes with one id the older one stays */
+    uint8_t status; /* replica_status_t */
+    hlc_t clock;
+    slice_t vector;         /* value timestamp */
+    peer_address_t address; /* host empty: as the receiver sees it */
+    uint32_t neighbours;    /* peers it knows: this many follow */
+    slice_t neighbours_at;  /* read with peer_neighbour_read */
+} peer_hello_t;
+
+typedef struct peer_neighbour {
+    uint16_t id;
+    uint64_t incarnation;
+    peer_address_t address;
+} peer_neighbour_t;
+
+/* REFUSED answers a HELLO: why, in a line for people. */
+typedef struct peer_refused {
+    uint64_t incarnation; /* who refuses */
+    bool id_taken;        /* an older node has the id: the one refused stops */
+    slice_t text;
+} peer_refused_t;
+
+/* PULL: "send what your log has and this vector does not cover, in log order". */
+typedef struct peer_pull {
+    uint64_t request;  /* echoed */
+    slice_t have;      /* what was received without gap, a msgpack vector */
+    uint64_t position; /* of the log, from the last RECORDS; 0: find the place */
+} peer_pull_t;
+
+typedef struct peer_records {
+    uint64_t request;
+    uint64_t next;  /* position to go on from */
+    bool end;       /* nothing behind it for now */
+    slice_t vector; /* the sender's value timestamp */
+    uint32_t count;
+    slice_t records; /* the records one behind the other; read with peer_record_next */
+} peer_records_t;
+
+typedef struct peer_batch {
+    uint64_t cluster;
+    uint64_t lineage;
+    uint64_t origin; /* whose updates */
+    uint64_t head;   /* its count after this batch: more than the records reach is to be pulled */
+    uint32_t count;
+    slice_t records;
+} peer_batch_t;
+
+typedef struct peer_round {
+    uint64_t cluster;
+    uint64_t lineage;
+    bool lineage_is_fixed;
+    uint16_t id;
+    uint64_t incarnation;
+    uint8_t status;
+    hlc_t clock;
+    slice_t vector; /* value timestamp */
+} peer_round_t;
+
+/* The kind of a message; 0 when it is none of ours or of another version. */
+peer_kind_t peer_kind(slice_t message);
+
+/* Each writer appends a whole message. */
+void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, const vec_t *vector,
+                    const peer_neighbour_t *neighbours);
+void peer_refused_put(buf_t *out, const peer_refused_t *refused);
+void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation);
+void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position);
+void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *vector);
+void peer_batch_put(buf_t *out, const peer_batch_t *batch);
+void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector);
+void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation);
+
+/* Each reader takes a whole message of its kind; false when malformed. */
+bool peer_hello_read(slice_t message, peer_hello_t *out);
+bool peer_refused_read(slice_t message, peer_refused_t *out);
+bool peer_ping_read(slice_t message, uint64_t *incarnation);
+bool peer_pull_read(slice_t message, peer_pull_t *out);
+bool peer_records_read(slice_t message, peer_records_t *out);
+bool peer_batch_read(slice_t message, peer_batch_t *out);
+bool peer_round_read(slice_t message, peer_round_t *out);
+bool peer_joined_read(slice_t message, uint64_t *cluster, uint64_t *incarnation);
+
+bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out);
+/* The next record of a batch or RECORDS, whole; false at the end or when malformed. */
+bool peer_record_next(mp_t *in, slice_t *record);
+
+#endif

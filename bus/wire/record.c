@@ -1,0 +1,98 @@
+#include "bus/wire/record.h"
+
+#include "bus/wire/command.h"
+
+enum { RECORD_FIELDS = 9 };
+
+void record_free(record_t *self)
+{
+    vec_free(&self->deps);
+    *self = (record_t){0};
+}
+
+void record_put(buf_t *out, const record_t *record)
+{
+    mp_put_array(out, RECORD_FIELDS);
+    mp_put_uint(out, record->origin);
+    mp_put_uint(out, record->n);
+    mp_put_vector(out, &record->deps);
+    mp_put_uint(out, record->tag.hlc);
+    mp_put_uint(out, record->tag.client);
+    mp_put_uint(out, record->tag.seq);
+    mp_put_uint(out, record->floor);
+    buf_append_slice(out, record->result);
+    buf_append_slice(out, record->ops);
+}
+
+bool record_peek(slice_t bytes, uint64_t *origin, uint64_t *n)
+{
+    mp_t in = mp_open(bytes);
+    if (mp_array(&in, RECORD_FIELDS + 64) < RECORD_FIELDS)
+        return false;
+    *origin = mp_uint(&in);
+    *n = mp_uint(&in);
+    return mp_ok(&in);
+}
+
+bool record_read(slice_t bytes, record_t *out)
+{
+    mp_t in = mp_open(bytes);
+    uint32_t items = mp_array(&in, RECORD_FIELDS + 64);
+    if (items < RECORD_FIELDS)
+        return false;
+    out->origin = mp_uint(&in);
+    out->n = mp_uint(&in);
+    mp_vector(&in, &out->deps);
+    out->tag.hlc = mp_uint(&in);
+    out->tag.client = mp_uint(&in);
+    out->tag.seq = mp_uint(&in);
+    out->floor = mp_uint(&in);
+    out->result = mp_skip(&in);
+    out->ops = mp_skip(&in);
+    mp_array_end(&in, items, RECORD_FIELDS);
+    if (!mp_done(&in) || out->origin == 0 || out->n == 0)
+        return false;
+    mp_t ops = mp_open(out->ops);
+    uint32_t count = mp_array(&ops, OPS_MAX);
+    op_t op;
+    for (uint32_t i = 0; i < count; i++)
+        if (!op_read(&ops, &op))
+            return false;
+    return mp_done(&ops);
+}
+
+void op_put(buf_t *out, const op_t *op)
+{
+    bool has_field = op->code >= OP_HSET;
+    bool has_more = op->code != OP_DEL && op->code != OP_HDEL;
+    mp_put_array(out, 2U + has_field + has_more);
+    mp_put_uint(out, op->code);
+    mp_put_bin(out, op->key);
+    if (has_field)
+        mp_put_bin(out, op->field);
+    if (op->code == OP_SET || op->code == OP_HSET)
+        mp_put_bin(out, op->value);
+    else if (has_more)
+        mp_put_int(out, op->amount);
+}
+
+bool op_read(mp_t *in, op_t *out)
+{
+    *out = (op_t){0};
+    uint32_t items = mp_array(in, 4);
+    uint64_t code = mp_uint(in);
+    if (!mp_ok(in) || code < OP_SET || code > OP_HINCR)
+        return false;
+    out->code = (uint8_t)code;
+    out->key = mp_bytes(in);
+    bool has_field = code >= OP_HSET;
+    bool has_more = code != OP_DEL && code != OP_HDEL;
+    if (has_field)
+        out->field = mp_bytes(in);
+    if (code == OP_SET || code == OP_HSET)
+        out->value = mp_bytes(in);
+    else if (has_more)
+        out->amount = mp_int(in);
+    return mp_ok(in) && items == 2U + has_field + has_more && out->key.size <= COMMAND_KEY_MAX &&
+           out->field.size <= COMMAND_KEY_MAX && out->value.size <= COMMAND_VALUE_MAX;
+}
