@@ -103,7 +103,7 @@ void buf_reset(buf_t *self)
 uint8_t *buf_reserve(buf_t *self, size_t extra)
 {
     size_t need = self->size + extra;
-    if (need > self->capacity) {
+    if (need > self->capacity || self->data == NULL) {
         size_t capacity = self->capacity != 0 ? self->capacity : 64;
         while (capacity < need)
             capacity *= 2;

@@ -172,7 +172,9 @@ static head_t read_head(const mp_t *self)
 
 mp_t mp_open(slice_t message)
 {
-    return (mp_t){.at = message.data, .end = message.data + message.size, .failed = false};
+    /* An empty slice may have no address, and NULL + 0 is undefined. */
+    const uint8_t *end = message.size != 0 ? message.data + message.size : message.data;
+    return (mp_t){.at = message.data, .end = end, .failed = false};
 }
 
 bool mp_ok(const mp_t *self)
