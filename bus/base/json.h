@@ -1,13 +1,13 @@
 /*
  * A JSON writer (RFC 8259) into a buffer: it puts the commas, the quotes and the escapes.
  *
- * The writer is a small value that borrows the buffer; nothing is allocated but the buffer's growth.
- * Each call takes a key: the member's name inside an object, NULL inside an array and on top. The
- * wrong one, too many or missing json_end calls, and nesting over JSON_DEPTH_MAX are our own mistakes
- * and asserted. The output is one line without blanks; who wants a newline appends it.
+ * The writer is a small value that borrows the buffer; nothing is allocated but the buffer's
+ * growth. Each call takes a key: the member's name inside an object, NULL inside an array and on
+ * top. The wrong one, too many or missing json_end calls, and nesting over JSON_DEPTH_MAX are our
+ * own mistakes and asserted. The output is one line without blanks; who wants a newline appends it.
  *
- * Integers are written in full; a reader that keeps numbers as doubles loses those over 2^53, so ids
- * and counters that can be greater are better given as text.
+ * Integers are written in full; a reader that keeps numbers as doubles loses those over 2^53, so
+ * ids and counters that can be greater are better given as text.
  */
 #ifndef HEARSAY_BUS_BASE_JSON_H
 #define HEARSAY_BUS_BASE_JSON_H

@@ -31,8 +31,8 @@ typedef struct date {
 } date_t;
 
 /*
- * The Gregorian date of a number of days since 1970. Years are counted from March on, so that the leap
- * day is the last of its year, and in cycles of 400 years, which have 146097 days each.
+ * The Gregorian date of a number of days since 1970. Years are counted from March on, so that the
+ * leap day is the last of its year, and in cycles of 400 years, which have 146097 days each.
  */
 static date_t date_of(uint64_t days)
 {
@@ -51,7 +51,9 @@ static date_t date_of(uint64_t days)
     if (year == 4)
         year = 3;
     rest -= year * YEAR_DAYS;
-    /* From March on the months have 31 30 31 30 31, 31 30 31 30 31, 31 28 days: 153 days in five. */
+    /*
+     * From March on the months have 31 30 31 30 31, 31 30 31 30 31, 31 28 days: 153 days in five.
+     */
     unsigned month = (5 * rest + 2) / 153; /* 0 is March */
     date_t date = {.day = rest - (153 * month + 2) / 5 + 1};
     date.month = month < 10 ? month + 3 : month - 9;
@@ -70,7 +72,9 @@ void log_put_time(buf_t *out, int64_t wall_ms)
                rest / 3600000, rest / 60000 % 60, rest / 1000 % 60, rest % 1000);
 }
 
-/* How many bytes at p a terminal or a reader of lines could take for more than text: 0 when none. */
+/*
+ * How many bytes at p a terminal or a reader of lines could take for more than text: 0 when none.
+ */
 static size_t unsafe_at(const uint8_t *p, size_t left)
 {
     if (p[0] < 0x20 || p[0] == 0x7F)

@@ -3,8 +3,8 @@
  *
  *     2026-01-31T12:34:56.789Z info node ready id=3 data="my data"
  *
- * or the same as a JSON object. A record is one line and safe on a terminal whatever its values hold:
- * values with blanks, quotes, '=' or control characters are quoted and escaped.
+ * or the same as a JSON object. A record is one line and safe on a terminal whatever its values
+ * hold: values with blanks, quotes, '=' or control characters are quoted and escaped.
  */
 #ifndef HEARSAY_BUS_BASE_LOG_H
 #define HEARSAY_BUS_BASE_LOG_H
@@ -36,8 +36,8 @@ typedef struct log_record {
 } log_record_t;
 
 /*
- * Begins a record at the end of out. wall_ms is in milliseconds since 1970 (UTC). message is for people
- * and constant, so that records can be found; what varies goes into the values.
+ * Begins a record at the end of out. wall_ms is in milliseconds since 1970 (UTC). message is for
+ * people and constant, so that records can be found; what varies goes into the values.
  */
 log_record_t log_begin(buf_t *out, bool as_json, int64_t wall_ms, log_level_t level,
                        const char *component, const char *message);
@@ -53,8 +53,8 @@ void log_hex64(log_record_t *self, const char *key, uint64_t value);
 void log_end(log_record_t *self);
 
 /*
- * Appends wall_ms, milliseconds since 1970, as RFC 3339 in UTC: "2026-01-31T12:34:56.789Z". Times before
- * 1970 and after 9999, which the form cannot say, become the first and the last that it can.
+ * Appends wall_ms, milliseconds since 1970, as RFC 3339 in UTC: "2026-01-31T12:34:56.789Z". Times
+ * before 1970 and after 9999, which the form cannot say, become the first and the last that it can.
  */
 void log_put_time(buf_t *out, int64_t wall_ms);
 

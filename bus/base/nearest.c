@@ -8,8 +8,8 @@ static unsigned least(unsigned a, unsigned b)
 }
 
 /*
- * The restricted Damerau distance ("optimal string alignment"), with the last three rows of its table;
- * both words are at most NEAREST_WORD_MAX long.
+ * The restricted Damerau distance ("optimal string alignment"), with the last three rows of its
+ * table; both words are at most NEAREST_WORD_MAX long.
  */
 static unsigned distance(const char *a, size_t a_size, const char *b, size_t b_size)
 {

@@ -11,9 +11,9 @@ enum { NEAREST_WORD_MAX = 64 };
 
 /*
  * The name of names[0..count) with the fewest edits (a character put in, left out, replaced, or two
- * neighbours swapped) from word, the first of several; a name that begins with word (three characters
- * or more) counts as one edit away. NULL when more than a third of the longer one would have to change.
- * The answer is one of the pointers given.
+ * neighbours swapped) from word, the first of several; a name that begins with word (three
+ * characters or more) counts as one edit away. NULL when more than a third of the longer one would
+ * have to change. The answer is one of the pointers given.
  */
 const char *nearest(const char *word, const char *const names[], size_t count);
 

@@ -408,7 +408,10 @@ static int parse_environment(options_t *self, options_env_fn *environment, err_t
         char name[NAME_SIZE];
         variable_name(table[i].name, name);
         const char *text = environment(name);
-        /* Build systems set variables such as HEARSAY_VERSION: only the command line asks for these. */
+        /*
+         * Build systems set variables such as HEARSAY_VERSION: only the command line asks for
+         * these.
+         */
         bool asks = strcmp(table[i].name, "help") == 0 || strcmp(table[i].name, "version") == 0;
         if (text == NULL || text[0] == '\0' || asks)
             continue;
@@ -516,7 +519,9 @@ const char *const *options_words(const options_t *self, size_t *count)
     return (const char *const *)self->words;
 }
 
-/* What stands in brackets behind the help: bounds or choices, the default, that it may be repeated. */
+/*
+ * What stands in brackets behind the help: bounds or choices, the default, that it may be repeated.
+ */
 static void put_notes(buf_t *out, const row_t *row)
 {
     bool counts = row->kind == INTEGER || row->kind == DURATION || row->kind == SIZE;

@@ -1,16 +1,16 @@
 /*
  * The options of the four programs: one table, one parser, one help text.
  *
- * An option's value comes from the command line, else from the environment (HEARSAY_ and the name in
- * capitals, '_' for '-'), else from the table. Every value is checked on the way in, whatever it came
- * from, so that the accessors cannot fail. Adding an option is adding a row to options.c.
+ * An option's value comes from the command line, else from the environment (HEARSAY_ and the name
+ * in capitals, '_' for '-'), else from the table. Every value is checked on the way in, whatever it
+ * came from, so that the accessors cannot fail. Adding an option is adding a row to options.c.
  *
  * On the command line: "--name value" or "--name=value", before or after the words; "--" ends the
- * options; a single "-" and a '-' with a digit behind it are words or values, never options. Names are
- * not abbreviated. Of an option given twice the last one holds, except for lists, which grow.
+ * options; a single "-" and a '-' with a digit behind it are words or values, never options. Names
+ * are not abbreviated. Of an option given twice the last one holds, except for lists, which grow.
  *
- * The options_t owns its values. What the accessors hand out is valid until it is destroyed, the words
- * as long as argv.
+ * The options_t owns its values. What the accessors hand out is valid until it is destroyed, the
+ * words as long as argv.
  */
 #ifndef HEARSAY_BUS_BASE_OPTIONS_H
 #define HEARSAY_BUS_BASE_OPTIONS_H
@@ -35,7 +35,9 @@ enum { OPTIONS_LIST_MAX = 64 };
 
 typedef struct options options_t;
 
-/* The type of getenv, which programs give: the value of a variable or NULL, borrowed for the call. */
+/*
+ * The type of getenv, which programs give: the value of a variable or NULL, borrowed for the call.
+ */
 typedef char *(options_env_fn)(const char *name);
 
 /* The options of one program, at their defaults; program is one of the bits above. */
@@ -43,17 +45,18 @@ options_t *options_new(unsigned program);
 void options_destroy(options_t **self);
 
 /*
- * Reads the command line (argv[0] is skipped) and the environment (environment may be NULL: none); to be
- * called once. An empty variable counts as absent; a list's values stand in it with commas between; a
- * flag's is 1, true, yes or 0, false, no. With --help or --version the environment is not looked at, so
- * that help is never refused. 0, or -1 with err of outcome USAGE; the options are then good for
- * options_destroy alone.
+ * Reads the command line (argv[0] is skipped) and the environment (environment may be NULL: none);
+ * to be called once. An empty variable counts as absent; a list's values stand in it with commas
+ * between; a flag's is 1, true, yes or 0, false, no. With --help or --version the environment is
+ * not looked at, so that help is never refused. 0, or -1 with err of outcome USAGE; the options are
+ * then good for options_destroy alone.
  */
 int options_parse(options_t *self, int argc, char *const argv[], options_env_fn *environment,
                   err_t *err);
 
 /*
- * The values by name, each for options of its kind; another name or kind is our own mistake (asserted).
+ * The values by name, each for options of its kind; another name or kind is our own mistake
+ * (asserted).
  */
 
 /* Text or one of a choice; NULL when not given and without a default. */

@@ -39,7 +39,9 @@ uint64_t random_u64(random_t *self)
 uint64_t random_below(random_t *self, uint64_t below)
 {
     assert(below != 0);
-    /* 2^64 mod below: without that many numbers at the start, each remainder is equally frequent. */
+    /*
+     * 2^64 mod below: without that many numbers at the start, each remainder is equally frequent.
+     */
     uint64_t surplus = (0 - below) % below;
     uint64_t drawn;
     do {

@@ -2,8 +2,8 @@
  * Random numbers for cores and simulators: a small value that a seed determines wholly.
  *
  * xoshiro256** (Blackman and Vigna, Scrambled Linear Pseudorandom Number Generators, ACM TOMS 47(4)
- * 2021), its state filled from the seed by splitmix64 as its authors advise. The same seed gives the
- * same numbers on every machine. Not for secrets.
+ * 2021), its state filled from the seed by splitmix64 as its authors advise. The same seed gives
+ * the same numbers on every machine. Not for secrets.
  */
 #ifndef HEARSAY_BUS_BASE_RANDOM_H
 #define HEARSAY_BUS_BASE_RANDOM_H

@@ -33,7 +33,9 @@ static inline uint64_t property_setting(const char *variable, uint64_t otherwise
     return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
 }
 
-/* Runs the check with one seed after the other; runs holds unless the environment says otherwise. */
+/*
+ * Runs the check with one seed after the other; runs holds unless the environment says otherwise.
+ */
 static inline void property_run(property_fn *check, uint64_t runs)
 {
     uint64_t first = property_setting("HEARSAY_PROPERTY_SEED", 1);

@@ -128,7 +128,9 @@ static void test_base64(void **state)
     }
 }
 
-/* Whatever the bytes, a string is UTF-8 without control characters and ends at its one bare quote. */
+/*
+ * Whatever the bytes, a string is UTF-8 without control characters and ends at its one bare quote.
+ */
 static void check_string(random_t *rng)
 {
     uint8_t data[40];
