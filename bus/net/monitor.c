@@ -1,0 +1,304 @@
+#include "bus/net/monitor.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "bus/base/memory.h"
+#include "bus/net/runtime.h"
+#include "bus/net/wake.h"
+
+/*
+ * What says that a connection is gone. CLOSED is the attempt that failed: a socket that does not
+ * reconnect tells nothing else then. Tracing will want all events: the place for it is on_event().
+ */
+enum {
+    LOST_EVENTS = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
+typedef enum phase {
+    WATCHED,
+    LEAVING, /* unwatched by the loop thread: the drain thread is to close the pair */
+    GONE,    /* the pair is closed */
+} phase_t;
+
+typedef struct watch {
+    void *socket; /* only compared, never used by the drain thread */
+    void *pair;   /* used by the drain thread alone from when it is in the table */
+    uint64_t token;
+    phase_t phase;
+    bool lost;
+} watch_t;
+
+struct monitor {
+    pthread_t thread;
+    pthread_mutex_t
+        mutex; /* guards what is below; held for moments only, never while calling libzmq */
+    pthread_cond_t let_go; /* a watch is GONE */
+    watch_t *watches[MONITOR_SOCKETS_MAX];
+    size_t count;
+    size_t lost; /* watches with the flag */
+    bool stopping;
+    uint64_t serial;                               /* names the endpoints; loop thread only */
+    wake_t to_drain;                               /* the table changed */
+    wake_t to_loop;                                /* lost > 0 */
+    zmq_pollitem_t items[MONITOR_SOCKETS_MAX + 1]; /* drain thread only, as the next one */
+    watch_t *polled[MONITOR_SOCKETS_MAX + 1];
+};
+
+/* ---- the drain thread ---- */
+
+/* Reads one event; false when none waits. The endpoint that comes with it is not used so far. */
+static bool read_event(void *pair, uint16_t *event)
+{
+    zmq_msg_t frame;
+    bool got = false;
+    int more = 1;
+
+    while (more != 0) {
+        zmq_msg_init(&frame);
+        if (zmq_msg_recv(&frame, pair, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&frame);
+            return false;
+        }
+        if (!got && zmq_msg_size(&frame) >= sizeof(*event)) {
+            memcpy(event, zmq_msg_data(&frame), sizeof(*event)); /* in the machine's byte order */
+            got = true;
+        }
+        more = zmq_msg_more(&frame);
+        zmq_msg_close(&frame);
+    }
+    return got;
+}
+
+static void on_event(monitor_t *self, watch_t *watch, uint16_t event)
+{
+    if ((event & LOST_EVENTS) == 0)
+        return;
+    pthread_mutex_lock(&self->mutex);
+    if (watch->phase == WATCHED && watch->token != MONITOR_NO_TOKEN && !watch->lost) {
+        watch->lost = true;
+        if (self->lost++ == 0)
+            wake_signal(&self->to_loop);
+    }
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* Makes the list to poll from the table; false when the thread is to end. */
+static bool take_table(monitor_t *self, int *count)
+{
+    bool go_on;
+
+    pthread_mutex_lock(&self->mutex);
+    *count = 1;
+    for (size_t i = 0; i < self->count; i++) {
+        watch_t *watch = self->watches[i];
+        if (watch->phase == GONE)
+            continue;
+        self->polled[*count] = watch;
+        self->items[*count] = (zmq_pollitem_t){.socket = watch->pair, .events = ZMQ_POLLIN};
+        (*count)++;
+    }
+    go_on = !self->stopping;
+    pthread_mutex_unlock(&self->mutex);
+    return go_on;
+}
+
+/* Closes the pairs that the loop thread gave up; true when there were any. */
+static bool let_go(monitor_t *self, int count)
+{
+    bool any = false;
+
+    for (int i = 1; i < count; i++) {
+        watch_t *watch = self->polled[i];
+        bool leaving;
+        pthread_mutex_lock(&self->mutex);
+        leaving = watch->phase == LEAVING;
+        pthread_mutex_unlock(&self->mutex);
+        if (!leaving)
+            continue;
+        zmq_close(watch->pair);
+        pthread_mutex_lock(&self->mutex);
+        watch->phase = GONE; /* the loop thread frees it after this */
+        pthread_cond_broadcast(&self->let_go);
+        pthread_mutex_unlock(&self->mutex);
+        any = true;
+    }
+    return any;
+}
+
+static void *drain(void *arg)
+{
+    monitor_t *self = arg;
+    int count;
+
+    self->items[0] = (zmq_pollitem_t){.fd = self->to_drain.read_fd, .events = ZMQ_POLLIN};
+    /* The wake-up is cleared before the table is read, so a change after that wakes us again. */
+    while (take_table(self, &count)) {
+        if (let_go(self, count) || zmq_poll(self->items, count, -1) < 0)
+            continue;
+        if ((self->items[0].revents & ZMQ_POLLIN) != 0)
+            wake_clear(&self->to_drain);
+        for (int i = 1; i < count; i++) {
+            uint16_t event;
+            if ((self->items[i].revents & ZMQ_POLLIN) == 0)
+                continue;
+            while (read_event(self->polled[i]->pair, &event))
+                on_event(self, self->polled[i], event);
+        }
+    }
+    return NULL;
+}
+
+/* ---- the loop thread ---- */
+
+int monitor_open(monitor_t **out, err_t *err)
+{
+    monitor_t *self = mem_zero(1, sizeof(*self));
+    int rc;
+
+    if (wake_open(&self->to_drain, err) != 0) {
+        free(self);
+        return -1;
+    }
+    if (wake_open(&self->to_loop, err) != 0) {
+        wake_close(&self->to_drain);
+        free(self);
+        return -1;
+    }
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->let_go, NULL);
+    rc = pthread_create(&self->thread, NULL, drain, self);
+    if (rc != 0) {
+        wake_close(&self->to_drain);
+        wake_close(&self->to_loop);
+        free(self);
+        return err_set(err, OUTCOME_FULL, "cannot start a thread: %s; raise the limit of processes",
+                       strerror(rc));
+    }
+    *out = self;
+    return 0;
+}
+
+void monitor_destroy(monitor_t **self_p)
+{
+    monitor_t *self = *self_p;
+
+    if (self == NULL)
+        return;
+    while (self->count > 0)
+        monitor_unwatch(self, self->watches[0]->socket);
+    pthread_mutex_lock(&self->mutex);
+    self->stopping = true;
+    pthread_mutex_unlock(&self->mutex);
+    wake_signal(&self->to_drain);
+    pthread_join(self->thread, NULL);
+    pthread_cond_destroy(&self->let_go);
+    pthread_mutex_destroy(&self->mutex);
+    wake_close(&self->to_drain);
+    wake_close(&self->to_loop);
+    free(self);
+    *self_p = NULL;
+}
+
+/* A PAIR that gets the events of the socket; NULL when the system is full. */
+static void *open_pair(monitor_t *self, void *socket)
+{
+    char endpoint[64];
+    int linger_ms = 0;
+    void *pair = zmq_socket(net_context(), ZMQ_PAIR);
+
+    if (pair == NULL)
+        return NULL;
+    zmq_setsockopt(pair, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+    snprintf(endpoint, sizeof(endpoint), "inproc://monitor-%p-%llu", (void *)self,
+             (unsigned long long)++self->serial);
+    if (zmq_socket_monitor(socket, endpoint, LOST_EVENTS) != 0) {
+        zmq_close(pair);
+        return NULL;
+    }
+    if (zmq_connect(pair, endpoint) != 0) {
+        zmq_socket_monitor(socket, NULL, 0);
+        zmq_close(pair);
+        return NULL;
+    }
+    return pair;
+}
+
+int monitor_watch(monitor_t *self, void *socket, uint64_t token, err_t *err)
+{
+    watch_t *watch;
+    void *pair;
+
+    if (self->count == MONITOR_SOCKETS_MAX)
+        return err_set(err, OUTCOME_FULL, "cannot watch more than %d sockets", MONITOR_SOCKETS_MAX);
+    pair = open_pair(self, socket);
+    if (pair == NULL)
+        return err_set(err, OUTCOME_FULL,
+                       "cannot watch a socket: %s; raise the limit of open files",
+                       zmq_strerror(errno));
+    watch = mem_alloc(sizeof(*watch));
+    *watch = (watch_t){.socket = socket, .pair = pair, .token = token, .phase = WATCHED};
+    pthread_mutex_lock(&self->mutex);
+    self->watches[self->count++] = watch;
+    pthread_mutex_unlock(&self->mutex);
+    wake_signal(&self->to_drain);
+    return 0;
+}
+
+void monitor_unwatch(monitor_t *self, void *socket)
+{
+    watch_t *watch = NULL;
+    size_t at;
+
+    for (at = 0; at < self->count && watch == NULL; at++)
+        if (self->watches[at]->socket == socket)
+            watch = self->watches[at];
+    if (watch == NULL)
+        return;
+    at--;
+    /*
+     * First the writing end, or libzmq would block on a PAIR that nobody reads. Not under the
+     * mutex: it writes a last event, and only the drain thread makes room for that.
+     */
+    zmq_socket_monitor(socket, NULL, 0);
+    pthread_mutex_lock(&self->mutex);
+    watch->phase = LEAVING;
+    wake_signal(&self->to_drain);
+    while (watch->phase != GONE)
+        pthread_cond_wait(&self->let_go, &self->mutex);
+    if (watch->lost)
+        self->lost--;
+    self->watches[at] = self->watches[--self->count];
+    pthread_mutex_unlock(&self->mutex);
+    free(watch);
+}
+
+int monitor_fd(const monitor_t *self)
+{
+    return self->to_loop.read_fd;
+}
+
+bool monitor_next_lost(monitor_t *self, uint64_t *token)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < self->count && self->lost > 0 && !found; i++) {
+        watch_t *watch = self->watches[i];
+        if (!watch->lost)
+            continue;
+        watch->lost = false;
+        self->lost--;
+        *token = watch->token;
+        found = true;
+    }
+    if (self->lost == 0)
+        wake_clear(&self->to_loop);
+    pthread_mutex_unlock(&self->mutex);
+    return found;
+}

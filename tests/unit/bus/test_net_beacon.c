@@ -1,0 +1,297 @@
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "bus/net/beacon.h"
+#include "bus/net/runtime.h"
+
+enum { DEADLINE_MS = 5000, RARELY_MS = 3600 * 1000 };
+
+static int test_port(void)
+{
+    return 20000 + (int)(getpid() % 20000);
+}
+
+static beacon_t node_beacon(const char *cluster, uint16_t id)
+{
+    return (beacon_t){
+        .kind = BEACON_NODE,
+        .cluster = beacon_cluster_tag(cluster),
+        .incarnation = net_random64(),
+        .id = id,
+        .port = (uint16_t)(7710 + 10 * id),
+    };
+}
+
+static finder_t *open_on(const char *interface)
+{
+    finder_t *finder = NULL;
+    err_t err = {0};
+    if (finder_open(&finder, interface, test_port(), &err) != 0)
+        fail_msg("%s", err.text);
+    return finder;
+}
+
+/* Receives until a packet of that incarnation comes; false when it does not in wait_ms. */
+static bool hears(finder_t *finder, uint64_t incarnation, beacon_t *packet, char *address,
+                  int64_t wait_ms)
+{
+    int64_t until_ms = net_now().boot_ms + wait_ms;
+
+    for (;;) {
+        zmq_pollitem_t item = {.socket = finder_socket(finder), .events = ZMQ_POLLIN};
+        int64_t left_ms = until_ms - net_now().boot_ms;
+        while (finder_receive(finder, packet, address))
+            if (packet->incarnation == incarnation)
+                return true;
+        if (left_ms <= 0)
+            return false;
+        zmq_poll(&item, 1, (long)left_ms);
+    }
+}
+
+/*
+ * The first publishes into the void; the second comes, is heard, and is answered by publish_now,
+ * long before any interval is over.
+ */
+static void find_each_other(const char *interface, const char *expected_address)
+{
+    finder_t *first = open_on(interface);
+    beacon_t a = node_beacon("one", 0);
+    beacon_t b = node_beacon("one", 1);
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+
+    finder_publish(first, &a, RARELY_MS);
+    finder_t *second = open_on(interface);
+    finder_publish(second, &b, 100);
+    assert_true(hears(first, b.incarnation, &seen, address, DEADLINE_MS));
+    assert_string_equal(address, expected_address);
+    assert_int_equal(seen.id, 1);
+    assert_int_equal(seen.port, 7720);
+    assert_true(seen.counter == 1);
+
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+    bool heard = false;
+    finder_publish_now(first);
+    while (!heard && net_now().boot_ms < until_ms) {
+        finder_tick(first);
+        heard = hears(second, a.incarnation, &seen, address, 10);
+    }
+    assert_true(heard);
+    assert_true(seen.counter >= 1);
+    assert_string_equal(address, expected_address);
+    finder_destroy(&first);
+    finder_destroy(&second);
+    assert_null(second);
+}
+
+static void test_two_on_loopback(void **state)
+{
+    (void)state;
+    find_each_other("lo", "127.0.0.1");
+}
+
+/* Run by tests/cluster/zbeacon_netns.sh, which makes an interface to broadcast on. */
+static void test_two_on_an_interface(void **state)
+{
+    (void)state;
+    const char *interface = getenv("HEARSAY_ZBEACON_INTERFACE");
+    const char *address = getenv("HEARSAY_ZBEACON_ADDRESS");
+    if (interface == NULL || address == NULL)
+        skip();
+    find_each_other(interface, address);
+}
+
+static void test_interval_repeats(void **state)
+{
+    (void)state;
+    finder_t *first = open_on("lo");
+    finder_t *second = open_on("127.0.0.1");
+    beacon_t a = node_beacon("one", 0);
+    beacon_t b = node_beacon("one", 1);
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+
+    finder_publish(second, &b, RARELY_MS);
+    finder_publish(first, &a, 20);
+    for (int i = 0; i < 5; i++)
+        assert_true(hears(second, a.incarnation, &seen, address, DEADLINE_MS));
+    finder_silence(first);
+    finder_publish_now(first); /* nothing is published any more */
+    assert_true(finder_deadline(first) == INT64_MAX);
+    finder_destroy(&first);
+    finder_destroy(&second);
+}
+
+static void test_publish_now_coalesces(void **state)
+{
+    (void)state;
+    finder_t *first = open_on("lo");
+    finder_t *second = open_on("lo");
+    beacon_t a = node_beacon("one", 0);
+    beacon_t b = node_beacon("one", 1);
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+
+    finder_publish(second, &b, RARELY_MS);
+    int64_t start_ms = net_now().boot_ms;
+    finder_publish(first, &a, RARELY_MS);
+    for (int i = 0; i < 1000; i++)
+        finder_publish_now(first);
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+    while (finder_deadline(first) != INT64_MAX && net_now().boot_ms < until_ms)
+        finder_tick(first);
+    assert_true(finder_deadline(first) == INT64_MAX);
+    /* One at once, and then one in each FINDER_QUIET_MS at most. */
+    uint64_t most = (uint64_t)((net_now().boot_ms - start_ms) / FINDER_QUIET_MS) + 1;
+    uint64_t counter = 0;
+    while (hears(second, a.incarnation, &seen, address, counter < 2 ? DEADLINE_MS : 50)) {
+        assert_true(seen.counter > counter);
+        counter = seen.counter;
+    }
+    assert_in_range(counter, 2, most);
+    finder_destroy(&first);
+    finder_destroy(&second);
+}
+
+static void send_raw(const void *data, size_t size)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int on = 1;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)test_port())};
+    struct sockaddr_storage any = {0};
+
+    inet_pton(AF_INET, "127.255.255.255", &to.sin_addr);
+    memcpy(&any, &to, sizeof(to));
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on)), 0);
+    assert_int_equal(sendto(fd, data, size, 0, (struct sockaddr *)&any, sizeof(to)), size);
+    close(fd);
+}
+
+/* What an actor is told is done in the background: sends until a packet is heard. */
+static void wait_listening(finder_t *finder)
+{
+    beacon_t packet = node_beacon("one", 3);
+    uint8_t bytes[BEACON_SIZE];
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+
+    beacon_encode(&packet, bytes);
+    do {
+        assert_true(net_now().boot_ms < until_ms);
+        send_raw(bytes, sizeof(bytes));
+    } while (!hears(finder, packet.incarnation, &seen, address, 20));
+}
+
+static void test_drops_are_counted(void **state)
+{
+    (void)state;
+    finder_t *finder = open_on("lo");
+    beacon_t own = node_beacon("one", 0);
+    beacon_t foreign = node_beacon("two", 1);
+    beacon_t good = node_beacon("one", 2);
+    uint8_t packet[300] = "HSAY";
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+
+    finder_publish(finder, &own, RARELY_MS);
+    wait_listening(finder);
+    send_raw(packet, 0);
+    send_raw(packet, 4);
+    send_raw(packet, BEACON_SIZE);
+    send_raw(packet, 300); /* the actor drops it */
+    beacon_encode(&foreign, packet);
+    send_raw(packet, BEACON_SIZE);
+    own.counter = 77; /* an older packet of ours */
+    beacon_encode(&own, packet);
+    send_raw(packet, BEACON_SIZE);
+    good.address[10] = 0xFF;
+    good.address[11] = 0xFF;
+    good.address[12] = 10;
+    good.address[15] = 9;
+    beacon_encode(&good, packet);
+    send_raw(packet, BEACON_SIZE);
+    assert_true(hears(finder, good.incarnation, &seen, address, DEADLINE_MS));
+    assert_string_equal(address, "10.0.0.9"); /* that in the packet wins */
+    assert_int_equal(finder_counts(finder).malformed, 3);
+    assert_int_equal(finder_counts(finder).foreign, 1);
+    assert_int_equal(finder_counts(finder).own, 1);
+    assert_true(finder_counts(finder).received >= 6);
+
+    memset(good.address, 0, sizeof(good.address));
+    good.address[0] = 0xFD;
+    good.address[15] = 1;
+    beacon_encode(&good, packet);
+    send_raw(packet, BEACON_SIZE);
+    assert_true(hears(finder, good.incarnation, &seen, address, DEADLINE_MS));
+    assert_string_equal(address, "fd00::1");
+    finder_destroy(&finder);
+}
+
+/* More packets than anybody reads: the actor lives on and ends when told. */
+static void test_unread_finder_ends(void **state)
+{
+    (void)state;
+    finder_t *finder = open_on("lo");
+    beacon_t other = node_beacon("one", 2);
+    uint8_t packet[BEACON_SIZE];
+
+    beacon_encode(&other, packet);
+    for (int i = 0; i < 5000; i++)
+        send_raw(packet, BEACON_SIZE);
+    finder_destroy(&finder);
+    assert_null(finder);
+}
+
+static void test_bad_interfaces(void **state)
+{
+    (void)state;
+    finder_t *finder = NULL;
+    err_t err = {0};
+    static const char *const names[] = {"*", "", "none-such0", "255.255.255.255"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_int_equal(finder_open(&finder, names[i], test_port(), &err), -1);
+        assert_non_null(strstr(err.text, "--interface"));
+    }
+    assert_int_equal(finder_open(&finder, "lo", 0, &err), -1);
+    assert_int_equal(finder_open(&finder, "lo", 65536, &err), -1);
+    assert_null(finder);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return net_start(NULL);
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    net_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_on_loopback),   cmocka_unit_test(test_two_on_an_interface),
+        cmocka_unit_test(test_interval_repeats),  cmocka_unit_test(test_publish_now_coalesces),
+        cmocka_unit_test(test_drops_are_counted), cmocka_unit_test(test_unread_finder_ends),
+        cmocka_unit_test(test_bad_interfaces),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

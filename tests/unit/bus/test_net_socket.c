@@ -1,0 +1,271 @@
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "bus/net/runtime.h"
+#include "bus/net/socket.h"
+
+enum { DEADLINE_MS = 5000 };
+
+static const socket_options_t router_options = {
+    .type = ZMQ_ROUTER, .message_max = 4096, .send_queue = 1000, .receive_queue = 1000};
+static const socket_options_t dealer_options = {.type = ZMQ_DEALER,
+                                                .message_max = 4096,
+                                                .send_queue = 1000,
+                                                .receive_queue = 1000,
+                                                .heartbeat_ms = 250,
+                                                .keepalive = true};
+
+static void *open_one(const socket_options_t *options)
+{
+    void *socket = NULL;
+    err_t err = {0};
+    if (socket_open(&socket, options, &err) != 0)
+        fail_msg("%s", err.text);
+    return socket;
+}
+
+static void open_block(void *sockets[], int n)
+{
+    for (int i = 0; i < n; i++)
+        sockets[i] = open_one(&router_options);
+}
+
+static void close_block(void *sockets[], int n)
+{
+    for (int i = 0; i < n; i++)
+        socket_close(&sockets[i]);
+}
+
+/* Ports of this process, apart from those of other tests that run at the same time. */
+static int test_port(void)
+{
+    static int used;
+    return 20000 + (int)(getpid() % 120) * 100 + 25 * used++;
+}
+
+/* libzmq unbinds in the background: waits until the port can be taken again. */
+static void assert_port_becomes_free(int port)
+{
+    void *socket = open_one(&router_options);
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+    int rc;
+
+    do
+        rc = socket_bind(socket, "127.0.0.1", port, NULL);
+    while (rc != 0 && net_now().boot_ms < until_ms);
+    assert_int_equal(rc, 0);
+    socket_close(&socket);
+}
+
+static void test_block_is_bound(void **state)
+{
+    (void)state;
+    void *sockets[5];
+    err_t err = {0};
+
+    open_block(sockets, 5);
+    int first = socket_bind_block(sockets, 5, "127.0.0.1", test_port(), false, &err);
+    assert_true(first > 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(socket_port(sockets[i]), first + i);
+    close_block(sockets, 5);
+}
+
+static void test_taken_port_moves_the_block(void **state)
+{
+    (void)state;
+    void *taken = open_one(&router_options);
+    void *sockets[5];
+    err_t err = {0};
+    int port = test_port();
+
+    assert_int_equal(socket_bind(taken, "127.0.0.1", port + 2, &err), 0);
+    open_block(sockets, 5);
+    assert_int_equal(socket_bind_block(sockets, 5, "127.0.0.1", port, true, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_NOT_REACHED);
+    char number[32];
+    snprintf(number, sizeof(number), "port %d:", port + 2);
+    assert_non_null(strstr(err.text, number));
+    assert_port_becomes_free(port);
+    assert_port_becomes_free(port + 1);
+
+    int first = socket_bind_block(sockets, 5, "127.0.0.1", port, false, &err);
+    assert_true(first > port && (first - port) % 5 == 0);
+    assert_int_equal(socket_port(sockets[4]), first + 4);
+    assert_port_becomes_free(port);
+    close_block(sockets, 5);
+    socket_close(&taken);
+    assert_null(taken);
+}
+
+static void test_no_block_at_all(void **state)
+{
+    (void)state;
+    void *sockets[5];
+    void *taken = open_one(&router_options);
+    err_t err = {0};
+
+    open_block(sockets, 5);
+    assert_int_equal(socket_bind_block(sockets, 5, "127.0.0.1", 65532, false, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_USAGE);
+    assert_int_equal(socket_bind_block(sockets, 5, "127.0.0.1", 0, true, &err), -1);
+    assert_int_equal(socket_bind_block(sockets, 5, "192.0.2.1", test_port(), false, &err), -1);
+    assert_non_null(strstr(err.text, "not an address of this machine"));
+    /* One block is left at the end of the range, and it is not free. */
+    if (socket_bind(taken, "127.0.0.1", 65531, &err) == 0) {
+        assert_int_equal(socket_bind_block(sockets, 5, "127.0.0.1", 65531, false, &err), -1);
+        assert_non_null(strstr(err.text, "65531"));
+    }
+    close_block(sockets, 5);
+    socket_close(&taken);
+}
+
+static void test_ipv6_and_any_port(void **state)
+{
+    (void)state;
+    void *router = open_one(&router_options);
+    void *other = open_one(&router_options);
+    err_t err = {0};
+
+    assert_int_equal(socket_port(router), 0);
+    assert_int_equal(socket_bind(router, "127.0.0.1", 0, &err), 0);
+    assert_true(socket_port(router) > 0);
+    if (socket_bind(other, "::1", 0, &err) == 0)
+        assert_true(socket_port(other) > 0);
+    socket_close(&other);
+    socket_close(&router);
+}
+
+static void test_dealer_does_not_queue_for_nobody(void **state)
+{
+    (void)state;
+    void *dealer = open_one(&dealer_options);
+    endpoint_t nobody = {.host = "127.0.0.1", .port = 1};
+    err_t err = {0};
+
+    assert_int_equal(socket_connect(dealer, &nobody, &err), 0);
+    assert_int_equal(zmq_send(dealer, "x", 1, ZMQ_DONTWAIT), -1);
+    assert_int_equal(zmq_errno(), EAGAIN);
+    socket_close(&dealer);
+    socket_close(&dealer);
+}
+
+static void test_router_and_dealer_talk(void **state)
+{
+    (void)state;
+    void *router = open_one(&router_options);
+    void *dealer = open_one(&dealer_options);
+    endpoint_t endpoint = {.host = "127.0.0.1"};
+    err_t err = {0};
+    char text[8] = "";
+
+    assert_int_equal(socket_bind(router, "127.0.0.1", 0, &err), 0);
+    endpoint.port = (uint16_t)socket_port(router);
+    assert_int_equal(socket_connect(dealer, &endpoint, &err), 0);
+    zmq_pollitem_t out = {.socket = dealer, .events = ZMQ_POLLOUT};
+    assert_int_equal(zmq_poll(&out, 1, DEADLINE_MS), 1);
+    assert_int_equal(zmq_send(dealer, "hello", 5, ZMQ_DONTWAIT), 5);
+    zmq_pollitem_t in = {.socket = router, .events = ZMQ_POLLIN};
+    assert_int_equal(zmq_poll(&in, 1, DEADLINE_MS), 1);
+    assert_int_equal(zmq_recv(router, text, sizeof(text), ZMQ_DONTWAIT), 5); /* the identity */
+    assert_int_equal(zmq_recv(router, text, sizeof(text), ZMQ_DONTWAIT), 5);
+    assert_memory_equal(text, "hello", 5);
+    assert_int_equal(zmq_send(router, "stranger", 8, ZMQ_DONTWAIT | ZMQ_SNDMORE), -1);
+    assert_int_equal(zmq_errno(), EHOSTUNREACH);
+    socket_close(&dealer);
+    socket_close(&router);
+}
+
+static void test_endpoints(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *host; /* NULL: refused */
+        int port;
+    } cases[] = {
+        {"tcp://127.0.0.1:7710", "127.0.0.1", 7710},
+        {"tcp://node-0.hearsay.svc:1", "node-0.hearsay.svc", 1},
+        {"tcp://[::1]:65535", "::1", 65535},
+        {"tcp://[fe80::1%eth0]:7", "fe80::1%eth0", 7},
+        {"tcp://[::ffff:10.0.0.1]:80", "::ffff:10.0.0.1", 80},
+        {"tcp://h:0", NULL, 0},
+        {"tcp://h:65536", NULL, 0},
+        {"tcp://h:99999999999", NULL, 0},
+        {"tcp://h:", NULL, 0},
+        {"tcp://h", NULL, 0},
+        {"tcp://:7710", NULL, 0},
+        {"tcp://h:77x", NULL, 0},
+        {"tcp://h:+77", NULL, 0},
+        {"tcp://::1:7710", NULL, 0},
+        {"tcp://[::1:7710", NULL, 0},
+        {"tcp://[::1]7710", NULL, 0},
+        {"tcp://[h]:7710", NULL, 0},
+        {"tcp://[]:7710", NULL, 0},
+        {"tcp://a..b:7710", NULL, 0},
+        {"tcp://a b:7710", NULL, 0},
+        {"tcp://*:7710", NULL, 0},
+        {"udp://h:7710", NULL, 0},
+        {"h:7710", NULL, 0},
+        {"", NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        endpoint_t endpoint = {0};
+        err_t err = {0};
+        char text[ENDPOINT_TEXT_SIZE];
+        bool good = endpoint_parse(cases[i].text, &endpoint, &err);
+        assert_int_equal(good, cases[i].host != NULL);
+        if (!good) {
+            assert_int_equal(err.outcome, OUTCOME_USAGE);
+            continue;
+        }
+        assert_string_equal(endpoint.host, cases[i].host);
+        assert_int_equal(endpoint.port, cases[i].port);
+        assert_string_equal(endpoint_format(&endpoint, text), cases[i].text);
+    }
+    char name[400] = "tcp://";
+    endpoint_t endpoint;
+    memset(name + 6, 'a', 254);
+    memcpy(name + 260, ":1", 3);
+    assert_false(endpoint_parse(name, &endpoint, NULL));
+    memcpy(name + 259, ":1", 3);
+    assert_true(endpoint_parse(name, &endpoint, NULL));
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return net_start(NULL);
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    net_stop();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_block_is_bound),
+        cmocka_unit_test(test_taken_port_moves_the_block),
+        cmocka_unit_test(test_no_block_at_all),
+        cmocka_unit_test(test_ipv6_and_any_port),
+        cmocka_unit_test(test_dealer_does_not_queue_for_nobody),
+        cmocka_unit_test(test_router_and_dealer_talk),
+        cmocka_unit_test(test_endpoints),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
