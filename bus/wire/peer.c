@@ -142,19 +142,21 @@ bool peer_refused_read(slice_t message, peer_refused_t *out)
     return close_body(&in, items, 3);
 }
 
-void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation)
+void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation, uint8_t status)
 {
     preamble(out, kind);
-    mp_put_array(out, 1);
+    mp_put_array(out, 2);
     mp_put_uint(out, incarnation);
+    mp_put_uint(out, status);
 }
 
-bool peer_ping_read(slice_t message, uint64_t *incarnation)
+bool peer_ping_read(slice_t message, uint64_t *incarnation, uint8_t *status)
 {
     uint32_t items;
-    mp_t in = open_body(message, 1, &items);
+    mp_t in = open_body(message, 2, &items);
     *incarnation = mp_uint(&in);
-    return close_body(&in, items, 1);
+    *status = status_at(&in);
+    return close_body(&in, items, 2);
 }
 
 void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position)

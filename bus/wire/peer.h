@@ -2,8 +2,8 @@
  * What replicas say to one another (docs/protocol.md, "Between replicas").
  *
  * Over DEALER/ROUTER: HELLO and WELCOME, PING and PONG, PULL and RECORDS. Over PUB/SUB: BATCH as
- * updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an XPUB. Each message
- * is 8 bytes of preamble ("HP", version, kind, 4 bytes of 0) and a msgpack array.
+ * updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an XPUB. Each
+ * message is 8 bytes of preamble ("HP", version, kind, 4 bytes of 0) and a msgpack array.
  *
  * Decoded structs borrow from the message.
  */
@@ -114,7 +114,7 @@ peer_kind_t peer_kind(slice_t message);
 void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, const vec_t *vector,
                     const peer_neighbour_t *neighbours);
 void peer_refused_put(buf_t *out, const peer_refused_t *refused);
-void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation);
+void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation, uint8_t status);
 void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position);
 void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *vector);
 void peer_batch_put(buf_t *out, const peer_batch_t *batch);
@@ -124,7 +124,7 @@ void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation);
 /* Each reader takes a whole message of its kind; false when malformed. */
 bool peer_hello_read(slice_t message, peer_hello_t *out);
 bool peer_refused_read(slice_t message, peer_refused_t *out);
-bool peer_ping_read(slice_t message, uint64_t *incarnation);
+bool peer_ping_read(slice_t message, uint64_t *incarnation, uint8_t *status);
 bool peer_pull_read(slice_t message, peer_pull_t *out);
 bool peer_records_read(slice_t message, peer_records_t *out);
 bool peer_batch_read(slice_t message, peer_batch_t *out);

@@ -1,0 +1,272 @@
+/*
+ * The commands. A read writes its answer and what it saw; an update decides its answer, fills in its
+ * operations, and says whether they would show. Nothing is changed here.
+ */
+#include <stdio.h>
+
+#include "replica/core/internal.h"
+
+static const char WRONGTYPE[] = "the key holds another type: delete it first, or use another key";
+static const char KEY_TOO_LARGE[] = "a key or field is longer than 1024 bytes";
+static const char VALUE_TOO_LARGE[] = "the value is longer than --max-value allows";
+static const char NUMBER_WANTED[] = "the amount is not a decimal 64-bit integer";
+static const char NOT_A_NUMBER[] = "the value there is not a decimal 64-bit integer";
+static const char OVERFLOW[] = "the sum would not fit in 64 bits";
+
+static outcome_t fail(command_run_t *run, outcome_t outcome, const char *why)
+{
+    run->why = why;
+    return outcome;
+}
+
+/* Takes the arguments apart; request_read has made sure that they are all there. */
+static size_t open_arguments(replica_t *self, const request_t *request)
+{
+    mp_t in = mp_open(request->arguments_at);
+    for (uint32_t i = 0; i < request->arguments; i++)
+        self->arguments[i] = mp_bytes(&in);
+    return request->arguments;
+}
+
+/* A key shows this type, or nothing; what says so is seen. */
+static bool is_of_type(replica_t *self, slice_t key, store_type_t type)
+{
+    store_type_t shown = store_type(self->store, key, NULL);
+    if (shown == STORE_NOTHING || shown == type)
+        return true;
+    store_type(self->store, key, &self->seen);
+    return false;
+}
+
+static void put_view(buf_t *out, const cell_view_t *view)
+{
+    char number[24];
+    if (!view->is_there) {
+        mp_put_nil(out);
+    } else if (view->is_number) {
+        int size = snprintf(number, sizeof number, "%lld", (long long)view->number);
+        mp_put_bin(out, slice_of(number, (size_t)size));
+    } else {
+        mp_put_bin(out, view->text);
+    }
+}
+
+/* ---- reads ---- */
+
+static outcome_t run_get(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    if (!is_of_type(self, key, STORE_REGISTER))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    cell_view_t view = store_get(self->store, key, &self->seen);
+    put_view(&self->value, &view);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_exists(replica_t *self, command_run_t *run)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < run->request->arguments; i++)
+        count += store_type(self->store, self->arguments[i], &self->seen) != STORE_NOTHING;
+    mp_put_uint(&self->value, count);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_mget(replica_t *self, command_run_t *run)
+{
+    mp_put_array(&self->value, run->request->arguments);
+    for (uint32_t i = 0; i < run->request->arguments; i++) {
+        if (!is_of_type(self, self->arguments[i], STORE_REGISTER)) {
+            mp_put_nil(&self->value);
+            continue;
+        }
+        cell_view_t view = store_get(self->store, self->arguments[i], &self->seen);
+        put_view(&self->value, &view);
+    }
+    return OUTCOME_OK;
+}
+
+static outcome_t run_hget(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    if (!is_of_type(self, key, STORE_HASH))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    cell_view_t view = store_get_field(self->store, key, self->arguments[1], &self->seen);
+    put_view(&self->value, &view);
+    return OUTCOME_OK;
+}
+
+static void put_field(void *arg, slice_t field, const cell_view_t *view)
+{
+    mp_put_bin(arg, field);
+    put_view(arg, view);
+}
+
+static outcome_t run_hgetall(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    if (!is_of_type(self, key, STORE_HASH))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    size_t fields = store_each_field(self->store, key, NULL, NULL, &self->seen);
+    mp_put_map(&self->value, (uint32_t)fields);
+    store_each_field(self->store, key, put_field, &self->value, &self->seen);
+    return OUTCOME_OK;
+}
+
+/* ---- updates ---- */
+
+static outcome_t check_names(const replica_t *self, command_run_t *run, size_t first, size_t step)
+{
+    for (size_t i = first; i < run->request->arguments; i += step)
+        if (self->arguments[i].size > COMMAND_KEY_MAX || self->arguments[i].size == 0)
+            return fail(run, self->arguments[i].size == 0 ? OUTCOME_USAGE : OUTCOME_TOO_LARGE,
+                        self->arguments[i].size == 0 ? "a key or field is empty" : KEY_TOO_LARGE);
+    return OUTCOME_OK;
+}
+
+static outcome_t check_values(const replica_t *self, command_run_t *run, size_t first, size_t step)
+{
+    for (size_t i = first; i < run->request->arguments; i += step)
+        if (self->arguments[i].size > self->config.value_max)
+            return fail(run, OUTCOME_TOO_LARGE, VALUE_TOO_LARGE);
+    return OUTCOME_OK;
+}
+
+static void add_op(replica_t *self, op_t op)
+{
+    self->op_list[self->op_count++] = op;
+}
+
+static outcome_t run_set(replica_t *self, command_run_t *run)
+{
+    outcome_t outcome = check_names(self, run, 0, 2);
+    if (outcome == OUTCOME_OK)
+        outcome = check_values(self, run, 1, 2);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    for (size_t i = 0; i + 1 < run->request->arguments; i += 2) {
+        if (!is_of_type(self, self->arguments[i], STORE_REGISTER))
+            return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+        add_op(self,
+               (op_t){.code = OP_SET, .key = self->arguments[i], .value = self->arguments[i + 1]});
+    }
+    mp_put_bool(&self->value, true);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_del(replica_t *self, command_run_t *run)
+{
+    outcome_t outcome = check_names(self, run, 0, 1);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    uint64_t count = 0;
+    for (size_t i = 0; i < run->request->arguments; i++) {
+        count += store_type(self->store, self->arguments[i], &self->seen) != STORE_NOTHING;
+        add_op(self, (op_t){.code = OP_DEL, .key = self->arguments[i]});
+    }
+    mp_put_uint(&self->value, count);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_hset(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    outcome_t outcome = check_names(self, run, 1, 2);
+    if (outcome == OUTCOME_OK)
+        outcome = check_values(self, run, 2, 2);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    if (!is_of_type(self, key, STORE_HASH))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    for (size_t i = 1; i + 1 < run->request->arguments; i += 2)
+        add_op(self, (op_t){.code = OP_HSET,
+                            .key = key,
+                            .field = self->arguments[i],
+                            .value = self->arguments[i + 1]});
+    mp_put_bool(&self->value, true);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_hdel(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    outcome_t outcome = check_names(self, run, 1, 1);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    if (!is_of_type(self, key, STORE_HASH))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    uint64_t count = 0;
+    for (size_t i = 1; i < run->request->arguments; i++) {
+        count += store_get_field(self->store, key, self->arguments[i], &self->seen).is_there;
+        add_op(self, (op_t){.code = OP_HDEL, .key = key, .field = self->arguments[i]});
+    }
+    mp_put_uint(&self->value, count);
+    return OUTCOME_OK;
+}
+
+/* incr, decr and hincr: the amount is the argument behind the names, 1 when there is none. */
+static outcome_t run_add(replica_t *self, command_run_t *run)
+{
+    const request_t *request = run->request;
+    bool is_field = request->command == COMMAND_HINCR;
+    size_t names = is_field ? 2 : 1;
+    slice_t key = self->arguments[0];
+    slice_t field = is_field ? self->arguments[1] : slice_of(NULL, 0);
+    int64_t amount = 1;
+    outcome_t outcome = is_field ? check_names(self, run, 0, 3) : OUTCOME_OK;
+    if (outcome == OUTCOME_OK && is_field && field.size > COMMAND_KEY_MAX)
+        outcome = fail(run, OUTCOME_TOO_LARGE, KEY_TOO_LARGE);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    if (request->arguments > names && !slice_to_int64(self->arguments[names], &amount))
+        return fail(run, OUTCOME_USAGE, NUMBER_WANTED);
+    if (request->command == COMMAND_DECR)
+        amount = (int64_t)(0 - (uint64_t)amount);
+    if (!is_of_type(self, key, is_field ? STORE_HASH : STORE_REGISTER))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    cell_view_t view = is_field ? store_get_field(self->store, key, field, &self->seen)
+                                : store_get(self->store, key, &self->seen);
+    if (view.is_there && !view.is_number)
+        return fail(run, OUTCOME_NOT_A_NUMBER, NOT_A_NUMBER);
+    op_t op = {.code = is_field ? OP_HINCR : OP_INCR, .key = key, .field = field, .amount = amount};
+    int64_t sum = view.number;
+    if (!store_hides(self->store, &op, run->tag) && __builtin_add_overflow(sum, amount, &sum))
+        return fail(run, OUTCOME_OVERFLOW, OVERFLOW);
+    add_op(self, op);
+    mp_put_int(&self->value, sum);
+    return OUTCOME_OK;
+}
+
+/* True when an operation of the update would not show under its tag. */
+static bool hides_any(const replica_t *self, tag_t tag)
+{
+    for (size_t i = 0; i < self->op_count; i++, tag.hlc++)
+        if (store_hides(self->store, &self->op_list[i], tag))
+            return true;
+    return false;
+}
+
+typedef outcome_t run_fn(replica_t *self, command_run_t *run);
+
+static run_fn *const handlers[] = {
+    [COMMAND_GET] = run_get,   [COMMAND_EXISTS] = run_exists,   [COMMAND_MGET] = run_mget,
+    [COMMAND_HGET] = run_hget, [COMMAND_HGETALL] = run_hgetall, [COMMAND_SET] = run_set,
+    [COMMAND_MSET] = run_set,  [COMMAND_DEL] = run_del,         [COMMAND_INCR] = run_add,
+    [COMMAND_DECR] = run_add,  [COMMAND_HSET] = run_hset,       [COMMAND_HDEL] = run_hdel,
+    [COMMAND_HINCR] = run_add,
+};
+
+outcome_t command_run(replica_t *self, command_run_t *run)
+{
+    buf_reset(&self->value);
+    self->op_count = 0;
+    open_arguments(self, run->request);
+    if (self->arguments[0].size > COMMAND_KEY_MAX)
+        return fail(run, OUTCOME_TOO_LARGE, KEY_TOO_LARGE);
+    if (self->arguments[0].size == 0)
+        return fail(run, OUTCOME_USAGE, "the key is empty");
+    outcome_t outcome = handlers[run->request->command](self, run);
+    if (outcome == OUTCOME_OK && (run->request->flags & REQUEST_FRESH) != 0)
+        run->hides = hides_any(self, run->tag);
+    return outcome;
+}

@@ -1,0 +1,51 @@
+/*
+ * The executed table: what answers a retry without executing it again.
+ *
+ * Ladin et al. 1992 (inval), Coulouris et al. (executed operation table). Per client a floor and,
+ * above it, what each update was answered. A floor says that the client was answered every seq up to
+ * it, so it will never ask for them again; it arrives in an update record and counts when that
+ * record is applied, not before. Updates of a client come in at most a few hundred ahead of its floor
+ * (the library's window), so the entries of one client are a short sorted array.
+ */
+#ifndef HEARSAY_REPLICA_CORE_EXECUTED_H
+#define HEARSAY_REPLICA_CORE_EXECUTED_H
+
+#include "bus/base/bytes.h"
+#include "bus/base/hlc.h"
+#include "bus/base/vector.h"
+
+enum { EXECUTED_PER_CLIENT_MAX = 4096 };
+
+typedef struct executed executed_t;
+
+typedef enum executed_state {
+    EXECUTED_NOT,         /* never seen here */
+    EXECUTED_HIT,         /* it was; the answer is there */
+    EXECUTED_BELOW_FLOOR, /* it was, and the client has had its answer */
+    EXECUTED_FULL,        /* never seen, and this client has too many unacknowledged updates */
+} executed_state_t;
+
+typedef struct executed_hit {
+    tag_t tag;
+    vec_part_t dot;
+    slice_t result; /* one msgpack value, borrowed until the table changes */
+} executed_hit_t;
+
+executed_t *executed_new(void);
+void executed_destroy(executed_t **self);
+
+/* Looks an update up; fills in *hit for EXECUTED_HIT. */
+executed_state_t executed_find(const executed_t *self, uint64_t client, uint64_t seq,
+                               executed_hit_t *hit);
+
+/* Remembers an update that was applied. A second copy of one that is there changes nothing. */
+void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result);
+
+/* Raises the floor of a client and forgets what is at or under it. */
+void executed_raise_floor(executed_t *self, uint64_t client, uint64_t floor);
+
+/* Entries and clients held. */
+size_t executed_entries(const executed_t *self);
+size_t executed_clients(const executed_t *self);
+
+#endif

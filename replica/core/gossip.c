@@ -1,0 +1,935 @@
+/*
+ * Gossip: who the peers are, what they have, and how updates get from one to the other.
+ *
+ * New updates are published at once; a round with the value timestamp follows each burst and comes
+ * every gossip interval, so that a lost message is noticed (Ladin et al. 1992, section 4: gossip
+ * carries the sender's timestamp). What is lacking is pulled from one peer at a time, in the order of
+ * its log, in which every record can be applied as it comes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/core/internal.h"
+#include "replica/core/seglog.h"
+
+enum {
+    RETRY_MIN_MS = 250,
+    RETRY_MAX_MS = 5000,
+    PULL_DELAY_MS = 20,     /* the stream may still bring it */
+    PULL_TIMEOUT_MS = 1000, /* then another peer is asked */
+    BLIND_PULL_MS = 100,  /* between pulls for waiting sessions, when nobody is known to have it */
+    BURST_ROUND_MS = 100, /* after the last update of a burst */
+};
+
+static void greet(replica_t *self, peer_t *peer);
+
+/* ---- finding peers in the table ---- */
+
+static peer_t *peer_by_link(replica_t *self, uint32_t link)
+{
+    for (size_t i = 0; i < self->peers_size; i++)
+        if (self->peers[i].state != PEER_IDLE && self->peers[i].link == link)
+            return &self->peers[i];
+    return NULL;
+}
+
+static peer_t *peer_by_incarnation(replica_t *self, uint64_t incarnation)
+{
+    for (size_t i = 0; i < self->peers_size; i++)
+        if (incarnation != 0 && self->peers[i].incarnation == incarnation)
+            return &self->peers[i];
+    return NULL;
+}
+
+static bool is_at(const peer_t *peer, slice_t host, uint16_t port)
+{
+    return peer->port == port && slice_equal(slice_text(peer->host), host);
+}
+
+static void disconnect(replica_t *self, peer_t *peer)
+{
+    if (peer->state == PEER_IDLE)
+        return;
+    size_t offset = self->arena.size;
+    buf_append_text(&self->arena, peer->host);
+    replica_emit(self, REPLICA_DISCONNECT, peer->link, offset)->port = peer->port;
+    if (self->pull.is_open && self->pull.link == peer->link)
+        self->pull.is_open = false;
+    peer->state = PEER_IDLE;
+}
+
+static void remove_peer(replica_t *self, peer_t *peer)
+{
+    disconnect(self, peer);
+    vec_free(&peer->vector);
+    self->peers_size--;
+    *peer = self->peers[self->peers_size];
+}
+
+static void lose(replica_t *self, peer_t *peer, const char *why)
+{
+    if (peer->state == PEER_READY)
+        replica_note(self, NOTE_INFO, "peer lost id=%u incarnation=%016llx why=\"%s\"", peer->id,
+                     (unsigned long long)peer->incarnation, why);
+    disconnect(self, peer);
+    peer->retry_ms = self->now.boot_ms + peer->retry_step_ms;
+    peer->retry_step_ms =
+        peer->retry_step_ms * 2 < RETRY_MAX_MS ? peer->retry_step_ms * 2 : RETRY_MAX_MS;
+}
+
+/* A place in the table; when it is full the peer lost longest ago makes room, or nobody does. */
+static peer_t *add_peer(replica_t *self)
+{
+    if (self->peers == NULL)
+        self->peers = mem_zero(REPLICA_PEERS_MAX, sizeof *self->peers);
+    if (self->peers_size == REPLICA_PEERS_MAX) {
+        peer_t *oldest = NULL;
+        for (size_t i = 0; i < self->peers_size; i++) {
+            peer_t *peer = &self->peers[i];
+            if (peer->state != PEER_READY && !peer->is_static &&
+                (oldest == NULL || peer->seen_ms < oldest->seen_ms))
+                oldest = peer;
+        }
+        if (oldest == NULL)
+            return NULL;
+        remove_peer(self, oldest);
+    }
+    peer_t *peer = &self->peers[self->peers_size++];
+    *peer = (peer_t){.retry_step_ms = RETRY_MIN_MS};
+    return peer;
+}
+
+void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarnation, slice_t host,
+                       uint16_t port)
+{
+    replica_enter(self, now);
+    if (incarnation == self->config.incarnation || host.size == 0 || host.size > PEER_HOST_MAX)
+        return;
+    peer_t *peer = peer_by_incarnation(self, incarnation);
+    for (size_t i = 0; peer == NULL && i < self->peers_size; i++)
+        if (is_at(&self->peers[i], host, port) &&
+            (incarnation == 0 || self->peers[i].incarnation == 0))
+            peer = &self->peers[i];
+    if (peer != NULL && peer->state == PEER_READY) {
+        peer->seen_ms = now.boot_ms;
+        return;
+    }
+    bool is_new = peer == NULL;
+    if (is_new) {
+        peer = add_peer(self);
+        if (peer == NULL) {
+            replica_note(self, NOTE_WARN, "peer table full, node not taken in id=%u most=%d", id,
+                         REPLICA_PEERS_MAX);
+            return;
+        }
+    }
+    if (incarnation == 0)
+        peer->is_static = true;
+    else if (!peer->is_static || peer->incarnation == 0) {
+        peer->incarnation = incarnation;
+        peer->id = id;
+    }
+    if (!is_at(peer, host, port) && peer->state == PEER_IDLE) {
+        memcpy(peer->host, host.data, host.size);
+        peer->host[host.size] = '\0';
+        peer->port = port;
+    }
+    peer->seen_ms = now.boot_ms;
+    if (is_new)
+        greet(self, peer);
+}
+
+/* ---- HELLO and WELCOME ---- */
+
+static void put_hello(replica_t *self, peer_kind_t kind)
+{
+    peer_neighbour_t neighbours[REPLICA_PEERS_MAX];
+    uint32_t count = 0;
+    for (size_t i = 0; i < self->peers_size; i++) {
+        const peer_t *peer = &self->peers[i];
+        if (peer->state == PEER_READY)
+            neighbours[count++] = (peer_neighbour_t){
+                peer->id, peer->incarnation, {slice_text(peer->host), peer->port}};
+    }
+    const peer_hello_t hello = {
+        .cluster = self->config.cluster,
+        .lineage = self->lineage,
+        .lineage_is_fixed = self->lineage_is_fixed,
+        .id = self->config.id,
+        .incarnation = self->config.incarnation,
+        .age_ms = self->now.boot_ms - self->started_ms,
+        .status = (uint8_t)self->status,
+        .clock = replica_clock(self),
+        .address = {slice_text(self->host), self->config.port},
+        .neighbours = count,
+    };
+    peer_hello_put(&self->arena, kind, &hello, &self->applied, neighbours);
+}
+
+static void greet(replica_t *self, peer_t *peer)
+{
+    peer->link = self->next_link++;
+    peer->state = PEER_GREETED;
+    peer->heard_ms = peer->pinged_ms = self->now.boot_ms;
+    size_t offset = self->arena.size;
+    buf_append_text(&self->arena, peer->host);
+    replica_emit(self, REPLICA_CONNECT, peer->link, offset)->port = peer->port;
+    offset = self->arena.size;
+    put_hello(self, PEER_HELLO);
+    replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
+}
+
+/*
+ * Whether a node of this cluster and lineage speaks; a lineage is settled on the way: what is fixed
+ * is taken over by who has no data, and of two proposals the lesser. *why says what is wrong.
+ */
+static bool settle_lineage(replica_t *self, uint64_t lineage, bool is_fixed, char *why, size_t size)
+{
+    if (lineage == self->lineage) {
+        if (is_fixed && !self->lineage_is_fixed)
+            replica_fix_lineage(self, lineage);
+        return true;
+    }
+    if (is_fixed && self->lineage_is_fixed) {
+        self->counts.foreign++;
+        snprintf(why, size,
+                 "its data is of lineage %016llx and ours of %016llx: they are two clusters' data; "
+                 "give one of them another --cluster name, or start it with an empty folder",
+                 (unsigned long long)lineage, (unsigned long long)self->lineage);
+        return false;
+    }
+    if (is_fixed)
+        replica_fix_lineage(self, lineage);
+    else if (!self->lineage_is_fixed && lineage < self->lineage)
+        self->lineage = lineage;
+    return true;
+}
+
+/* Two live nodes with one id: the older start keeps it (ties by incarnation). */
+static bool is_older_than_us(const replica_t *self, const peer_hello_t *hello)
+{
+    int64_t age_ms = self->now.boot_ms - self->started_ms;
+    return hello->age_ms > age_ms ||
+           (hello->age_ms == age_ms && hello->incarnation < self->config.incarnation);
+}
+
+static void stop_for_id(replica_t *self, const char *host, uint16_t port)
+{
+    replica_stop(self,
+                 "id %u is taken: a node with this id runs at %s port %u; stop that node first or "
+                 "start this one with another id",
+                 self->config.id, host, port);
+}
+
+static void take_neighbours(replica_t *self, const peer_hello_t *hello)
+{
+    mp_t in = mp_open(hello->neighbours_at);
+    peer_neighbour_t neighbour;
+    for (uint32_t i = 0; i < hello->neighbours && peer_neighbour_read(&in, &neighbour); i++)
+        replica_candidate(self, self->now, neighbour.id, neighbour.incarnation,
+                          neighbour.address.host, neighbour.address.port);
+}
+
+/* A HELLO at our ROUTER: answer, and connect back to who is not known yet. */
+static void take_hello(replica_t *self, uint32_t link, slice_t message)
+{
+    peer_hello_t hello;
+    if (!peer_hello_read(message, &hello)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (hello.cluster != self->config.cluster || hello.incarnation == self->config.incarnation) {
+        self->counts.foreign += hello.cluster != self->config.cluster;
+        return;
+    }
+    char why[ERR_TEXT_SIZE] = "";
+    bool id_taken = hello.id == self->config.id;
+    char host[PEER_HOST_MAX + 1];
+    snprintf(host, sizeof host, "%.*s", (int)hello.address.host.size,
+             (const char *)hello.address.host.data);
+    if (id_taken && is_older_than_us(self, &hello)) {
+        stop_for_id(self, host, hello.address.port);
+        return;
+    }
+    if (id_taken)
+        snprintf(why, sizeof why, "id %u is taken", self->config.id);
+    size_t offset = self->arena.size;
+    if (id_taken || !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
+        const peer_refused_t refused = {self->config.incarnation, id_taken, slice_text(why)};
+        peer_refused_put(&self->arena, &refused);
+        replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
+        replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", hello.id,
+                     (unsigned long long)hello.incarnation, why);
+        return;
+    }
+    put_hello(self, PEER_WELCOME);
+    replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
+    replica_candidate(self, self->now, hello.id, hello.incarnation, hello.address.host,
+                      hello.address.port);
+    take_neighbours(self, &hello);
+}
+
+/* The same id, or the same place, under another incarnation: that one is history. */
+static void remove_predecessors(replica_t *self, uint64_t incarnation)
+{
+    const peer_t *present = peer_by_incarnation(self, incarnation);
+    for (size_t i = self->peers_size; present != NULL && i-- > 0;) {
+        peer_t *peer = &self->peers[i];
+        if (peer == present || peer->is_static || peer->state == PEER_READY)
+            continue;
+        if (peer->incarnation != 0 && peer->id == present->id) {
+            remove_peer(self, peer);
+            present = peer_by_incarnation(self, incarnation);
+        }
+    }
+}
+
+static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
+{
+    peer_hello_t hello;
+    if (!peer_hello_read(message, &hello)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (hello.incarnation == self->config.incarnation) {
+        remove_peer(self, peer); /* --peer named ourselves */
+        return;
+    }
+    char why[ERR_TEXT_SIZE];
+    if (hello.cluster != self->config.cluster ||
+        !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
+        lose(self, peer, "of another cluster or lineage");
+        peer->retry_step_ms = RETRY_MAX_MS;
+        return;
+    }
+    if (hello.id == self->config.id) {
+        if (is_older_than_us(self, &hello))
+            stop_for_id(self, peer->host, peer->port);
+        return;
+    }
+    peer_t *other = peer_by_incarnation(self, hello.incarnation);
+    if (other != NULL && other != peer) {
+        /* Reached twice, by beacon and by --peer: the one that is connected already stays. */
+        uint32_t stays = other->state == PEER_READY ? other->link : peer->link;
+        bool is_done = other->state == PEER_READY;
+        bool is_static = peer->is_static || other->is_static;
+        remove_peer(self, is_done ? peer : other);
+        peer = peer_by_link(self, stays);
+        if (peer == NULL)
+            return;
+        peer->is_static = is_static;
+        if (is_done)
+            return;
+    }
+    peer->id = hello.id;
+    peer->incarnation = hello.incarnation;
+    peer->status = hello.status;
+    peer->state = PEER_READY;
+    peer->retry_step_ms = RETRY_MIN_MS;
+    peer->pull_ms = self->now.boot_ms;
+    mp_t vector = mp_open(hello.vector);
+    mp_vector(&vector, &peer->vector);
+    replica_note(self, NOTE_INFO, "peer joined id=%u incarnation=%016llx host=%s port=%u status=%s",
+                 peer->id, (unsigned long long)peer->incarnation, peer->host, peer->port,
+                 status_name(peer->status));
+    take_neighbours(self, &hello);
+    remove_predecessors(self, hello.incarnation);
+}
+
+static void take_refused(replica_t *self, peer_t *peer, slice_t message)
+{
+    peer_refused_t refused;
+    if (!peer_refused_read(message, &refused)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (refused.id_taken) {
+        stop_for_id(self, peer->host, peer->port);
+        return;
+    }
+    replica_note(self, NOTE_WARN, "refused by a node host=%s port=%u why=\"%.*s\"", peer->host,
+                 peer->port, (int)refused.text.size, (const char *)refused.text.data);
+    lose(self, peer, "it refused us");
+    peer->retry_step_ms = RETRY_MAX_MS;
+}
+
+bool gossip_id_is_disputed(const replica_t *self)
+{
+    for (size_t i = 0; i < self->peers_size; i++) {
+        const peer_t *peer = &self->peers[i];
+        if (peer->state == PEER_GREETED && peer->incarnation != 0 && peer->id == self->config.id &&
+            self->now.boot_ms - peer->heard_ms < REPLICA_SILENCE_MS)
+            return true;
+    }
+    return false;
+}
+
+/* ---- receiving updates ---- */
+
+/* Counts of what was received without a gap: applied, and what is held right behind it. */
+static uint64_t received(const replica_t *self, uint64_t origin)
+{
+    return holdback_contiguous(self->holdback, origin, vec_get(&self->applied, origin));
+}
+
+static bool lacks(const replica_t *self, const vec_t *other)
+{
+    for (uint32_t i = 0; i < other->size; i++) {
+        const vec_part_t *part = &other->parts[i];
+        if (part->count > vec_get(&self->applied, part->incarnation) &&
+            part->count > received(self, part->incarnation))
+            return true;
+    }
+    return false;
+}
+
+/* Applies from the hold-back queue until nothing more can be. */
+static void drain_holdback(replica_t *self)
+{
+    for (bool progress = holdback_records(self->holdback) != 0; progress;) {
+        progress = false;
+        uint64_t origin = 0;
+        while ((origin = holdback_next_origin(self->holdback, origin)) != 0) {
+            uint64_t next = vec_get(&self->applied, origin) + 1;
+            for (;; next++) {
+                slice_t raw = holdback_get(self->holdback, origin, next);
+                if (raw.size == 0 || !record_read(raw, &self->record) ||
+                    !vec_covers(&self->applied, &self->record.deps))
+                    break;
+                replica_apply(self, &self->record, raw);
+                progress = true;
+            }
+            holdback_drop(self->holdback, origin, next - 1);
+        }
+    }
+}
+
+/* Takes a record from a peer: applies it, or holds it back. The caller drains afterwards. */
+static void take_record(replica_t *self, slice_t raw)
+{
+    record_t *record = &self->record;
+    uint64_t origin;
+    uint64_t n;
+    if (!record_peek(raw, &origin, &n)) {
+        self->counts.malformed++;
+        return;
+    }
+    uint64_t applied = vec_get(&self->applied, origin);
+    if (origin == self->config.incarnation || n <= applied) {
+        self->counts.duplicates++;
+        return;
+    }
+    if (!record_read(raw, record)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (n == applied + 1 && vec_covers(&self->applied, &record->deps)) {
+        replica_apply(self, record, raw);
+        return;
+    }
+    switch (holdback_put(self->holdback, origin, n, raw)) {
+    case HOLDBACK_HELD:
+        self->counts.held++;
+        break;
+    case HOLDBACK_DUPLICATE:
+        self->counts.duplicates++;
+        break;
+    case HOLDBACK_FULL:
+        self->counts.held_refused++;
+        break;
+    }
+}
+
+static void take_records(replica_t *self, slice_t records)
+{
+    mp_t in = mp_open(records);
+    slice_t raw;
+    while (peer_record_next(&in, &raw))
+        take_record(self, raw);
+    if (!mp_done(&in))
+        self->counts.malformed++;
+    drain_holdback(self);
+}
+
+static bool is_ours(replica_t *self, uint64_t cluster)
+{
+    self->counts.foreign += cluster != self->config.cluster;
+    return cluster == self->config.cluster;
+}
+
+static void take_batch(replica_t *self, slice_t message)
+{
+    peer_batch_t batch;
+    if (!peer_batch_read(message, &batch)) {
+        self->counts.malformed++;
+        return;
+    }
+    char why[ERR_TEXT_SIZE];
+    if (!is_ours(self, batch.cluster) || batch.origin == self->config.incarnation ||
+        !settle_lineage(self, batch.lineage, true, why, sizeof why))
+        return;
+    take_records(self, batch.records);
+    peer_t *peer = peer_by_incarnation(self, batch.origin);
+    if (peer == NULL)
+        return;
+    peer->heard_ms = self->now.boot_ms;
+    vec_raise(&peer->vector, batch.origin, batch.head);
+    if (batch.head > received(self, batch.origin))
+        peer->pull_ms = self->now.boot_ms;
+}
+
+static void take_round(replica_t *self, slice_t message)
+{
+    peer_round_t round;
+    if (!peer_round_read(message, &round)) {
+        self->counts.malformed++;
+        return;
+    }
+    char why[ERR_TEXT_SIZE];
+    peer_t *peer = peer_by_incarnation(self, round.incarnation);
+    if (!is_ours(self, round.cluster) || peer == NULL ||
+        !settle_lineage(self, round.lineage, round.lineage_is_fixed, why, sizeof why))
+        return;
+    mp_t vector = mp_open(round.vector);
+    mp_vector(&vector, &self->vector);
+    if (!mp_ok(&vector)) {
+        self->counts.malformed++;
+        return;
+    }
+    vec_merge(&peer->vector, &self->vector);
+    peer->heard_ms = self->now.boot_ms;
+    peer->status = round.status;
+    if (peer->pull_ms < self->now.boot_ms)
+        peer->pull_ms = self->now.boot_ms + PULL_DELAY_MS;
+    replica_note(self, NOTE_DEBUG, "gossip round from=%u lacking=%llu", peer->id,
+                 (unsigned long long)vec_lag(&self->applied, &peer->vector));
+}
+
+void replica_gossip(replica_t *self, now_t now, slice_t message)
+{
+    replica_enter(self, now);
+    peer_kind_t kind = peer_kind(message);
+    if (self->status == STATUS_OFFLINE)
+        return;
+    uint64_t cluster;
+    uint64_t incarnation;
+    if (kind == PEER_BATCH) {
+        take_batch(self, message);
+    } else if (kind == PEER_ROUND) {
+        take_round(self, message);
+    } else if (kind == PEER_JOINED && peer_joined_read(message, &cluster, &incarnation)) {
+        /* The subscription stands: what was published before it is to be pulled. */
+        peer_t *peer = peer_by_incarnation(self, incarnation);
+        if (peer != NULL)
+            peer->must_pull = true;
+    } else {
+        self->counts.malformed++;
+    }
+}
+
+/* ---- pulling ---- */
+
+static void send_pull(replica_t *self, const peer_t *peer, uint64_t position)
+{
+    vec_copy(&self->vector, &self->applied);
+    uint64_t origin = 0;
+    while ((origin = holdback_next_origin(self->holdback, origin)) != 0)
+        vec_raise(&self->vector, origin, received(self, origin));
+    self->pull = (pull_t){
+        .is_open = true,
+        .link = peer->link,
+        .request = self->pull.request + 1,
+        .position = position,
+        .since_ms = self->now.boot_ms,
+    };
+    size_t offset = self->arena.size;
+    peer_pull_put(&self->arena, self->pull.request, &self->vector, position);
+    replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
+    self->counts.pulls++;
+}
+
+static bool may_pull_from(const peer_t *peer)
+{
+    return peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
+}
+
+/* Starts a pull from a peer that has, or may have, what we lack. */
+static void consider_pull(replica_t *self)
+{
+    int64_t now_ms = self->now.boot_ms;
+    if (self->status == STATUS_OFFLINE || !self->is_started)
+        return;
+    if (self->pull.is_open && now_ms - self->pull.since_ms < PULL_TIMEOUT_MS)
+        return;
+    if (self->pull.is_open) {
+        peer_t *slow = peer_by_link(self, self->pull.link);
+        if (slow != NULL)
+            slow->pull_ms = now_ms + PULL_TIMEOUT_MS;
+        self->pull.is_open = false;
+    }
+    for (size_t i = 0; i < self->peers_size; i++) {
+        peer_t *peer = &self->peers[i];
+        if (!may_pull_from(peer) || peer->pull_ms > now_ms)
+            continue;
+        if (peer->must_pull || lacks(self, &peer->vector)) {
+            peer->must_pull = false;
+            send_pull(self, peer, 0);
+            return;
+        }
+    }
+    /* Sessions wait for what no peer is known to have: ask them in turn. */
+    if (self->waiters == NULL || now_ms < self->blind_pull_ms || self->peers_size == 0)
+        return;
+    self->blind_pull_ms = now_ms + BLIND_PULL_MS;
+    for (size_t i = 0; i < self->peers_size; i++) {
+        peer_t *peer = &self->peers[self->blind_next++ % self->peers_size];
+        if (may_pull_from(peer)) {
+            send_pull(self, peer, 0);
+            return;
+        }
+    }
+}
+
+void gossip_pull_for_waiters(replica_t *self)
+{
+    for (size_t i = 0; i < self->peers_size; i++)
+        self->peers[i].pull_ms = self->now.boot_ms;
+    self->blind_pull_ms = self->now.boot_ms;
+}
+
+static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
+{
+    peer_records_t records;
+    if (!peer_records_read(message, &records)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (!self->pull.is_open || records.request != self->pull.request ||
+        self->status == STATUS_OFFLINE)
+        return; /* an answer that came too late */
+    self->pull.is_open = false;
+    take_records(self, records.records);
+    mp_t vector = mp_open(records.vector);
+    mp_vector(&vector, &self->vector);
+    if (mp_ok(&vector))
+        vec_merge(&peer->vector, &self->vector);
+    if (!records.end)
+        send_pull(self, peer, records.next);
+    else if (lacks(self, &peer->vector))
+        peer->pull_ms = self->now.boot_ms + PULL_DELAY_MS;
+}
+
+/* ---- serving pulls ---- */
+
+static served_t *served_for(replica_t *self, uint32_t link)
+{
+    for (size_t i = 0; i < self->served_size; i++)
+        if (self->served[i].link == link)
+            return &self->served[i];
+    /* Full: the oldest asker asks again after its time-out. */
+    size_t at = self->served_size < SERVED_MAX ? self->served_size++ : 0;
+    self->served[at].link = link;
+    return &self->served[at];
+}
+
+static void answer_pull(replica_t *self, uint32_t link, uint64_t request, uint64_t next,
+                        uint32_t count, slice_t records)
+{
+    const peer_records_t answer = {
+        .request = request,
+        .next = next,
+        .end = next >= self->log_end,
+        .count = count,
+        .records = records,
+    };
+    size_t offset = self->arena.size;
+    peer_records_put(&self->arena, &answer, &self->applied);
+    replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
+    self->counts.pulls_served++;
+}
+
+static void take_pull(replica_t *self, uint32_t link, slice_t message)
+{
+    peer_pull_t pull;
+    if (!peer_pull_read(message, &pull)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (self->status == STATUS_OFFLINE)
+        return;
+    served_t *served = served_for(self, link);
+    served->request = pull.request;
+    mp_t have = mp_open(pull.have);
+    mp_vector(&have, &served->have);
+    if (!mp_ok(&have)) {
+        self->counts.malformed++;
+        return;
+    }
+    uint64_t position = pull.position;
+    if (position == 0 || position > self->log_end)
+        position = logindex_start(self->index, &self->applied, &served->have, self->log_end);
+    if (position >= self->log_end) {
+        answer_pull(self, link, pull.request, self->log_end, 0, slice_of(NULL, 0));
+        return;
+    }
+    replica_effect_t *read = replica_emit(self, REPLICA_READ, link, self->arena.size);
+    read->request = pull.request;
+    read->position = position;
+    read->most = PEER_RECORDS_TARGET;
+}
+
+void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t request,
+                       uint64_t position, slice_t bytes)
+{
+    replica_enter(self, now);
+    served_t *served = served_for(self, link);
+    if (served->request != request)
+        return; /* it has asked for something else since */
+    buf_reset(&self->encoded);
+    uint32_t count = 0;
+    size_t at = 0;
+    seglog_entry_t entry;
+    while (count < PEER_RECORDS_MAX && seglog_next(slice_of(bytes.data + at, bytes.size - at),
+                                                   position + at, &entry) == SEGLOG_GOOD) {
+        at += entry.size;
+        uint64_t origin;
+        uint64_t n;
+        if (entry.kind != SEGLOG_KIND_UPDATE || !record_peek(entry.payload, &origin, &n) ||
+            n <= vec_get(&served->have, origin))
+            continue;
+        buf_append_slice(&self->encoded, entry.payload);
+        count++;
+    }
+    if (at == 0) {
+        replica_note(self, NOTE_ERROR, "log could not be read for a peer position=%llu",
+                     (unsigned long long)position);
+        return; /* it asks another peer after its time-out */
+    }
+    answer_pull(self, link, request, position + at, count, buf_slice(&self->encoded));
+}
+
+/* ---- messages of peers ---- */
+
+static void ping(replica_t *self, const peer_t *peer)
+{
+    size_t offset = self->arena.size;
+    peer_ping_put(&self->arena, PEER_PING, self->config.incarnation, (uint8_t)self->status);
+    replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
+}
+
+void replica_peer_router(replica_t *self, now_t now, uint32_t link, slice_t message)
+{
+    replica_enter(self, now);
+    peer_kind_t kind = peer_kind(message);
+    uint64_t incarnation;
+    uint8_t status;
+    if (kind == PEER_HELLO) {
+        take_hello(self, link, message);
+    } else if (kind == PEER_PULL) {
+        take_pull(self, link, message);
+    } else if (kind == PEER_PING && peer_ping_read(message, &incarnation, &status)) {
+        size_t offset = self->arena.size;
+        peer_ping_put(&self->arena, PEER_PONG, self->config.incarnation, (uint8_t)self->status);
+        replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
+    } else {
+        self->counts.malformed++;
+    }
+}
+
+void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message)
+{
+    replica_enter(self, now);
+    peer_t *peer = peer_by_link(self, link);
+    if (peer == NULL)
+        return; /* from before we let go of it */
+    peer->heard_ms = now.boot_ms;
+    peer_kind_t kind = peer_kind(message);
+    uint64_t incarnation;
+    uint8_t status;
+    if (kind == PEER_WELCOME) {
+        take_welcome(self, peer, message);
+    } else if (kind == PEER_REFUSED) {
+        take_refused(self, peer, message);
+    } else if (kind == PEER_RECORDS && peer->state == PEER_READY) {
+        take_pulled(self, peer, message);
+    } else if (kind == PEER_PONG && peer_ping_read(message, &incarnation, &status)) {
+        if (peer->status == STATUS_OFFLINE && status != STATUS_OFFLINE)
+            peer->must_pull = true;
+        peer->status = status;
+    } else {
+        self->counts.malformed++;
+    }
+}
+
+void replica_peer_lost(replica_t *self, now_t now, uint32_t link)
+{
+    replica_enter(self, now);
+    peer_t *peer = peer_by_link(self, link);
+    if (peer != NULL)
+        lose(self, peer, "connection closed");
+}
+
+/* ---- publishing ---- */
+
+static void publish_round(replica_t *self)
+{
+    const peer_round_t round = {
+        .cluster = self->config.cluster,
+        .lineage = self->lineage,
+        .lineage_is_fixed = self->lineage_is_fixed,
+        .id = self->config.id,
+        .incarnation = self->config.incarnation,
+        .status = (uint8_t)self->status,
+        .clock = replica_clock(self),
+    };
+    size_t offset = self->arena.size;
+    peer_round_put(&self->arena, &round, &self->applied);
+    replica_emit(self, REPLICA_PUBLISH, 0, offset);
+    self->counts.rounds++;
+}
+
+static void publish_batch(replica_t *self, slice_t records, uint32_t count)
+{
+    const peer_batch_t batch = {
+        .cluster = self->config.cluster,
+        .lineage = self->lineage,
+        .origin = self->config.incarnation,
+        .head = self->turn.own_head,
+        .count = count,
+        .records = records,
+    };
+    size_t offset = self->arena.size;
+    peer_batch_put(&self->arena, &batch);
+    replica_emit(self, REPLICA_PUBLISH, 0, offset);
+    self->counts.published++;
+}
+
+/* The updates accepted in this turn, in messages of at most about PEER_BATCH_TARGET bytes. */
+static void publish_own(replica_t *self)
+{
+    mp_t in = mp_open(buf_slice(&self->turn.own));
+    const uint8_t *start = in.at;
+    uint32_t count = 0;
+    slice_t record;
+    while (peer_record_next(&in, &record)) {
+        count++;
+        if (in.at - start < PEER_BATCH_TARGET && count < PEER_RECORDS_MAX)
+            continue;
+        publish_batch(self, slice_of(start, (size_t)(in.at - start)), count);
+        start = in.at;
+        count = 0;
+    }
+    if (count != 0 || self->turn.own_skipped)
+        publish_batch(self, slice_of(start, (size_t)(in.at - start)), count);
+}
+
+void gossip_turn(replica_t *self)
+{
+    if (self->turn.own_count != 0 || self->turn.own_skipped) {
+        if (self->status != STATUS_OFFLINE)
+            publish_own(self);
+        self->after_burst_ms = self->now.boot_ms + BURST_ROUND_MS;
+    }
+    buf_reset(&self->turn.own);
+    self->turn.own_count = 0;
+    self->turn.own_skipped = false;
+    consider_pull(self);
+}
+
+void gossip_status(replica_t *self, replica_status_t before)
+{
+    if (before != STATUS_OFFLINE && self->status != STATUS_OFFLINE)
+        return;
+    if (self->status == STATUS_OFFLINE) {
+        self->pull.is_open = false;
+        return;
+    }
+    for (size_t i = 0; i < self->peers_size; i++) {
+        self->peers[i].must_pull = true;
+        self->peers[i].pull_ms = self->now.boot_ms;
+    }
+    publish_round(self);
+}
+
+/* ---- time ---- */
+
+void gossip_start(replica_t *self)
+{
+    self->round_ms = self->now.boot_ms + self->config.gossip_interval_ms;
+    self->after_burst_ms = INT64_MAX;
+}
+
+static void tick_peer(replica_t *self, peer_t *peer)
+{
+    int64_t now_ms = self->now.boot_ms;
+    if (peer->state == PEER_IDLE) {
+        if (now_ms >= peer->retry_ms)
+            greet(self, peer);
+    } else if (now_ms - peer->heard_ms >= REPLICA_SILENCE_MS) {
+        lose(self, peer, "silent");
+    } else if (peer->state == PEER_READY && now_ms - peer->pinged_ms >= REPLICA_HEARTBEAT_MS) {
+        peer->pinged_ms = now_ms;
+        ping(self, peer);
+    }
+}
+
+void gossip_tick(replica_t *self)
+{
+    int64_t now_ms = self->now.boot_ms;
+    for (size_t i = self->peers_size; i-- > 0;) {
+        peer_t *peer = &self->peers[i];
+        tick_peer(self, peer);
+        /* Who had our id and is silent now is not to be asked again. */
+        if (peer->state == PEER_IDLE && peer->id == self->config.id && peer->incarnation != 0 &&
+            !peer->is_static)
+            remove_peer(self, peer);
+    }
+    if (now_ms >= self->after_burst_ms) {
+        self->after_burst_ms = INT64_MAX;
+        if (self->status != STATUS_OFFLINE)
+            publish_round(self);
+    }
+    if (now_ms >= self->round_ms) {
+        self->round_ms = now_ms + self->config.gossip_interval_ms;
+        if (self->status != STATUS_OFFLINE)
+            publish_round(self);
+        replica_note(self, NOTE_INFO, "gossip round keys=%zu updates=%llu held=%zu peers=%zu",
+                     store_keys(self->store), (unsigned long long)self->counts.applied,
+                     holdback_records(self->holdback), self->peers_size);
+        replica_auto_status(self);
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t gossip_deadline(const replica_t *self)
+{
+    int64_t deadline = earlier(self->round_ms, self->after_burst_ms);
+    if (self->pull.is_open)
+        deadline = earlier(deadline, self->pull.since_ms + PULL_TIMEOUT_MS);
+    else if (self->waiters != NULL)
+        deadline = earlier(deadline, self->blind_pull_ms);
+    for (size_t i = 0; i < self->peers_size; i++) {
+        const peer_t *peer = &self->peers[i];
+        if (peer->state == PEER_IDLE)
+            deadline = earlier(deadline, peer->retry_ms);
+        else
+            deadline = earlier(deadline, peer->pinged_ms + REPLICA_HEARTBEAT_MS);
+        if (peer->state == PEER_READY && peer->pull_ms > self->now.boot_ms)
+            deadline = earlier(deadline, peer->pull_ms);
+    }
+    return deadline;
+}
+
+void gossip_free(replica_t *self)
+{
+    for (size_t i = 0; i < self->peers_size; i++)
+        vec_free(&self->peers[i].vector);
+    free(self->peers);
+    for (size_t i = 0; i < SERVED_MAX; i++)
+        vec_free(&self->served[i].have);
+}

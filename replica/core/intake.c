@@ -1,0 +1,189 @@
+/*
+ * Intake: the checks that a request passes before it is executed, in this order, all again after a
+ * wait: executed table, token, type and limits, clock, visibility. (The epoch was looked at when the
+ * request came, in session.c.)
+ */
+#include "replica/core/internal.h"
+
+static void answer(replica_t *self, session_t *session, const request_t *request, reply_t *reply,
+                   const vec_t *token)
+{
+    reply->session = request->session;
+    reply->epoch = request->epoch;
+    reply->seq = request->seq;
+    reply->clock = replica_clock(self);
+    session_reply(self, session, reply, token, request->whole.size);
+}
+
+static const vec_t no_token = {0};
+
+static void refuse(replica_t *self, session_t *session, const request_t *request, outcome_t outcome,
+                   const char *why)
+{
+    buf_reset(&self->value);
+    mp_put_text(&self->value, why);
+    reply_t reply = {.outcome = outcome, .value = buf_slice(&self->value)};
+    answer(self, session, request, &reply, &no_token);
+}
+
+/* Adds to the session's token what it saw; self->difference becomes what is new in that. */
+static void see(replica_t *self, session_t *session, const vec_t *dots)
+{
+    for (uint32_t i = 0; i < dots->size; i++)
+        if (vec_raise(&session->token, dots->parts[i].incarnation, dots->parts[i].count))
+            vec_raise(&self->difference, dots->parts[i].incarnation, dots->parts[i].count);
+}
+
+/* An update that was executed before gets the same answer again. True when that settles it. */
+static bool answer_from_table(replica_t *self, session_t *session, const request_t *request)
+{
+    executed_hit_t hit;
+    switch (executed_find(self->executed, session->id, request->seq, &hit)) {
+    case EXECUTED_NOT:
+        return false;
+    case EXECUTED_BELOW_FLOOR:
+        refuse(self, session, request, OUTCOME_CLASH, "this request was answered and acknowledged");
+        return true;
+    case EXECUTED_FULL:
+        self->counts.busy++;
+        refuse(self, session, request, OUTCOME_BUSY,
+               "this client has too many unacknowledged updates");
+        return true;
+    case EXECUTED_HIT:
+        break;
+    }
+    if (hit.tag.hlc != request->hlc) {
+        refuse(self, session, request, OUTCOME_CLASH,
+               "another update was executed under this client id and number: two processes share a "
+               "client id");
+        return true;
+    }
+    self->counts.retries++;
+    vec_reset(&self->difference);
+    if (vec_raise(&session->token, hit.dot.incarnation, hit.dot.count))
+        vec_raise(&self->difference, hit.dot.incarnation, hit.dot.count);
+    reply_t reply = {.outcome = OUTCOME_OK, .value = hit.result, .copies = 1};
+    answer(self, session, request, &reply, &self->difference);
+    return true;
+}
+
+/* Merges what the request brings of its token. False when it is malformed. */
+static bool take_token(replica_t *self, session_t *session, const request_t *request)
+{
+    if (!request->has_token)
+        return true;
+    mp_t in = mp_open(request->token);
+    mp_vector(&in, &self->vector);
+    if (!mp_ok(&in))
+        return false;
+    vec_merge(&session->token, &self->vector);
+    return true;
+}
+
+/* No tag or clock may run far ahead of this replica: it would win over everything for long. */
+static bool is_too_far_ahead(replica_t *self, hlc_t hlc)
+{
+    return hlc > hlc_add_ms(replica_clock(self), self->config.max_drift_ms);
+}
+
+static void execute_update(replica_t *self, session_t *session, const request_t *request, tag_t tag)
+{
+    buf_reset(&self->ops);
+    mp_put_array(&self->ops, (uint32_t)self->op_count);
+    for (size_t i = 0; i < self->op_count; i++)
+        op_put(&self->ops, &self->op_list[i]);
+    uint64_t own = self->config.incarnation;
+    record_t *record = &self->record;
+    record->origin = own;
+    record->n = vec_get(&self->applied, own) + 1;
+    record->tag = tag;
+    record->floor = request->floor < request->seq ? request->floor : request->seq - 1;
+    record->result = buf_slice(&self->value);
+    record->ops = buf_slice(&self->ops);
+    vec_copy(&record->deps, &session->token);
+    vec_set(&record->deps, own, 0);
+    if (!self->lineage_is_fixed)
+        replica_fix_lineage(self, self->lineage);
+    buf_reset(&self->encoded);
+    record_put(&self->encoded, record);
+    slice_t raw = buf_slice(&self->encoded);
+    replica_apply(self, record, raw);
+    self->counts.updates++;
+    self->turn.own_head = record->n;
+    if (raw.size > PEER_BATCH_TARGET) {
+        self->turn.own_skipped = true; /* announced by the head alone; the peers pull it */
+    } else {
+        buf_append_slice(&self->turn.own, raw);
+        self->turn.own_count++;
+    }
+    vec_raise(&session->token, own, record->n);
+    vec_raise(&self->difference, own, record->n);
+}
+
+static void execute(replica_t *self, session_t *session, const request_t *request,
+                    const command_t *command)
+{
+    command_run_t run = {
+        .request = request,
+        .tag = {request->hlc, session->id, request->seq},
+        .why = "",
+    };
+    seen_reset(&self->seen);
+    outcome_t outcome = command_run(self, &run);
+    if (outcome == OUTCOME_OK && run.hides) {
+        session_turn_back(self, session, request, OUTCOME_RETAG);
+        return;
+    }
+    if (outcome != OUTCOME_OK) {
+        buf_reset(&self->value);
+        mp_put_text(&self->value, run.why);
+    }
+    vec_reset(&self->difference);
+    see(self, session, &self->seen.dots);
+    if (outcome == OUTCOME_OK && command->is_update)
+        execute_update(self, session, request, run.tag);
+    else
+        self->counts.reads++;
+    reply_t reply = {
+        .outcome = outcome,
+        .value = buf_slice(&self->value),
+        .copies = outcome == OUTCOME_OK && command->is_update ? 1 : 0,
+        .seen_base = self->seen.base,
+        .seen_any = self->seen.any,
+    };
+    answer(self, session, request, &reply, &self->difference);
+}
+
+intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request)
+{
+    const command_t *command = command_by_code(request->command);
+    if (command == NULL) {
+        refuse(self, session, request, OUTCOME_USAGE,
+               "this replica does not know the command: it is of an older version");
+        return INTAKE_ANSWERED;
+    }
+    if (command->is_update && answer_from_table(self, session, request))
+        return INTAKE_ANSWERED;
+    if (!take_token(self, session, request)) {
+        refuse(self, session, request, OUTCOME_USAGE, "the token is malformed");
+        return INTAKE_ANSWERED;
+    }
+    if (!vec_covers(&self->applied, &session->token))
+        return INTAKE_WAIT;
+    if (!command_takes(command, request->arguments) ||
+        (command->is_update && (request->hlc == 0 || request->seq == 0))) {
+        refuse(self, session, request, OUTCOME_USAGE, "wrong number of arguments");
+        return INTAKE_ANSWERED;
+    }
+    if (is_too_far_ahead(self, request->hlc) ||
+        (request->has_token && is_too_far_ahead(self, request->token_clock))) {
+        refuse(self, session, request, OUTCOME_CLOCK,
+               "the request's clock is further ahead of the replica's than --max-drift allows: set "
+               "the machines' clocks");
+        return INTAKE_ANSWERED;
+    }
+    if (request->has_token)
+        replica_clock_raise(self, request->token_clock);
+    execute(self, session, request, command);
+    return INTAKE_ANSWERED;
+}

@@ -1,0 +1,283 @@
+/*
+ * What the files of the replica core share: the state and the few functions between them. Included
+ * by replica.c, gossip.c, intake.c, session.c and commands.c only.
+ */
+#ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
+#define HEARSAY_REPLICA_CORE_INTERNAL_H
+
+#include "bus/base/memory.h"
+#include "bus/base/random.h"
+#include "bus/wire/frame.h"
+#include "replica/core/executed.h"
+#include "replica/core/holdback.h"
+#include "replica/core/logindex.h"
+#include "replica/core/replica.h"
+#include "replica/core/store.h"
+
+#define uthash_malloc(size) mem_alloc(size)
+#include <uthash.h>
+
+/* ---- peers ---- */
+
+typedef enum peer_state {
+    PEER_IDLE,    /* to be tried at retry_ms */
+    PEER_GREETED, /* connected as far as we know, HELLO sent */
+    PEER_READY,   /* it answered */
+} peer_state_t;
+
+typedef struct peer {
+    peer_state_t state;
+    uint32_t link; /* of our DEALER, while not idle */
+    uint16_t id;
+    uint64_t incarnation; /* 0: a --peer not reached yet */
+    bool is_static;       /* named by --peer: tried for ever */
+    char host[PEER_HOST_MAX + 1];
+    uint16_t port;
+    uint8_t status;
+    vec_t vector; /* timestamp table: its value timestamp as last heard */
+    int64_t heard_ms;
+    int64_t pinged_ms;
+    int64_t seen_ms; /* named by a beacon or a peer */
+    int64_t retry_ms;
+    int64_t retry_step_ms;
+    int64_t pull_ms; /* pull no earlier, if it has what we lack */
+    bool must_pull;  /* ask it whatever we know of its vector */
+} peer_t;
+
+/* Our pull under way; one at a time keeps the same records from coming twice. */
+typedef struct pull {
+    bool is_open;
+    uint32_t link;
+    uint64_t request;
+    uint64_t position;
+    int64_t since_ms;
+} pull_t;
+
+/* A peer's pull that we serve: what it has, until the log was read. */
+typedef struct served {
+    uint32_t link;
+    uint64_t request;
+    vec_t have;
+} served_t;
+
+enum { SERVED_MAX = REPLICA_PEERS_MAX };
+
+/* ---- sessions ---- */
+
+typedef struct link link_t;
+typedef struct conn conn_t;
+typedef struct session session_t;
+typedef struct waiting waiting_t;
+
+typedef struct replica_turn_state {
+    buf_t log; /* entries of this turn */
+    buf_t own; /* records accepted here in this turn, to be published */
+    uint32_t own_count;
+    uint64_t own_head; /* count after them */
+    bool own_skipped;  /* one was too great to publish */
+    bool has_applied;  /* waiting requests are to be looked at again */
+} replica_turn_state_t;
+
+struct replica {
+    replica_config_t config;
+    char host[PEER_HOST_MAX + 1];
+    random_t random;
+    uint64_t lineage;
+    bool lineage_is_fixed;
+    bool is_started;
+    bool is_settled; /* requests are taken */
+    bool is_stopping;
+    int64_t started_ms;
+    int64_t ready_ms;
+    now_t now;
+    hlc_t clock;
+    int64_t clock_boot_ms; /* when clock was set */
+
+    replica_status_t status;
+    replica_mode_t mode;
+    uint64_t serial;
+    uint32_t busy_permille;
+    uint32_t calm_rounds;
+
+    store_t *store;
+    executed_t *executed;
+    vec_t applied; /* the value timestamp */
+    uint64_t log_end;
+    logindex_t *index;
+    holdback_t *holdback;
+
+    peer_t *peers;
+    size_t peers_size;
+    uint32_t next_link;
+    pull_t pull;
+    int64_t blind_pull_ms;
+    size_t blind_next;
+    served_t served[SERVED_MAX];
+    size_t served_size;
+    int64_t round_ms;       /* next periodic round */
+    int64_t after_burst_ms; /* round that closes a burst, INT64_MAX: none due */
+
+    link_t *links;
+    session_t *sessions;
+    session_t *waiters; /* sessions with waiting requests */
+    conn_t *dirty;      /* connections with replies to send */
+    size_t waiting_count;
+    size_t waiting_bytes;
+    int64_t heartbeat_ms;
+
+    /* scratch, so that a request allocates nothing */
+    record_t record;
+    vec_t vector;
+    vec_t difference;
+    seen_t seen;
+    buf_t value;
+    buf_t ops;
+    buf_t encoded;
+    slice_t *arguments;
+    op_t *op_list;
+    size_t op_count;
+
+    replica_turn_state_t turn;
+    replica_effect_t *effects;
+    size_t effects_size;
+    size_t effects_capacity;
+    size_t effects_given; /* effects of the last turn, to be dropped at the next call */
+    buf_t arena;
+    replica_counts_t counts;
+};
+
+/* ---- replica.c ---- */
+
+/* Every entry point begins so: the time, and the effects of the last turn are gone. */
+void replica_enter(replica_t *self, now_t now);
+
+/* Adds an effect whose bytes start at offset in the arena and end at its end. */
+replica_effect_t *replica_emit(replica_t *self, replica_effect_kind_t kind, uint32_t link,
+                               size_t offset);
+__attribute__((format(printf, 3, 4))) void replica_note(replica_t *self, replica_level_t level,
+                                                        const char *format, ...);
+__attribute__((format(printf, 2, 3))) void replica_stop(replica_t *self, const char *format, ...);
+
+/* The clock now: max of wall time, the last value moved on by elapsed time, and all taken in. */
+hlc_t replica_clock(replica_t *self);
+void replica_clock_raise(replica_t *self, hlc_t to);
+
+/* Fixes the lineage and logs it. */
+void replica_fix_lineage(replica_t *self, uint64_t lineage);
+
+/* Applies and logs a record (encoded as raw) that may be applied. */
+void replica_apply(replica_t *self, const record_t *record, slice_t raw);
+
+/* After a gossip round: the mode may set the status. */
+void replica_auto_status(replica_t *self);
+
+/* ---- gossip.c ---- */
+
+void gossip_start(replica_t *self);
+void gossip_tick(replica_t *self);
+int64_t gossip_deadline(const replica_t *self);
+/* At the end of a turn: publish, and pull if something is lacking. */
+void gossip_turn(replica_t *self);
+/* The status changed: say it, and catch up when back. */
+void gossip_status(replica_t *self, replica_status_t before);
+/* Asks the peers for what sessions wait for, now. */
+void gossip_pull_for_waiters(replica_t *self);
+void gossip_free(replica_t *self);
+bool gossip_id_is_disputed(const replica_t *self);
+
+/* ---- session.c ---- */
+
+void sessions_tick(replica_t *self);
+int64_t sessions_deadline(const replica_t *self);
+/* Looks at waiting requests again, then flushes replies. */
+void sessions_turn(replica_t *self);
+void sessions_push_status(replica_t *self);
+/* Gone offline: what waits is turned back. */
+void sessions_turn_back_all(replica_t *self);
+void sessions_free(replica_t *self);
+
+/* A broker's connection. */
+struct link {
+    uint32_t id;
+    uint32_t key; /* given in WELCOME, to be named in each frame */
+    uint64_t broker;
+    uint64_t confirmed; /* serial of the status it confirmed last */
+    int64_t heard_ms;
+    conn_t *conns; /* by name */
+    UT_hash_handle hh;
+};
+
+/* A client's connection to that broker: where replies are grouped. */
+struct conn {
+    link_t *link;
+    uint64_t name; /* slot and generation */
+    uint32_t slot;
+    uint32_t generation;
+    session_t *sessions;
+    buf_t out; /* a REPLY under way: header, array head, items */
+    uint16_t items;
+    uint32_t answered; /* bytes of request items answered by it */
+    bool is_dirty;
+    conn_t *next_dirty;
+    UT_hash_handle hh;
+};
+
+/* A request that waits: a copy of its item. */
+struct waiting {
+    int64_t deadline_ms;
+    bool is_last_try;
+    size_t size;
+    waiting_t *next;
+    waiting_t *previous;
+    uint8_t bytes[];
+};
+
+struct session {
+    uint64_t id;
+    conn_t *conn;
+    uint64_t epoch;
+    outcome_t turned_back; /* not OK: this epoch is dead, and why */
+    vec_t token;           /* what the session's requests saw and wrote so far */
+    waiting_t *waiting;    /* in order of issue */
+    session_t *next_waiter;
+    session_t *previous_waiter;
+    bool is_waiting;
+    session_t *next_in_conn;
+    session_t *previous_in_conn;
+    UT_hash_handle hh;
+};
+
+/* ---- intake.c ---- */
+
+typedef enum intake_result {
+    INTAKE_ANSWERED, /* a reply was queued */
+    INTAKE_WAIT,     /* what the session has seen is not all here yet */
+} intake_result_t;
+
+/* Runs one request through the checks and, if all is well, executes it. */
+intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request);
+
+/* Queues a reply item for a session (session.c). */
+void session_reply(replica_t *self, session_t *session, const reply_t *reply, const vec_t *token,
+                   size_t request_size);
+/* Turns a request back and all later ones of its epoch (session.c). */
+void session_turn_back(replica_t *self, session_t *session, const request_t *request,
+                       outcome_t why);
+
+/* ---- commands.c ---- */
+
+/*
+ * Prepares a command: reads answer into self->value and self->seen; updates fill self->op_list and
+ * their result into self->value. hides says whether a first transmission would not show; then nothing
+ * else was done. An outcome other than OK explains itself in *why (static text).
+ */
+typedef struct command_run {
+    const request_t *request;
+    tag_t tag;
+    bool hides;
+    const char *why;
+} command_run_t;
+
+outcome_t command_run(replica_t *self, command_run_t *run);
+
+#endif

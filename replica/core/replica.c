@@ -1,0 +1,399 @@
+#include "replica/core/replica.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/core/internal.h"
+#include "replica/core/seglog.h"
+
+static const char *const mode_names[] = {"manual", "auto load", "auto random"};
+
+const char *replica_mode_name(replica_mode_t mode)
+{
+    return mode_names[mode];
+}
+
+slice_t replica_effect_bytes(const replica_effects_t *effects, const replica_effect_t *effect)
+{
+    return slice_of(effects->arena + effect->offset, effect->size);
+}
+
+replica_t *replica_new(const replica_config_t *config)
+{
+    replica_t *self = mem_zero(1, sizeof *self);
+    self->config = *config;
+    snprintf(self->host, sizeof self->host, "%s", config->host);
+    self->config.host = self->host;
+    random_seed(&self->random, config->seed);
+    do {
+        self->lineage = random_u64(&self->random);
+    } while (self->lineage == 0);
+    self->status = config->status;
+    self->mode = config->mode;
+    self->store = store_new(random_u64(&self->random));
+    self->executed = executed_new();
+    self->index = logindex_new();
+    self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
+    self->next_link = 1;
+    self->serial = 1;
+    self->arguments = mem_zero(COMMAND_ARGUMENTS_MAX, sizeof *self->arguments);
+    self->op_list = mem_zero(OPS_MAX, sizeof *self->op_list);
+    return self;
+}
+
+void replica_destroy(replica_t **self_p)
+{
+    replica_t *self = *self_p;
+    if (self == NULL)
+        return;
+    sessions_free(self);
+    gossip_free(self);
+    store_destroy(&self->store);
+    executed_destroy(&self->executed);
+    logindex_destroy(&self->index);
+    holdback_destroy(&self->holdback);
+    vec_free(&self->applied);
+    record_free(&self->record);
+    vec_free(&self->vector);
+    vec_free(&self->difference);
+    seen_free(&self->seen);
+    buf_free(&self->value);
+    buf_free(&self->ops);
+    buf_free(&self->encoded);
+    buf_free(&self->turn.log);
+    buf_free(&self->turn.own);
+    buf_free(&self->arena);
+    free(self->arguments);
+    free(self->op_list);
+    free(self->effects);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- effects ---- */
+
+void replica_enter(replica_t *self, now_t now)
+{
+    self->now = now;
+    if (self->effects_given == 0)
+        return;
+    self->effects_size = self->effects_given = 0;
+    buf_reset(&self->arena);
+}
+
+replica_effect_t *replica_emit(replica_t *self, replica_effect_kind_t kind, uint32_t link,
+                               size_t offset)
+{
+    if (self->effects_size == self->effects_capacity) {
+        self->effects_capacity = self->effects_capacity != 0 ? self->effects_capacity * 2 : 64;
+        self->effects = mem_resize(self->effects, self->effects_capacity * sizeof *self->effects);
+    }
+    replica_effect_t *effect = &self->effects[self->effects_size++];
+    *effect = (replica_effect_t){
+        .kind = kind, .link = link, .offset = offset, .size = self->arena.size - offset};
+    return effect;
+}
+
+void replica_note(replica_t *self, replica_level_t level, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t offset = self->arena.size;
+    buf_append_text(&self->arena, text);
+    replica_emit(self, REPLICA_NOTE, 0, offset)->level = level;
+}
+
+void replica_stop(replica_t *self, const char *format, ...)
+{
+    if (self->is_stopping)
+        return;
+    self->is_stopping = true;
+    char text[ERR_TEXT_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t offset = self->arena.size;
+    buf_append_text(&self->arena, text);
+    replica_emit(self, REPLICA_STOP, 0, offset);
+}
+
+/* ---- the clock ---- */
+
+hlc_t replica_clock(replica_t *self)
+{
+    hlc_t moved = hlc_add_ms(self->clock, self->now.boot_ms - self->clock_boot_ms);
+    self->clock = hlc_max(hlc_at(self->now.wall_ms), moved);
+    self->clock_boot_ms = self->now.boot_ms;
+    return self->clock;
+}
+
+void replica_clock_raise(replica_t *self, hlc_t to)
+{
+    if (to > replica_clock(self))
+        self->clock = to;
+}
+
+/* ---- the log and what is applied ---- */
+
+static void append_entry(replica_t *self, uint8_t kind, slice_t payload)
+{
+    uint64_t position = self->log_end;
+    size_t before = self->turn.log.size;
+    seglog_entry_put(&self->turn.log, position, kind, payload);
+    self->log_end += self->turn.log.size - before;
+}
+
+void replica_fix_lineage(replica_t *self, uint64_t lineage)
+{
+    self->lineage = lineage;
+    self->lineage_is_fixed = true;
+    buf_reset(&self->encoded);
+    seglog_meta_put(&self->encoded, lineage);
+    append_entry(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
+    replica_note(self, NOTE_INFO, "lineage fixed lineage=%016llx", (unsigned long long)lineage);
+}
+
+/* What a record changes, whether it comes from a client, a peer or the log. */
+static void take_effect(replica_t *self, const record_t *record, uint64_t position)
+{
+    vec_part_t dot = {record->origin, record->n};
+    mp_t ops = mp_open(record->ops);
+    uint32_t count = mp_array(&ops, OPS_MAX);
+    mark_t mark = {record->tag, dot};
+    op_t op;
+    for (uint32_t i = 0; i < count && op_read(&ops, &op); i++) {
+        store_apply(self->store, &op, &mark);
+        mark.tag.hlc++;
+    }
+    executed_add(self->executed, record->tag, dot, record->result);
+    executed_raise_floor(self->executed, record->tag.client, record->floor);
+    vec_raise(&self->applied, record->origin, record->n);
+    logindex_add(self->index, record->origin, record->n, position);
+    self->counts.applied++;
+    hlc_t past = record->tag.hlc + count;
+    if (past > self->clock)
+        self->clock = past;
+}
+
+void replica_apply(replica_t *self, const record_t *record, slice_t raw)
+{
+    uint64_t position = self->log_end;
+    replica_clock(self);
+    append_entry(self, SEGLOG_KIND_UPDATE, raw);
+    take_effect(self, record, position);
+    self->turn.has_applied = true;
+}
+
+int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err)
+{
+    if (kind == SEGLOG_KIND_META) {
+        uint64_t lineage;
+        if (!seglog_meta_read(payload, &lineage))
+            return err_set(err, OUTCOME_READ_ONLY, "the log entry at %llu is malformed",
+                           (unsigned long long)position);
+        self->lineage = lineage;
+        self->lineage_is_fixed = true;
+        return 0;
+    }
+    if (kind != SEGLOG_KIND_UPDATE)
+        return err_set(err, OUTCOME_READ_ONLY,
+                       "the log entry at %llu is of kind %u, which a later version wrote: start "
+                       "that version",
+                       (unsigned long long)position, kind);
+    if (!record_read(payload, &self->record) ||
+        self->record.n != vec_get(&self->applied, self->record.origin) + 1 ||
+        !vec_covers(&self->applied, &self->record.deps))
+        return err_set(err, OUTCOME_READ_ONLY,
+                       "the log entry at %llu does not follow from the ones before it",
+                       (unsigned long long)position);
+    take_effect(self, &self->record, position);
+    return 0;
+}
+
+/* ---- life ---- */
+
+void replica_start(replica_t *self, now_t now, uint64_t log_end)
+{
+    self->now = now;
+    self->is_started = true;
+    self->started_ms = now.boot_ms;
+    self->ready_ms = now.boot_ms + self->config.settle_ms;
+    self->log_end = log_end;
+    self->clock_boot_ms = now.boot_ms;
+    replica_clock(self);
+    self->heartbeat_ms = now.boot_ms;
+    gossip_start(self);
+    settle(self);
+}
+
+bool replica_is_ready(const replica_t *self)
+{
+    return self->is_settled && !self->is_stopping;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Requests are taken once others had time to speak up and nobody holds our id. */
+static void settle(replica_t *self)
+{
+    if (!self->is_settled && self->now.boot_ms >= self->ready_ms && !gossip_id_is_disputed(self))
+        self->is_settled = true;
+}
+
+int64_t replica_deadline(const replica_t *self)
+{
+    enum { SETTLE_STEP_MS = 20 };
+    int64_t deadline = earlier(gossip_deadline(self), sessions_deadline(self));
+    return self->is_settled ? deadline : earlier(deadline, self->now.boot_ms + SETTLE_STEP_MS);
+}
+
+void replica_tick(replica_t *self, now_t now)
+{
+    replica_enter(self, now);
+    settle(self);
+    gossip_tick(self);
+    sessions_tick(self);
+}
+
+/* Moves the log entries of the turn in front of all other effects. */
+static void put_append_first(replica_t *self)
+{
+    if (self->turn.log.size == 0)
+        return;
+    size_t offset = self->arena.size;
+    buf_append_slice(&self->arena, buf_slice(&self->turn.log));
+    buf_reset(&self->turn.log);
+    replica_emit(self, REPLICA_APPEND, 0, offset);
+    replica_effect_t append = self->effects[self->effects_size - 1];
+    memmove(self->effects + 1, self->effects, (self->effects_size - 1) * sizeof append);
+    self->effects[0] = append;
+}
+
+replica_effects_t replica_turn(replica_t *self, now_t now)
+{
+    replica_enter(self, now);
+    sessions_turn(self);
+    gossip_turn(self);
+    put_append_first(self);
+    self->effects_given = self->effects_size;
+    return (replica_effects_t){self->effects, self->effects_size, self->arena.data};
+}
+
+/* ---- status ---- */
+
+static void change_status(replica_t *self, replica_status_t status, const char *by)
+{
+    replica_status_t before = self->status;
+    if (status == before)
+        return;
+    self->status = status;
+    self->serial++;
+    replica_note(self, NOTE_INFO, "status status=%s was=%s by=%s", status_name(status),
+                 status_name(before), by);
+    if (status == STATUS_OFFLINE)
+        sessions_turn_back_all(self);
+    sessions_push_status(self);
+    gossip_status(self, before);
+}
+
+void replica_set_status(replica_t *self, now_t now, replica_status_t status, replica_mode_t mode)
+{
+    replica_enter(self, now);
+    if (mode != self->mode)
+        replica_note(self, NOTE_INFO, "mode mode=\"%s\"", replica_mode_name(mode));
+    self->mode = mode;
+    change_status(self, status, "hearsayctl");
+}
+
+void replica_load(replica_t *self, uint32_t busy_permille)
+{
+    self->busy_permille = busy_permille;
+}
+
+/* By load: at once up, down only after a few calm rounds, so that it does not swing. */
+static replica_status_t status_by_load(replica_t *self)
+{
+    enum { BUSY_PERMILLE = 850, CALM_PERMILLE = 600, CALM_ROUNDS = 2 };
+    if (self->busy_permille >= BUSY_PERMILLE) {
+        self->calm_rounds = 0;
+        return STATUS_OVERLOADED;
+    }
+    if (self->busy_permille > CALM_PERMILLE)
+        self->calm_rounds = 0;
+    else
+        self->calm_rounds++;
+    /* offline was set by people or by chance, before this mode: load does not keep a node away */
+    return self->status == STATUS_OVERLOADED && self->calm_rounds < CALM_ROUNDS ? STATUS_OVERLOADED
+                                                                                : STATUS_ACTIVE;
+}
+
+static replica_status_t status_by_chance(replica_t *self)
+{
+    uint32_t draw = (uint32_t)random_below(&self->random, RANDOM_PPM);
+    const uint32_t *ppm = self->config.random_ppm;
+    if (draw < ppm[STATUS_ACTIVE])
+        return STATUS_ACTIVE;
+    return draw < ppm[STATUS_ACTIVE] + ppm[STATUS_OVERLOADED] ? STATUS_OVERLOADED : STATUS_OFFLINE;
+}
+
+void replica_auto_status(replica_t *self)
+{
+    if (self->mode == MODE_AUTO_LOAD)
+        change_status(self, status_by_load(self), "load");
+    else if (self->mode == MODE_AUTO_RANDOM)
+        change_status(self, status_by_chance(self), "chance");
+}
+
+/* ---- looking at it ---- */
+
+replica_info_t replica_info(const replica_t *self, now_t now)
+{
+    return (replica_info_t){
+        .id = self->config.id,
+        .incarnation = self->config.incarnation,
+        .lineage = self->lineage_is_fixed ? self->lineage : 0,
+        .status = self->status,
+        .mode = self->mode,
+        .clock = self->clock,
+        .vector = &self->applied,
+        .received_lag = holdback_records(self->holdback),
+        .keys = store_keys(self->store),
+        .sessions = HASH_COUNT(self->sessions),
+        .links = HASH_COUNT(self->links),
+        .waiting = self->waiting_count,
+        .executed = executed_entries(self->executed),
+        .age_ms = now.boot_ms - self->started_ms,
+        .counts = &self->counts,
+    };
+}
+
+bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out)
+{
+    if (i >= self->peers_size)
+        return false;
+    const peer_t *peer = &self->peers[i];
+    *out = (replica_peer_info_t){
+        .id = peer->id,
+        .incarnation = peer->incarnation,
+        .host = peer->host,
+        .port = peer->port,
+        .is_connected = peer->state == PEER_READY,
+        .status = (replica_status_t)peer->status,
+        .vector = &peer->vector,
+    };
+    return true;
+}
+
+uint64_t replica_digest(const replica_t *self)
+{
+    return store_digest(self->store);
+}

@@ -1,0 +1,219 @@
+/*
+ * A replica manager as a pure state machine: events and the time go in, effects come out.
+ *
+ * The gossip architecture of Coulouris et al. (Distributed Systems, ch. 18) after Ladin, Liskov,
+ * Shrira, Ghemawat, Providing High Availability Using Lazy Replication, ACM TOCS 10(4) 1992, with
+ * the rules of docs/consistency.md. The core owns the data, the hold-back queue, the executed table,
+ * the timestamp table, the sessions and what is to be sent; it has no socket, file or clock.
+ *
+ * A caller gives it events as they come (one call each), then calls replica_turn() and carries out
+ * the effects in order. In that order the log entries of a turn come first, so that no reply and no
+ * gossip leaves before the updates it speaks of are written. Bytes of effects are valid until the
+ * next call of any function that takes a replica_t that is not const.
+ *
+ * Start: replica_new(), replica_replay() for each entry of the log, replica_start(), then events.
+ */
+#ifndef HEARSAY_REPLICA_CORE_REPLICA_H
+#define HEARSAY_REPLICA_CORE_REPLICA_H
+
+#include "bus/base/err.h"
+#include "bus/base/hlc.h"
+#include "bus/base/vector.h"
+#include "bus/wire/peer.h"
+#include "bus/wire/session.h"
+
+typedef struct replica replica_t;
+
+/* How the status is set: by people, by measured load, or by chance as in a classroom. */
+typedef enum replica_mode {
+    MODE_MANUAL = 0,
+    MODE_AUTO_LOAD = 1,
+    MODE_AUTO_RANDOM = 2,
+} replica_mode_t;
+
+const char *replica_mode_name(replica_mode_t mode);
+
+typedef struct replica_config {
+    uint64_t cluster;     /* beacon_cluster_tag() of its name */
+    uint16_t id;          /* 0..255 */
+    uint64_t incarnation; /* random, of this start */
+    uint64_t seed;        /* for all other chance: lineage proposal, link keys, hash order */
+    const char *host;     /* to be told to peers; "" : as they see us. Copied */
+    uint16_t port;        /* peer port, the first of the block */
+    int64_t gossip_interval_ms;
+    int64_t max_drift_ms;
+    uint32_t value_max; /* bytes */
+    replica_status_t status;
+    replica_mode_t mode;
+    replica_mode_t auto_mode; /* what "auto" means: MODE_AUTO_LOAD or MODE_AUTO_RANDOM */
+    uint32_t random_ppm[3];   /* chance of each status for MODE_AUTO_RANDOM, sum 1,000,000 */
+    int64_t settle_ms;        /* after the start, for hearing of others; 0 in most tests */
+} replica_config_t;
+
+/* Limits, all counted in replica_counts_t when they bite. */
+enum {
+    REPLICA_PEERS_MAX = 64,
+    REPLICA_LINKS_MAX = 256, /* brokers */
+    REPLICA_SESSIONS_MAX = 100000,
+    REPLICA_WAITING_MAX = 16384, /* requests that wait for what their session has seen */
+    REPLICA_WAITING_BYTES_MAX = 64 * 1024 * 1024,
+    REPLICA_HELD_BYTES_MAX = 64 * 1024 * 1024,
+    REPLICA_WINDOW = 4 * 1024 * 1024, /* bytes a client may have in flight */
+    REPLICA_HEARTBEAT_MS = 250,
+    REPLICA_SILENCE_MS = 1000, /* after this a link or peer counts as lost */
+    REPLICA_HOLD_MS = 150,     /* a request waits so long here before the session should move */
+};
+
+/* ---- effects ---- */
+
+typedef enum replica_effect_kind {
+    REPLICA_APPEND,         /* bytes: log entries, to be written before any later effect */
+    REPLICA_PUBLISH,        /* bytes: one PUB message */
+    REPLICA_TO_SERVICE,     /* bytes to the broker of link, by the service ROUTER */
+    REPLICA_TO_PEER_ROUTER, /* bytes to the peer of link, by the peer ROUTER */
+    REPLICA_TO_PEER,        /* bytes to the peer of link, by our DEALER */
+    REPLICA_READ,           /* read most bytes of log at position: replica_log_bytes() */
+    REPLICA_CONNECT,        /* a DEALER to bytes (host) and port, and the SUB to its gossip port */
+    REPLICA_DISCONNECT,     /* both away */
+    REPLICA_NOTE,           /* bytes: a log line, key=value pairs behind the text */
+    REPLICA_STOP,           /* bytes: why this node must end */
+} replica_effect_kind_t;
+
+typedef enum replica_level { NOTE_ERROR, NOTE_WARN, NOTE_INFO, NOTE_DEBUG } replica_level_t;
+
+typedef struct replica_effect {
+    replica_effect_kind_t kind;
+    replica_level_t level; /* of a note */
+    uint16_t port;
+    uint32_t link;
+    uint32_t most;
+    uint64_t request; /* to be given back with the bytes read */
+    uint64_t position;
+    size_t offset; /* into the arena */
+    size_t size;
+} replica_effect_t;
+
+typedef struct replica_effects {
+    const replica_effect_t *list;
+    size_t size;
+    const uint8_t *arena;
+} replica_effects_t;
+
+slice_t replica_effect_bytes(const replica_effects_t *effects, const replica_effect_t *effect);
+
+/* ---- life ---- */
+
+replica_t *replica_new(const replica_config_t *config);
+void replica_destroy(replica_t **self);
+
+/*
+ * Takes one log entry back in (kind and payload as of seglog.h), before replica_start. -1 with err for an
+ * entry that cannot be of this log.
+ */
+int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err);
+
+/* From here on time runs. log_end: the position of the next entry. */
+void replica_start(replica_t *self, now_t now, uint64_t log_end);
+
+/* Ends the turn: what is to be done now, in order. */
+replica_effects_t replica_turn(replica_t *self, now_t now);
+
+/* When replica_tick() wants to be called next, in boot ms. */
+int64_t replica_deadline(const replica_t *self);
+void replica_tick(replica_t *self, now_t now);
+
+/* True when requests are taken: settled, and no dispute about the id. */
+bool replica_is_ready(const replica_t *self);
+
+/* ---- events ---- */
+
+/* A frame from a broker. link names the connection (the routing id). */
+void replica_service(replica_t *self, now_t now, uint32_t link, slice_t frame);
+/* A broker's connection is known to be gone. */
+void replica_service_lost(replica_t *self, now_t now, uint32_t link);
+
+/* A message at the peer ROUTER, at the DEALER of link, at the SUB. */
+void replica_peer_router(replica_t *self, now_t now, uint32_t link, slice_t message);
+void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message);
+void replica_gossip(replica_t *self, now_t now, slice_t message);
+/* The connection of a DEALER is known to be gone. */
+void replica_peer_lost(replica_t *self, now_t now, uint32_t link);
+
+/* A node may be there: by beacon (id and incarnation known) or by --peer (incarnation 0). */
+void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarnation, slice_t host,
+                       uint16_t port);
+
+/* What REPLICA_READ asked for; no bytes when the log ends there or could not be read. */
+void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t request,
+                       uint64_t position, slice_t bytes);
+
+/* People set the status (mode manual), or manual or auto alone with the status as it is. */
+void replica_set_status(replica_t *self, now_t now, replica_status_t status, replica_mode_t mode);
+
+/* The share of the loop's time spent working since the last call, in thousandths. */
+void replica_load(replica_t *self, uint32_t busy_permille);
+
+/* ---- looking at it ---- */
+
+typedef struct replica_counts {
+    uint64_t requests;
+    uint64_t reads;
+    uint64_t updates; /* accepted here */
+    uint64_t applied; /* records, own and others' */
+    uint64_t retries; /* answered from the executed table */
+    uint64_t retagged;
+    uint64_t waited;  /* requests that had to wait for their token */
+    uint64_t behind;  /* turned back after waiting */
+    uint64_t missing; /* failed after waiting */
+    uint64_t busy;    /* turned back because a limit was reached */
+    uint64_t moved;
+    uint64_t duplicates;   /* records received again */
+    uint64_t held;         /* records that had to be held back */
+    uint64_t held_refused; /* dropped for want of room, to be pulled again */
+    uint64_t pulls;        /* asked */
+    uint64_t pulls_served;
+    uint64_t published; /* batches */
+    uint64_t rounds;
+    uint64_t malformed; /* messages refused */
+    uint64_t foreign;   /* of another cluster or lineage */
+} replica_counts_t;
+
+typedef struct replica_info {
+    uint16_t id;
+    uint64_t incarnation;
+    uint64_t lineage; /* 0: no update yet */
+    replica_status_t status;
+    replica_mode_t mode;
+    hlc_t clock;
+    const vec_t *vector;   /* value timestamp, borrowed */
+    uint64_t received_lag; /* records received and not applied */
+    size_t keys;
+    size_t sessions;
+    size_t links;
+    size_t waiting;
+    size_t executed;
+    int64_t age_ms;
+    const replica_counts_t *counts;
+} replica_info_t;
+
+typedef struct replica_peer_info {
+    uint16_t id;
+    uint64_t incarnation; /* 0: not reached yet */
+    const char *host;
+    uint16_t port;
+    bool is_connected;
+    replica_status_t status;
+    const vec_t *vector; /* of the timestamp table, borrowed */
+} replica_peer_info_t;
+
+replica_info_t replica_info(const replica_t *self, now_t now);
+/* The i-th peer; false behind the last. */
+bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out);
+
+/* True when every connected broker has confirmed the present status. */
+bool replica_status_is_confirmed(const replica_t *self);
+
+/* Of what the store shows. */
+uint64_t replica_digest(const replica_t *self);
+
+#endif
