@@ -1,8 +1,8 @@
 /*
  * Bytes: a borrowed slice, an owned growing buffer, and big-endian accessors.
  *
- * A slice never owns; whoever hands one out says until when it is valid. A buffer owns its bytes and
- * is a plain struct that lives inside its user: zero it (or buf_init), buf_free it.
+ * A slice never owns; whoever hands one out says until when it is valid. A buffer owns its bytes
+ * and is a plain struct that lives inside its user: zero it (or buf_init), buf_free it.
  */
 #ifndef HEARSAY_BUS_BASE_BYTES_H
 #define HEARSAY_BUS_BASE_BYTES_H
@@ -63,7 +63,9 @@ __attribute__((format(printf, 2, 3))) void buf_printf(buf_t *self, const char *f
 /* What the buffer holds now; valid until the buffer changes. */
 slice_t buf_slice(const buf_t *self);
 
-/* The contents as a C string: puts a NUL behind them that does not count; valid until it changes. */
+/*
+ * The contents as a C string: puts a NUL behind them that does not count; valid until it changes.
+ */
 const char *buf_text(buf_t *self);
 
 /* Big-endian accessors; the address needs no alignment. */

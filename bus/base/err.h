@@ -16,7 +16,9 @@ typedef struct err {
     char text[ERR_TEXT_SIZE]; /* one line for people, without a newline */
 } err_t;
 
-/* Fills in err (unless NULL) and returns -1, so that "return err_set (…)" is the whole error path. */
+/*
+ * Fills in err (unless NULL) and returns -1, so that "return err_set (…)" is the whole error path.
+ */
 __attribute__((format(printf, 3, 4))) int err_set(err_t *err, outcome_t outcome, const char *format,
                                                   ...);
 

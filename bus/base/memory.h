@@ -2,8 +2,8 @@
  * Memory that cannot fail.
  *
  * hearsay bounds what it holds by limits of its own (queues, messages, sessions), so an allocation
- * that the system refuses is not a condition to serve under: the program says so and aborts, and the
- * log on disk has everything that was acknowledged. All code allocates through these.
+ * that the system refuses is not a condition to serve under: the program says so and aborts, and
+ * the log on disk has everything that was acknowledged. All code allocates through these.
  */
 #ifndef HEARSAY_BUS_BASE_MEMORY_H
 #define HEARSAY_BUS_BASE_MEMORY_H

@@ -57,7 +57,9 @@ int outcome_exit(outcome_t outcome);
 /* True when an update that ended so may have been applied all the same. */
 bool outcome_may_be_applied(outcome_t outcome);
 
-/* A number from the wire; UNKNOWN for one that is none of ours (a newer peer: nothing is promised). */
+/*
+ * A number from the wire; UNKNOWN for one that is none of ours (a newer peer: nothing is promised).
+ */
 outcome_t outcome_from_wire(unsigned wire);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * Vector timestamps: for each incarnation of a replica, how many of its updates are covered.
  *
- * Coulouris et al., Distributed Systems, "Vector clocks" and "The gossip architecture"; Ladin et al.,
- * ACM TOCS 10(4) 1992, "multipart timestamps". A part that is absent counts as 0. The parts are kept
- * sorted by incarnation in one small array: a cluster has a handful, and merge and comparison walk two
- * arrays once. The struct lives inside its user; zero it, vec_free it.
+ * Coulouris et al., Distributed Systems, "Vector clocks" and "The gossip architecture"; Ladin et
+ * al., ACM TOCS 10(4) 1992, "multipart timestamps". A part that is absent counts as 0. The parts
+ * are kept sorted by incarnation in one small array: a cluster has a handful, and merge and
+ * comparison walk two arrays once. The struct lives inside its user; zero it, vec_free it.
  */
 #ifndef HEARSAY_BUS_BASE_VECTOR_H
 #define HEARSAY_BUS_BASE_VECTOR_H
@@ -55,7 +55,9 @@ bool vec_covers_or(const vec_t *self, const vec_t *other, vec_part_t *lacking);
 
 bool vec_equal(const vec_t *a, const vec_t *b);
 
-/* How many updates other covers that self does not: the sum over the parts where other is greater. */
+/*
+ * How many updates other covers that self does not: the sum over the parts where other is greater.
+ */
 uint64_t vec_lag(const vec_t *self, const vec_t *other);
 
 #endif

@@ -43,7 +43,9 @@ typedef enum command_code {
 /* The most arguments any command takes. */
 enum { COMMAND_ARGUMENTS_MAX = 2049 };
 
-/* Limits of what a command may carry, in bytes; a replica may allow less for values (--max-value). */
+/*
+ * Limits of what a command may carry, in bytes; a replica may allow less for values (--max-value).
+ */
 enum {
     COMMAND_KEY_MAX = 1024,
     COMMAND_VALUE_MAX_DEFAULT = 1024 * 1024,

@@ -1,6 +1,6 @@
 /*
- * The frame between client, broker and replica: a header of 32 bytes, rewritten in place on its way,
- * and a msgpack body that brokers do not open (docs/protocol.md, "Frames").
+ * The frame between client, broker and replica: a header of 32 bytes, rewritten in place on its
+ * way, and a msgpack body that brokers do not open (docs/protocol.md, "Frames").
  *
  *   0 u8 magic   1 u8 version   2 u8 kind   3 u8 flags
  *   4 u16 items  6 u16 reason

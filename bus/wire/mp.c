@@ -96,7 +96,9 @@ static uint64_t big_endian(const uint8_t *p, size_t size)
     return value;
 }
 
-/* One row for each first byte from 0xC0 to 0xDF: type, bytes of payload in the head, extra bytes. */
+/*
+ * One row for each first byte from 0xC0 to 0xDF: type, bytes of payload in the head, extra bytes.
+ */
 typedef struct format {
     uint8_t type;
     uint8_t width;

@@ -3,10 +3,11 @@
  * foreign bytes in place.
  *
  * The cursor never allocates, never recurses deeper than MP_DEPTH_MAX and never believes a length
- * that the message has no bytes for, so a hostile message costs no more than its own size. Errors are
- * sticky: after the first one every read answers 0, nil or empty and mp_ok() is false, so a decoder
- * reads all its fields and checks once. What a cursor hands out is borrowed from the message.
- * Unknown trailing fields of an array are skipped by mp_array_end(), which is how versions grow.
+ * that the message has no bytes for, so a hostile message costs no more than its own size. Errors
+ * are sticky: after the first one every read answers 0, nil or empty and mp_ok() is false, so a
+ * decoder reads all its fields and checks once. What a cursor hands out is borrowed from the
+ * message. Unknown trailing fields of an array are skipped by mp_array_end(), which is how versions
+ * grow.
  */
 #ifndef HEARSAY_BUS_WIRE_MP_H
 #define HEARSAY_BUS_WIRE_MP_H
@@ -73,7 +74,9 @@ uint32_t mp_map(mp_t *self, uint32_t pairs_max);
 void mp_array_end(mp_t *self, uint32_t items, uint32_t read);
 /* Skips one value whole and returns its bytes. */
 slice_t mp_skip(mp_t *self);
-/* Reads a vector into out (which it resets); fails on wrong order, zero counts or too many parts. */
+/*
+ * Reads a vector into out (which it resets); fails on wrong order, zero counts or too many parts.
+ */
 void mp_vector(mp_t *self, vec_t *out);
 
 #endif

@@ -2,8 +2,8 @@
  * What clients, brokers and replicas say to one another: the bodies of frames (docs/protocol.md,
  * "Sessions", "Requests and replies", "Status").
  *
- * Decoded structs borrow from the message. Decoders return false for a malformed body; fields that a
- * newer peer appended are skipped.
+ * Decoded structs borrow from the message. Decoders return false for a malformed body; fields that
+ * a newer peer appended are skipped.
  */
 #ifndef HEARSAY_BUS_WIRE_SESSION_H
 #define HEARSAY_BUS_WIRE_SESSION_H
