@@ -1,0 +1,704 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bus/base/memory.h"
+#include "bus/base/random.h"
+#include "replica/core/seglog.h"
+#include "replica/disk/disk.h"
+
+enum {
+    NODE = 3,
+    PATH_SIZE = 512,
+    DEADLINE_MS = 10000,
+};
+
+/* A temporary folder with the data folder in it, and what the log should hold. */
+typedef struct fixture {
+    char top[PATH_SIZE / 4];
+    char folder[PATH_SIZE / 2];
+    disk_t *disk;
+    buf_t wanted; /* all entries, one behind the other */
+    random_t random;
+} fixture_t;
+
+static const char FIRST[] = "log-0000000000000000.seg";
+
+/* ---- files ---- */
+
+static void path_in(char path[PATH_SIZE], const fixture_t *f, const char *name)
+{
+    snprintf(path, PATH_SIZE, "%s/%s", f->folder, name);
+}
+
+static void folder_remove(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+    rmdir(folder);
+}
+
+static buf_t file_read(const fixture_t *f, const char *name)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    buf_t bytes = {0};
+    path_in(path, f, name);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    size_t size = (size_t)status.st_size;
+    assert_int_equal(read(fd, buf_reserve(&bytes, size), size), (ssize_t)size);
+    bytes.size = size;
+    close(fd);
+    return bytes;
+}
+
+static void file_write(const fixture_t *f, const char *name, slice_t bytes)
+{
+    char path[PATH_SIZE];
+    path_in(path, f, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes.data, bytes.size), (ssize_t)bytes.size);
+    close(fd);
+}
+
+/* ---- the fixture ---- */
+
+static int set_up(void **state)
+{
+    fixture_t *f = mem_zero(1, sizeof(*f));
+    const char *tmp = getenv("TMPDIR");
+    snprintf(f->top, sizeof(f->top), "%s/hearsay-disk-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(f->top) == NULL)
+        return -1;
+    snprintf(f->folder, sizeof(f->folder), "%s/replica_%d", f->top, NODE);
+    random_seed(&f->random, 42);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture_t *f = *state;
+    disk_close(&f->disk);
+    chmod(f->top, 0700);
+    folder_remove(f->folder);
+    int rc = rmdir(f->top);
+    buf_free(&f->wanted);
+    free(f);
+    return rc;
+}
+
+static void open_disk(fixture_t *f)
+{
+    err_t err = {.text = ""};
+    if (disk_open(&f->disk, f->folder, NODE, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static void open_refused(fixture_t *f, outcome_t outcome, const char *text)
+{
+    err_t err = {.text = ""};
+    disk_t *disk = NULL;
+    assert_int_equal(disk_open(&disk, f->folder, NODE, &err), -1);
+    assert_null(disk);
+    if (strstr(err.text, text) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", err.text, text);
+    assert_int_equal(err.outcome, outcome);
+    assert_null(strchr(err.text, '\n'));
+}
+
+/* Rebuilds the bytes of the log from what the replay gives. */
+static bool collect(void *arg, uint64_t position, uint8_t kind, slice_t payload)
+{
+    buf_t *seen = arg;
+    assert_true(position == seen->size);
+    seglog_entry_put(seen, position, kind, payload);
+    return true;
+}
+
+static void expect_bytes(const buf_t *seen, const buf_t *wanted)
+{
+    assert_int_equal(seen->size, wanted->size);
+    if (seen->size > 0)
+        assert_memory_equal(seen->data, wanted->data, seen->size);
+}
+
+/* Replays; the log must hold what is wanted, and cut_bytes more that were cut. */
+static void replay(fixture_t *f, uint64_t cut_bytes)
+{
+    buf_t seen = {0};
+    disk_replayed_t found;
+    err_t err = {.text = ""};
+    if (disk_replay(f->disk, collect, &seen, &found, &err) != 0)
+        fail_msg("%s", err.text);
+    expect_bytes(&seen, &f->wanted);
+    assert_true(found.bytes == seen.size);
+    assert_true(found.cut_bytes == cut_bytes);
+    assert_true(cut_bytes == 0 || found.cut_position == seen.size);
+    assert_true(disk_end(f->disk) == seen.size);
+    buf_free(&seen);
+}
+
+static void replay_fails(fixture_t *f, const char *text)
+{
+    buf_t seen = {0};
+    err_t err = {.text = ""};
+    assert_int_equal(disk_replay(f->disk, collect, &seen, NULL, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+    if (strstr(err.text, text) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", err.text, text);
+    buf_free(&seen);
+}
+
+/* Appends one entry of that many random bytes. */
+static void append(fixture_t *f, size_t size)
+{
+    buf_t entry = {0};
+    uint8_t *payload = mem_alloc(size + 1);
+    for (size_t i = 0; i < size; i++)
+        payload[i] = (uint8_t)random_u64(&f->random);
+    seglog_entry_put(&entry, disk_end(f->disk), SEGLOG_KIND_UPDATE, slice_of(payload, size));
+    err_t err = {.text = ""};
+    if (disk_append(f->disk, buf_slice(&entry), &err) != 0)
+        fail_msg("%s", err.text);
+    buf_append_slice(&f->wanted, buf_slice(&entry));
+    assert_true(disk_end(f->disk) == f->wanted.size);
+    buf_free(&entry);
+    free(payload);
+}
+
+/* Opens a new folder and appends count entries of up to most bytes. */
+static void fill(fixture_t *f, size_t segment_size, size_t count, size_t most)
+{
+    open_disk(f);
+    disk_set_segment_size(f->disk, segment_size);
+    replay(f, 0);
+    for (size_t i = 0; i < count; i++)
+        append(f, (size_t)random_below(&f->random, most + 1));
+}
+
+/* Reads the whole log in steps of most bytes. */
+static void read_all_in_steps(fixture_t *f, size_t most)
+{
+    buf_t seen = {0};
+    buf_t part = {0};
+    err_t err = {.text = ""};
+    do {
+        if (disk_read(f->disk, seen.size, most, &part, &err) != 0)
+            fail_msg("%s", err.text);
+        seglog_entry_t first;
+        if (part.size > most) {
+            assert_int_equal(seglog_next(buf_slice(&part), seen.size, &first), SEGLOG_GOOD);
+            assert_int_equal(first.size, part.size);
+        }
+        buf_append_slice(&seen, buf_slice(&part));
+    } while (part.size > 0);
+    expect_bytes(&seen, &f->wanted);
+    buf_free(&seen);
+    buf_free(&part);
+}
+
+/* ---- tests ---- */
+
+static void test_new_folder(void **state)
+{
+    fixture_t *f = *state;
+    struct stat status;
+    open_disk(f);
+    replay(f, 0);
+    assert_true(disk_begin(f->disk) == 0);
+    assert_int_equal(stat(f->folder, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+    char path[PATH_SIZE];
+    path_in(path, f, FIRST);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    assert_int_equal(status.st_size, SEGLOG_HEADER_SIZE);
+    path_in(path, f, "lock");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    read_all_in_steps(f, 100);
+}
+
+static void test_append_replay_append(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, DISK_SEGMENT_SIZE, 100, 300);
+    for (int turn = 0; turn < 3; turn++) {
+        disk_close(&f->disk);
+        open_disk(f);
+        replay(f, 0);
+        append(f, 20);
+    }
+    read_all_in_steps(f, 1000);
+}
+
+static void test_large_entries(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, DISK_SEGMENT_SIZE, 3, 50);
+    append(f, (size_t)17 << 20);
+    append(f, 5);
+    append(f, (size_t)3 << 20);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+    read_all_in_steps(f, 100);
+    read_all_in_steps(f, (size_t)4 << 20);
+}
+
+static void test_segments_roll(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, 1000, 200, 200);
+    append(f, 5000); /* longer than a segment: has one of its own */
+    append(f, 1);
+    size_t files = 0;
+    DIR *dir = opendir(f->folder);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        files += strncmp(entry->d_name, "log-", 4) == 0;
+    closedir(dir);
+    assert_true(files > 2 * DISK_READERS_MAX);
+    for (size_t most = 1; most < 20000; most = most * 3 + 1)
+        read_all_in_steps(f, most);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+    append(f, 10);
+    read_all_in_steps(f, 700);
+}
+
+/* Many positions, so that the cache of descriptors turns over. */
+static void test_read_anywhere(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, 500, 300, 100);
+    uint64_t positions[301] = {0};
+    size_t count = 0;
+    seglog_entry_t entry;
+    for (size_t at = 0; at < f->wanted.size; at += entry.size) {
+        slice_t rest = slice_of(f->wanted.data + at, f->wanted.size - at);
+        assert_int_equal(seglog_next(rest, at, &entry), SEGLOG_GOOD);
+        positions[count++] = at;
+    }
+    buf_t part = {0};
+    for (int i = 0; i < 2000; i++) {
+        uint64_t position = positions[random_below(&f->random, count)];
+        assert_int_equal(disk_read(f->disk, position, 250, &part, NULL), 0);
+        assert_true(part.size > 0);
+        assert_memory_equal(part.data, f->wanted.data + position, part.size);
+    }
+    buf_free(&part);
+}
+
+static void test_cut_at_every_byte(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, 400, 10, 120);
+    disk_set_segment_size(f->disk, DISK_SEGMENT_SIZE);
+    uint64_t before = disk_end(f->disk);
+    append(f, 90);
+    disk_close(&f->disk);
+
+    /* The newest segment: the file whose name says the greatest position. */
+    char last[32] = "";
+    DIR *dir = opendir(f->folder);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (strncmp(entry->d_name, "log-", 4) == 0 && strcmp(entry->d_name, last) > 0)
+            snprintf(last, sizeof(last), "%.31s", entry->d_name);
+    closedir(dir);
+    buf_t file = file_read(f, last);
+    size_t entry_size = f->wanted.size - before;
+    f->wanted.size = before;
+    for (size_t left = 0; left < entry_size; left++) {
+        file_write(f, last, slice_of(file.data, file.size - entry_size + left));
+        open_disk(f);
+        replay(f, left);
+        disk_close(&f->disk);
+        open_disk(f); /* the cut is on disk */
+        replay(f, 0);
+        disk_close(&f->disk);
+    }
+    open_disk(f);
+    replay(f, 0);
+    append(f, 30);
+    read_all_in_steps(f, 100);
+    buf_free(&file);
+}
+
+static void test_zeros_behind_the_end_are_cut(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, DISK_SEGMENT_SIZE, 4, 100);
+    disk_close(&f->disk);
+    char path[PATH_SIZE];
+    path_in(path, f, FIRST);
+    off_t size = SEGLOG_HEADER_SIZE + (off_t)f->wanted.size;
+    assert_int_equal(truncate(path, size + 3 * 1024 * 1024), 0);
+    open_disk(f);
+    replay(f, 3 * 1024 * 1024);
+    append(f, 10);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+}
+
+/* Flips each bit of an entry in the middle, then of the last one. */
+static void test_flip_bits(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, DISK_SEGMENT_SIZE, 3, 40);
+    size_t middle = f->wanted.size;
+    append(f, 25);
+    size_t last = f->wanted.size;
+    append(f, 25);
+    disk_close(&f->disk);
+    buf_t file = file_read(f, FIRST);
+    char text[64];
+    snprintf(text, sizeof(text), "%s is damaged at offset %zu;", FIRST,
+             SEGLOG_HEADER_SIZE + middle);
+    for (size_t bit = 8 * middle; bit < 8 * f->wanted.size; bit++) {
+        uint8_t *byte = file.data + SEGLOG_HEADER_SIZE + bit / 8;
+        *byte ^= (uint8_t)(1U << bit % 8);
+        file_write(f, FIRST, buf_slice(&file));
+        *byte ^= (uint8_t)(1U << bit % 8);
+        open_disk(f);
+        if (bit < 8 * last) {
+            replay_fails(f, text);
+        } else {
+            size_t whole = f->wanted.size;
+            f->wanted.size = last;
+            replay(f, whole - last);
+            f->wanted.size = whole;
+        }
+        disk_close(&f->disk);
+    }
+    buf_free(&file);
+}
+
+static void test_damage_in_an_older_segment(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, 200, 20, 60);
+    disk_close(&f->disk);
+    buf_t file = file_read(f, FIRST);
+    file.data[file.size - 1] ^= 1; /* the last entry of a segment that is not the last */
+    file_write(f, FIRST, buf_slice(&file));
+    open_disk(f);
+    replay_fails(f, "log-0000000000000000.seg is damaged at offset ");
+    disk_close(&f->disk);
+
+    file_write(f, FIRST, slice_of(file.data, file.size - 1));
+    open_refused(f, OUTCOME_READ_ONLY, "has a gap");
+    file_write(f, FIRST, slice_of(file.data, 20));
+    open_refused(f, OUTCOME_READ_ONLY, "is damaged at offset 0;");
+    file_write(f, FIRST, slice_text("something else altogether, quite long"));
+    open_refused(f, OUTCOME_USAGE, "is no log of hearsay");
+    buf_free(&file);
+}
+
+/* Damage that comes while the node runs is never given out. */
+static void test_read_checks(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, DISK_SEGMENT_SIZE, 1, 40);
+    size_t first = f->wanted.size;
+    append(f, 40);
+    append(f, 40);
+    buf_t file = file_read(f, FIRST);
+    file.data[SEGLOG_HEADER_SIZE + first + 20] ^= 4;
+    char path[PATH_SIZE];
+    path_in(path, f, FIRST);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, file.data, file.size, 0), (ssize_t)file.size);
+    close(fd);
+    buf_t part = {0};
+    err_t err = {.text = ""};
+    assert_int_equal(disk_read(f->disk, 0, 1000, &part, &err), 0);
+    assert_int_equal(part.size, first);
+    assert_int_equal(disk_read(f->disk, first, 1000, &part, &err), -1);
+    assert_int_equal(part.size, 0);
+    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+    assert_non_null(strstr(err.text, "is damaged at offset"));
+    buf_free(&part);
+    buf_free(&file);
+}
+
+static bool refuse(void *arg, uint64_t position, uint8_t kind, slice_t payload)
+{
+    (void)arg;
+    (void)kind;
+    (void)payload;
+    return position == 0;
+}
+
+static void test_replay_stops_at_nonsense(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, DISK_SEGMENT_SIZE, 3, 40);
+    disk_close(&f->disk);
+    open_disk(f);
+    err_t err = {.text = ""};
+    disk_replayed_t found;
+    assert_int_equal(disk_replay(f->disk, refuse, NULL, &found, &err), -1);
+    assert_int_equal(found.entries, 1);
+    assert_non_null(strstr(err.text, "cannot be applied"));
+}
+
+static void test_second_open_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    open_disk(f);
+    char text[64];
+    snprintf(text, sizeof(text), "is in use by process %ld; stop that node", (long)getpid());
+    open_refused(f, OUTCOME_USAGE, text);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+}
+
+static void test_another_id_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    open_disk(f);
+    disk_close(&f->disk);
+    err_t err = {.text = ""};
+    assert_int_equal(disk_open(&f->disk, f->folder, NODE + 1, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_USAGE);
+    assert_non_null(strstr(err.text, "belongs to node 3, not to node 4"));
+}
+
+static void test_log_that_begins_later(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, 100, 20, 60);
+    disk_close(&f->disk);
+    char path[PATH_SIZE];
+    path_in(path, f, FIRST);
+    assert_int_equal(unlink(path), 0);
+    open_disk(f);
+    uint64_t begin = disk_begin(f->disk);
+    assert_true(begin > 0);
+    buf_t part = {0};
+    err_t err = {.text = ""};
+    disk_replayed_t found;
+    buf_append(&part, f->wanted.data, (size_t)begin);
+    assert_int_equal(disk_replay(f->disk, collect, &part, &found, &err), 0);
+    expect_bytes(&part, &f->wanted);
+    assert_int_equal(disk_read(f->disk, 0, 100, &part, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_MISSING);
+    assert_int_equal(disk_read(f->disk, begin, 100, &part, &err), 0);
+    assert_true(part.size > 0);
+    buf_free(&part);
+}
+
+static void test_leftover_of_a_roll(void **state)
+{
+    fixture_t *f = *state;
+    fill(f, 300, 5, 60);
+    file_write(f, "log.new", slice_text("half a hea"));
+    file_write(f, "log-00000000000000zz.seg", slice_text("not ours"));
+    disk_close(&f->disk);
+    open_disk(f);
+    disk_set_segment_size(f->disk, 300);
+    replay(f, 0);
+    for (int i = 0; i < 10; i++)
+        append(f, 60);
+    read_all_in_steps(f, 100);
+}
+
+static void test_folders_that_do_not_do(void **state)
+{
+    fixture_t *f = *state;
+    err_t err = {.text = ""};
+    char path[PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/missing/replica_3", f->top);
+    assert_int_equal(disk_open(&f->disk, path, NODE, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_USAGE);
+    assert_non_null(strstr(err.text, "No such file or directory; create the folder above it"));
+
+    assert_int_equal(disk_open(&f->disk, "/dev/null", NODE, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_USAGE);
+    assert_int_equal(disk_open(&f->disk, "/proc/replica_3", NODE, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_USAGE);
+
+    if (geteuid() == 0)
+        return; /* whom no mode keeps out */
+    assert_int_equal(chmod(f->top, 0500), 0);
+    open_refused(f, OUTCOME_USAGE, "Permission denied; make the folder writable");
+}
+
+/* In a child: a file size limit makes the write fail half way, then it is lifted. */
+static void write_error_child(fixture_t *f)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    fill(f, DISK_SEGMENT_SIZE, 5, 100);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    rlim_t hard = limit.rlim_cur;
+    limit.rlim_cur = SEGLOG_HEADER_SIZE + f->wanted.size + 50;
+    setrlimit(RLIMIT_FSIZE, &limit);
+
+    buf_t entry = {0};
+    uint8_t payload[200] = {1};
+    err_t err = {.text = ""};
+    seglog_entry_put(&entry, disk_end(f->disk), SEGLOG_KIND_UPDATE, slice_of(payload, 200));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(disk_append(f->disk, buf_slice(&entry), &err), -1);
+        assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+        assert_non_null(strstr(err.text, "File too large; free space there"));
+        assert_non_null(strstr(err.text, f->folder));
+        assert_true(disk_end(f->disk) == f->wanted.size);
+    }
+    buf_t file = file_read(f, FIRST);
+    assert_int_equal(file.size, SEGLOG_HEADER_SIZE + f->wanted.size);
+    read_all_in_steps(f, 100);
+
+    /* A roll that finds no room leaves things as they were, too. */
+    limit.rlim_cur = SEGLOG_HEADER_SIZE / 2;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    disk_set_segment_size(f->disk, 10);
+    assert_int_equal(disk_append(f->disk, buf_slice(&entry), &err), -1);
+    assert_true(disk_end(f->disk) == f->wanted.size);
+    read_all_in_steps(f, 100);
+
+    limit.rlim_cur = hard;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    append(f, 200);
+    read_all_in_steps(f, 100);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+    disk_close(&f->disk);
+    buf_free(&file);
+    buf_free(&entry);
+    buf_free(&f->wanted);
+}
+
+static void test_write_error(void **state)
+{
+    fixture_t *f = *state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        write_error_child(f); /* a failed assertion ends with another code */
+        _exit(0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* kill -9 loses nothing that disk_append took, and frees the lock. */
+static void test_kill(void **state)
+{
+    fixture_t *f = *state;
+    int told[2];
+    assert_int_equal(pipe(told), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        fill(f, 2000, 50, 300);
+        uint64_t end = disk_end(f->disk);
+        if (write(told[1], &end, sizeof(end)) != (ssize_t)sizeof(end))
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    uint64_t end = 0;
+    close(told[1]);
+    assert_int_equal(read(told[0], &end, sizeof(end)), sizeof(end));
+    close(told[0]);
+    open_refused(f, OUTCOME_USAGE, "is in use by process");
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    open_disk(f);
+    buf_t seen = {0};
+    assert_int_equal(disk_replay(f->disk, collect, &seen, NULL, NULL), 0);
+    assert_true(seen.size == end);
+    buf_free(&seen);
+}
+
+static int64_t boot_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void test_sync(void **state)
+{
+    fixture_t *f = *state;
+    open_disk(f);
+    disk_set_sync_interval_ms(f->disk, 0);
+    replay(f, 0);
+    append(f, 100);
+    assert_true(disk_synced(f->disk) <= disk_end(f->disk));
+    assert_int_equal(disk_sync(f->disk, NULL), 0);
+    assert_true(disk_synced(f->disk) == disk_end(f->disk));
+
+    /* The thread does it by itself, while segments roll under it. */
+    disk_set_segment_size(f->disk, 1000);
+    disk_set_sync_interval_ms(f->disk, 1);
+    for (int i = 0; i < 200; i++)
+        append(f, 100);
+    int64_t deadline_ms = boot_ms() + DEADLINE_MS;
+    while (disk_synced(f->disk) != disk_end(f->disk)) {
+        assert_true(boot_ms() < deadline_ms);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    read_all_in_steps(f, 5000);
+}
+
+#define DISK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DISK_TEST(test_new_folder),
+        DISK_TEST(test_append_replay_append),
+        DISK_TEST(test_large_entries),
+        DISK_TEST(test_segments_roll),
+        DISK_TEST(test_read_anywhere),
+        DISK_TEST(test_cut_at_every_byte),
+        DISK_TEST(test_zeros_behind_the_end_are_cut),
+        DISK_TEST(test_flip_bits),
+        DISK_TEST(test_damage_in_an_older_segment),
+        DISK_TEST(test_read_checks),
+        DISK_TEST(test_replay_stops_at_nonsense),
+        DISK_TEST(test_second_open_is_refused),
+        DISK_TEST(test_another_id_is_refused),
+        DISK_TEST(test_log_that_begins_later),
+        DISK_TEST(test_leftover_of_a_roll),
+        DISK_TEST(test_folders_that_do_not_do),
+        DISK_TEST(test_write_error),
+        DISK_TEST(test_kill),
+        DISK_TEST(test_sync),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
