@@ -34,7 +34,7 @@ static void set_by_type(void *socket, int type)
         set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
         break;
     case ZMQ_DEALER:
-        set_int(socket, ZMQ_IMMEDIATE, 1);
+        /* Sends may come before the connection: a queue that never reconnects dies with it. */
         set_int(socket, ZMQ_RECONNECT_IVL, -1);
         break;
     default:

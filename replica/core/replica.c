@@ -218,6 +218,13 @@ int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t pay
 
 /* ---- life ---- */
 
+/* Requests are taken once others had time to speak up and nobody holds our id. */
+static void settle(replica_t *self)
+{
+    if (!self->is_settled && self->now.boot_ms >= self->ready_ms && !gossip_id_is_disputed(self))
+        self->is_settled = true;
+}
+
 void replica_start(replica_t *self, now_t now, uint64_t log_end)
 {
     self->now = now;
@@ -240,13 +247,6 @@ bool replica_is_ready(const replica_t *self)
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* Requests are taken once others had time to speak up and nobody holds our id. */
-static void settle(replica_t *self)
-{
-    if (!self->is_settled && self->now.boot_ms >= self->ready_ms && !gossip_id_is_disputed(self))
-        self->is_settled = true;
 }
 
 int64_t replica_deadline(const replica_t *self)
