@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/base/hashed.h"
 #include "bus/base/memory.h"
-
-#define uthash_malloc(size) mem_alloc(size)
-#include <uthash.h>
 
 enum { RESULT_INLINE = 16 }; /* "done" and integers fit */
 

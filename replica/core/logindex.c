@@ -2,10 +2,8 @@
 
 #include <stdlib.h>
 
+#include "bus/base/hashed.h"
 #include "bus/base/memory.h"
-
-#define uthash_malloc(size) mem_alloc(size)
-#include <uthash.h>
 
 enum { SPACING = 32 * 1024 };
 
