@@ -95,12 +95,12 @@ static size_t place(const origin_t *origin, uint64_t n)
 
 holdback_result_t holdback_put(holdback_t *self, uint64_t incarnation, uint64_t n, slice_t record)
 {
+    if (holdback_get(self, incarnation, n).size != 0)
+        return HOLDBACK_DUPLICATE;
     if (self->bytes + record.size > self->bytes_max)
         return HOLDBACK_FULL;
     origin_t *origin = get(self, incarnation);
     size_t at = place(origin, n);
-    if (at < origin->size && origin->records[at].n == n)
-        return HOLDBACK_DUPLICATE;
     if (origin->size == origin->capacity) {
         origin->capacity = origin->capacity != 0 ? origin->capacity * 2 : 16;
         origin->records = mem_resize(origin->records, origin->capacity * sizeof(held_t));

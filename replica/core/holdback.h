@@ -23,7 +23,7 @@ typedef enum holdback_result {
 holdback_t *holdback_new(size_t bytes_max);
 void holdback_destroy(holdback_t **self);
 
-/* Keeps a copy of a record. */
+/* Keeps a copy of a record, which is not empty. DUPLICATE also where there would be no room. */
 holdback_result_t holdback_put(holdback_t *self, uint64_t origin, uint64_t n, slice_t record);
 
 /* The n-th record of an origin if it is held, else an empty slice; borrowed until it is dropped. */
