@@ -1,0 +1,122 @@
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "replica/core/executed.h"
+#include "tests/unit/property.h"
+
+enum { CLIENTS = 3, SEQS = 40, STEPS = 300 };
+
+/* What the model remembers of one update; no seq is ever of two updates. */
+typedef struct known {
+    bool is_there;
+    tag_t tag;
+    vec_part_t dot;
+    uint8_t result[40]; /* short ones are kept inline, long ones apart */
+    size_t size;
+} known_t;
+
+static void assert_same(const executed_t *table, known_t known[CLIENTS][SEQS + 1],
+                        const uint64_t floors[CLIENTS])
+{
+    size_t entries = 0;
+    for (uint64_t client = 0; client < CLIENTS; client++)
+        for (uint64_t seq = 1; seq <= SEQS; seq++) {
+            const known_t *k = &known[client][seq];
+            executed_hit_t hit = {0};
+            executed_state_t found = executed_find(table, client, seq, &hit);
+            if (seq <= floors[client]) {
+                assert_int_equal(found, EXECUTED_BELOW_FLOOR);
+                continue;
+            }
+            assert_int_equal(found, k->is_there ? EXECUTED_HIT : EXECUTED_NOT);
+            entries += k->is_there;
+            if (!k->is_there)
+                continue;
+            assert_int_equal(tag_compare(hit.tag, k->tag), 0);
+            assert_true(hit.dot.incarnation == k->dot.incarnation);
+            assert_true(hit.dot.count == k->dot.count);
+            assert_true(slice_equal(hit.result, slice_of(k->result, k->size)));
+        }
+    assert_int_equal(executed_entries(table), entries);
+    assert_true(executed_clients(table) <= CLIENTS);
+}
+
+static void check_model(random_t *rng)
+{
+    executed_t *table = executed_new();
+    static known_t known[CLIENTS][SEQS + 1];
+    uint64_t floors[CLIENTS] = {0};
+    memset(known, 0, sizeof known);
+    for (int step = 0; step < STEPS; step++) {
+        uint64_t client = random_below(rng, CLIENTS);
+        if (random_below(rng, 30) == 0) {
+            uint64_t floor = random_below(rng, 4) == 0 ? random_below(rng, SEQS)
+                                                       : floors[client] + random_below(rng, 3);
+            executed_raise_floor(table, client, floor);
+            floors[client] = floor > floors[client] ? floor : floors[client];
+            continue;
+        }
+        uint64_t seq = 1 + random_below(rng, SEQS);
+        known_t *k = &known[client][seq];
+        known_t fresh = {.is_there = true,
+                         .tag = {random_u64(rng), client, seq},
+                         .dot = {random_u64(rng), random_u64(rng)}};
+        fresh.size = random_below(rng, sizeof fresh.result + 1);
+        property_fill(rng, fresh.result, fresh.size);
+        executed_add(table, fresh.tag, fresh.dot, slice_of(fresh.result, fresh.size));
+        if (!k->is_there && seq > floors[client])
+            *k = fresh; /* the first stays; under the floor nothing is kept */
+        if (step % 8 == 0)
+            assert_same(table, known, floors);
+    }
+    assert_same(table, known, floors);
+    executed_destroy(&table);
+    assert_null(table);
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    property_run(check_model, 150);
+}
+
+static void test_full(void **state)
+{
+    (void)state;
+    executed_t *table = executed_new();
+    executed_hit_t hit;
+    for (uint64_t seq = 1; seq <= EXECUTED_PER_CLIENT_MAX; seq++) {
+        assert_int_equal(executed_find(table, 7, seq, &hit), EXECUTED_NOT);
+        executed_add(table, (tag_t){seq, 7, seq}, (vec_part_t){1, seq}, slice_text("r"));
+    }
+    uint64_t next = EXECUTED_PER_CLIENT_MAX + 1;
+    assert_int_equal(executed_find(table, 7, next, &hit), EXECUTED_FULL);
+    assert_int_equal(executed_find(table, 7, 1, &hit), EXECUTED_HIT); /* retries are answered */
+    assert_int_equal(executed_find(table, 8, next, &hit), EXECUTED_NOT);
+    /* What another replica took in is applied all the same. */
+    executed_add(table, (tag_t){next, 7, next}, (vec_part_t){1, next}, slice_text("r"));
+    assert_int_equal(executed_find(table, 7, next, &hit), EXECUTED_HIT);
+    executed_raise_floor(table, 7, next);
+    assert_int_equal(executed_entries(table), 0);
+    assert_int_equal(executed_find(table, 7, next + 1, &hit), EXECUTED_NOT);
+    assert_int_equal(executed_find(table, 7, next, &hit), EXECUTED_BELOW_FLOOR);
+    executed_raise_floor(table, 9, 0); /* says nothing, so nobody is remembered for it */
+    assert_int_equal(executed_clients(table), 1);
+    executed_destroy(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        property_test(test_model),
+        cmocka_unit_test(test_full),
+    };
+    return cmocka_run_group_tests_name("executed", tests, NULL, NULL);
+}
