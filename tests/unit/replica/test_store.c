@@ -429,8 +429,8 @@ static bool is_overtaken(const model_t *model)
 }
 
 /*
- * What would not show is always hidden. Beyond that only what was overtaken may be: a delete of what
- * is gone already, a set that looks as if nothing had been added to it. An addition is exact.
+ * What would not show is always hidden. Beyond that only what was overtaken may be: a delete of
+ * what is gone already, a set that looks as if nothing had been added to it. An addition is exact.
  */
 static void check_hides(random_t *rng)
 {
