@@ -1,0 +1,297 @@
+#include "bus/wire/control.h"
+
+enum {
+    REQUEST_FIELDS = 6,
+    REPLY_FIELDS = 5,
+    PEER_FIELDS = 8,
+    NODE_FIELDS = 21,
+    BROKER_FIELDS = 12
+};
+
+/* Opens an array of the fields that are needed and, of a newer program, some more. */
+static uint32_t open_fields(mp_t *in, uint32_t needed)
+{
+    uint32_t items = mp_array(in, needed + 64);
+    if (items < needed)
+        mp_fail(in);
+    return items;
+}
+
+static uint64_t number(mp_t *in, uint64_t most)
+{
+    uint64_t value = mp_uint(in);
+    if (value > most)
+        mp_fail(in);
+    return value;
+}
+
+static slice_t text(mp_t *in)
+{
+    slice_t value = mp_bytes(in);
+    if (value.size > CONTROL_TEXT_MAX)
+        mp_fail(in);
+    return value;
+}
+
+/* A text of ours or of a peer, cut to what may be sent. */
+static void put_text(buf_t *out, slice_t value)
+{
+    mp_put_str(out,
+               slice_of(value.data, value.size < CONTROL_TEXT_MAX ? value.size : CONTROL_TEXT_MAX));
+}
+
+/* Checked as it passes and kept as its bytes. */
+static slice_t vector(mp_t *in)
+{
+    const uint8_t *start = in->at;
+    vec_t parts = {0};
+    mp_vector(in, &parts);
+    vec_free(&parts);
+    return slice_of(start, (size_t)(in->at - start));
+}
+
+/* ---- requests and replies ---- */
+
+void control_request_put(buf_t *out, const control_request_t *request)
+{
+    mp_put_array(out, REQUEST_FIELDS);
+    mp_put_uint(out, CONTROL_VERSION);
+    mp_put_uint(out, request->request);
+    mp_put_uint(out, (uint64_t)request->command);
+    if (request->has_status)
+        mp_put_uint(out, (uint64_t)request->status);
+    else
+        mp_put_nil(out);
+    mp_put_uint(out, (uint64_t)request->mode);
+    mp_put_uint(out, request->timeout_ms);
+}
+
+bool control_request_read(slice_t message, control_request_t *out)
+{
+    mp_t in = mp_open(message);
+    uint32_t items = open_fields(&in, REQUEST_FIELDS);
+    if (mp_uint(&in) != CONTROL_VERSION)
+        mp_fail(&in);
+    out->request = mp_uint(&in);
+    uint64_t command = mp_uint(&in);
+    if (command != CONTROL_INFO && command != CONTROL_SET_STATUS)
+        mp_fail(&in);
+    out->command = (control_command_t)command;
+    out->has_status = !mp_nil(&in);
+    out->status = out->has_status ? (replica_status_t)number(&in, STATUS_OFFLINE) : STATUS_ACTIVE;
+    out->mode = (control_mode_t)number(&in, CONTROL_MODE_AUTO);
+    out->timeout_ms = (uint32_t)number(&in, UINT32_MAX);
+    mp_array_end(&in, items, REQUEST_FIELDS);
+    return mp_done(&in);
+}
+
+void control_reply_put(buf_t *out, const control_reply_t *reply)
+{
+    mp_put_array(out, REPLY_FIELDS);
+    mp_put_uint(out, CONTROL_VERSION);
+    mp_put_uint(out, reply->request);
+    mp_put_uint(out, (uint64_t)reply->outcome);
+    put_text(out, reply->text);
+    if (reply->document.size != 0)
+        buf_append_slice(out, reply->document);
+    else
+        mp_put_nil(out);
+}
+
+bool control_reply_read(slice_t message, control_reply_t *out)
+{
+    mp_t in = mp_open(message);
+    uint32_t items = open_fields(&in, REPLY_FIELDS);
+    if (mp_uint(&in) != CONTROL_VERSION)
+        mp_fail(&in);
+    out->request = mp_uint(&in);
+    out->outcome = outcome_from_wire((unsigned)number(&in, UINT16_MAX));
+    out->text = text(&in);
+    out->document = mp_nil(&in) ? slice_of(NULL, 0) : mp_skip(&in);
+    mp_array_end(&in, items, REPLY_FIELDS);
+    return mp_done(&in);
+}
+
+/* ---- items of documents ---- */
+
+void control_count_put(buf_t *out, const char *name, uint64_t value)
+{
+    mp_put_array(out, 2);
+    mp_put_text(out, name);
+    mp_put_uint(out, value);
+}
+
+bool control_count_next(mp_t *in, control_count_t *out)
+{
+    if (mp_peek(in) == MP_END)
+        return false;
+    uint32_t items = open_fields(in, 2);
+    out->name = text(in);
+    out->value = mp_uint(in);
+    mp_array_end(in, items, 2);
+    return mp_ok(in);
+}
+
+void control_peer_put(buf_t *out, const control_peer_t *peer, const vec_t *vector_now)
+{
+    mp_put_array(out, PEER_FIELDS);
+    mp_put_uint(out, peer->id);
+    mp_put_uint(out, peer->incarnation);
+    put_text(out, peer->host);
+    mp_put_uint(out, peer->port);
+    mp_put_bool(out, peer->is_connected);
+    mp_put_uint(out, (uint64_t)peer->status);
+    mp_put_uint(out, peer->sessions);
+    mp_put_vector(out, vector_now);
+}
+
+bool control_peer_next(mp_t *in, control_peer_t *out)
+{
+    if (mp_peek(in) == MP_END)
+        return false;
+    uint32_t items = open_fields(in, PEER_FIELDS);
+    out->id = (uint16_t)number(in, UINT16_MAX);
+    out->incarnation = mp_uint(in);
+    out->host = text(in);
+    out->port = (uint16_t)number(in, UINT16_MAX);
+    out->is_connected = mp_bool(in);
+    out->status = (replica_status_t)number(in, STATUS_OFFLINE);
+    out->sessions = mp_uint(in);
+    out->vector = vector(in);
+    mp_array_end(in, items, PEER_FIELDS);
+    return mp_ok(in);
+}
+
+static void put_items(buf_t *out, uint32_t count, slice_t items)
+{
+    mp_put_array(out, count);
+    buf_append_slice(out, items);
+}
+
+/* The items of an array, each read once so that later readers cannot meet a bad one. */
+static slice_t counts(mp_t *in, uint32_t *count)
+{
+    control_count_t item;
+    *count = mp_array(in, CONTROL_COUNTS_MAX);
+    const uint8_t *start = in->at;
+    for (uint32_t i = 0; i < *count; i++)
+        if (!control_count_next(in, &item))
+            mp_fail(in);
+    return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
+}
+
+static slice_t peers(mp_t *in, uint32_t *count)
+{
+    control_peer_t item;
+    *count = mp_array(in, CONTROL_PEERS_MAX);
+    const uint8_t *start = in->at;
+    for (uint32_t i = 0; i < *count; i++)
+        if (!control_peer_next(in, &item))
+            mp_fail(in);
+    return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
+}
+
+/* ---- documents ---- */
+
+control_kind_t control_kind(slice_t document)
+{
+    mp_t in = mp_open(document);
+    mp_array(&in, UINT8_MAX);
+    uint64_t kind = mp_uint(&in);
+    return mp_ok(&in) && (kind == CONTROL_NODE || kind == CONTROL_BROKER) ? (control_kind_t)kind
+                                                                          : CONTROL_NOBODY;
+}
+
+void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vector_now)
+{
+    mp_put_array(out, NODE_FIELDS);
+    mp_put_uint(out, CONTROL_NODE);
+    mp_put_uint(out, node->id);
+    mp_put_uint(out, node->incarnation);
+    mp_put_uint(out, node->lineage);
+    mp_put_bool(out, node->is_ready);
+    mp_put_uint(out, (uint64_t)node->status);
+    put_text(out, node->mode);
+    put_text(out, node->host);
+    mp_put_uint(out, node->port);
+    mp_put_uint(out, node->clock);
+    mp_put_int(out, node->age_ms);
+    mp_put_vector(out, vector_now);
+    mp_put_uint(out, node->keys);
+    mp_put_uint(out, node->sessions);
+    mp_put_uint(out, node->brokers);
+    mp_put_uint(out, node->waiting);
+    mp_put_uint(out, node->held);
+    put_text(out, node->version);
+    mp_put_uint(out, node->pid);
+    put_items(out, node->counts, node->counts_at);
+    put_items(out, node->peers, node->peers_at);
+}
+
+bool control_node_read(slice_t document, control_node_t *out)
+{
+    mp_t in = mp_open(document);
+    uint32_t items = open_fields(&in, NODE_FIELDS);
+    if (mp_uint(&in) != CONTROL_NODE)
+        mp_fail(&in);
+    out->id = (uint16_t)number(&in, UINT16_MAX);
+    out->incarnation = mp_uint(&in);
+    out->lineage = mp_uint(&in);
+    out->is_ready = mp_bool(&in);
+    out->status = (replica_status_t)number(&in, STATUS_OFFLINE);
+    out->mode = text(&in);
+    out->host = text(&in);
+    out->port = (uint16_t)number(&in, UINT16_MAX);
+    out->clock = mp_uint(&in);
+    out->age_ms = (int64_t)number(&in, INT64_MAX);
+    out->vector = vector(&in);
+    out->keys = mp_uint(&in);
+    out->sessions = mp_uint(&in);
+    out->brokers = mp_uint(&in);
+    out->waiting = mp_uint(&in);
+    out->held = mp_uint(&in);
+    out->version = text(&in);
+    out->pid = mp_uint(&in);
+    out->counts_at = counts(&in, &out->counts);
+    out->peers_at = peers(&in, &out->peers);
+    mp_array_end(&in, items, NODE_FIELDS);
+    return mp_done(&in);
+}
+
+void control_broker_put(buf_t *out, const control_broker_t *broker)
+{
+    mp_put_array(out, BROKER_FIELDS);
+    mp_put_uint(out, CONTROL_BROKER);
+    mp_put_uint(out, broker->incarnation);
+    put_text(out, broker->host);
+    mp_put_uint(out, broker->port);
+    mp_put_int(out, broker->age_ms);
+    mp_put_uint(out, broker->clients);
+    mp_put_uint(out, broker->sessions);
+    mp_put_uint(out, broker->in_flight);
+    put_text(out, broker->version);
+    mp_put_uint(out, broker->pid);
+    put_items(out, broker->counts, broker->counts_at);
+    put_items(out, broker->replicas, broker->replicas_at);
+}
+
+bool control_broker_read(slice_t document, control_broker_t *out)
+{
+    mp_t in = mp_open(document);
+    uint32_t items = open_fields(&in, BROKER_FIELDS);
+    if (mp_uint(&in) != CONTROL_BROKER)
+        mp_fail(&in);
+    out->incarnation = mp_uint(&in);
+    out->host = text(&in);
+    out->port = (uint16_t)number(&in, UINT16_MAX);
+    out->age_ms = (int64_t)number(&in, INT64_MAX);
+    out->clients = mp_uint(&in);
+    out->sessions = mp_uint(&in);
+    out->in_flight = mp_uint(&in);
+    out->version = text(&in);
+    out->pid = mp_uint(&in);
+    out->counts_at = counts(&in, &out->counts);
+    out->replicas_at = peers(&in, &out->replicas);
+    mp_array_end(&in, items, BROKER_FIELDS);
+    return mp_done(&in);
+}

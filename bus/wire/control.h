@@ -1,0 +1,141 @@
+/*
+ * What hearsayctl asks nodes and brokers, and what they answer (docs/protocol.md, "Control").
+ *
+ * One request and one reply, each a msgpack array that begins with the version, between a DEALER and
+ * the control ROUTER of a node or broker. INFO is answered by a reply with a document, which is a
+ * node's or a broker's; fields that a newer program appended are skipped.
+ *
+ * Decoded structs borrow from the message; decoders return false for a malformed one.
+ */
+#ifndef HEARSAY_BUS_WIRE_CONTROL_H
+#define HEARSAY_BUS_WIRE_CONTROL_H
+
+#include "bus/base/hlc.h"
+#include "bus/wire/session.h"
+
+enum {
+    CONTROL_VERSION = 1,
+    CONTROL_PEERS_MAX = 1024,  /* in one document */
+    CONTROL_COUNTS_MAX = 256,  /* likewise */
+    CONTROL_TEXT_MAX = 1024,   /* bytes of a text */
+    CONTROL_REQUEST_MAX = 256, /* bytes of a request */
+};
+
+typedef enum control_command {
+    CONTROL_INFO = 1,
+    CONTROL_SET_STATUS = 2, /* of a node; answered when its brokers have confirmed */
+} control_command_t;
+
+/* Who decides on a status from now on. */
+typedef enum control_mode {
+    CONTROL_MODE_KEEP = 0, /* as it is; with a status: manual */
+    CONTROL_MODE_MANUAL = 1,
+    CONTROL_MODE_AUTO = 2, /* as the node was started: by load or by chance */
+} control_mode_t;
+
+typedef struct control_request {
+    uint64_t request; /* echoed */
+    control_command_t command;
+    bool has_status;
+    replica_status_t status;
+    control_mode_t mode;
+    uint32_t timeout_ms; /* how long to wait for confirmations */
+} control_request_t;
+
+void control_request_put(buf_t *out, const control_request_t *request);
+bool control_request_read(slice_t message, control_request_t *out);
+
+typedef struct control_reply {
+    uint64_t request;
+    outcome_t outcome;
+    slice_t text;     /* a line for people when outcome is not OK */
+    slice_t document; /* one msgpack value, or empty */
+} control_reply_t;
+
+void control_reply_put(buf_t *out, const control_reply_t *reply);
+bool control_reply_read(slice_t message, control_reply_t *out);
+
+/* ---- documents ---- */
+
+/* A counter by its name. */
+typedef struct control_count {
+    slice_t name;
+    uint64_t value;
+} control_count_t;
+
+/* Another node as a node or a broker sees it. */
+typedef struct control_peer {
+    uint16_t id;
+    uint64_t incarnation; /* 0: never reached */
+    slice_t host;
+    uint16_t port; /* the first of its block */
+    bool is_connected;
+    replica_status_t status;
+    uint64_t sessions; /* of a broker at it; 0 from a node */
+    slice_t vector;    /* what it is known to have, a msgpack vector */
+} control_peer_t;
+
+/* Each appends one item; the items are then given to the document's writer as its bytes. */
+void control_count_put(buf_t *out, const char *name, uint64_t value);
+void control_peer_put(buf_t *out, const control_peer_t *peer, const vec_t *vector);
+
+/* The next item of counts_at or peers_at, opened with mp_open; false at the end. */
+bool control_count_next(mp_t *in, control_count_t *out);
+bool control_peer_next(mp_t *in, control_peer_t *out);
+
+typedef struct control_node {
+    uint16_t id;
+    uint64_t incarnation;
+    uint64_t lineage; /* 0: no update yet */
+    bool is_ready;
+    replica_status_t status;
+    slice_t mode;
+    slice_t host;
+    uint16_t port; /* the first of its block */
+    hlc_t clock;
+    int64_t age_ms;
+    slice_t vector; /* value timestamp, a msgpack vector */
+    uint64_t keys;
+    uint64_t sessions;
+    uint64_t brokers; /* connected */
+    uint64_t waiting; /* requests that wait for what their session has seen */
+    uint64_t held;    /* updates held back */
+    slice_t version;
+    uint64_t pid;
+    uint32_t counts;
+    slice_t counts_at;
+    uint32_t peers;
+    slice_t peers_at;
+} control_node_t;
+
+typedef struct control_broker {
+    uint64_t incarnation;
+    slice_t host;
+    uint16_t port; /* the first of its block */
+    int64_t age_ms;
+    uint64_t clients;
+    uint64_t sessions;
+    uint64_t in_flight; /* bytes that were forwarded and not answered yet */
+    slice_t version;
+    uint64_t pid;
+    uint32_t counts;
+    slice_t counts_at;
+    uint32_t replicas;
+    slice_t replicas_at; /* read with control_peer_next */
+} control_broker_t;
+
+typedef enum control_kind {
+    CONTROL_NOBODY = 0, /* none of ours */
+    CONTROL_NODE = 1,
+    CONTROL_BROKER = 2,
+} control_kind_t;
+
+/* Whose document it is. */
+control_kind_t control_kind(slice_t document);
+
+void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vector);
+bool control_node_read(slice_t document, control_node_t *out);
+void control_broker_put(buf_t *out, const control_broker_t *broker);
+bool control_broker_read(slice_t document, control_broker_t *out);
+
+#endif

@@ -1,0 +1,210 @@
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bus/net/logger.h"
+#include "bus/net/runtime.h"
+#include "replica/node/internal.h"
+#include "replica/node/message.h"
+
+static void reply(node_t *self, uint32_t connection, const control_reply_t *answer)
+{
+    buf_reset(&self->reply);
+    control_reply_put(&self->reply, answer);
+    self->counts.dropped_control +=
+        !message_send_to(self->sockets[PORT_CONTROL], connection, buf_slice(&self->reply));
+}
+
+static void reply_text(node_t *self, uint32_t connection, uint64_t request, outcome_t outcome,
+                       const char *text)
+{
+    const control_reply_t answer = {
+        .request = request, .outcome = outcome, .text = slice_text(text)};
+    reply(self, connection, &answer);
+}
+
+/* ---- INFO ---- */
+
+static uint32_t put_counts(const node_t *self, const replica_counts_t *core, buf_t *out)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {
+        {"requests", core->requests},
+        {"reads", core->reads},
+        {"updates", core->updates},
+        {"applied", core->applied},
+        {"retries", core->retries},
+        {"retagged", core->retagged},
+        {"waited", core->waited},
+        {"behind", core->behind},
+        {"missing", core->missing},
+        {"busy", core->busy},
+        {"moved", core->moved},
+        {"duplicates", core->duplicates},
+        {"held", core->held},
+        {"held_refused", core->held_refused},
+        {"pulls", core->pulls},
+        {"pulls_served", core->pulls_served},
+        {"published", core->published},
+        {"rounds", core->rounds},
+        {"malformed", core->malformed},
+        {"foreign", core->foreign},
+        {"odd_messages", self->counts.odd_messages + links_malformed(self->links)},
+        {"dropped_service", self->counts.dropped_service},
+        {"dropped_peer", self->counts.dropped_peer},
+        {"dropped_control", self->counts.dropped_control},
+        {"log_bytes", disk_end(self->disk) - disk_begin(self->disk)},
+        {"log_unsynced_bytes", disk_end(self->disk) - disk_synced(self->disk)},
+    };
+    uint32_t count = sizeof(counts) / sizeof(counts[0]);
+    for (uint32_t i = 0; i < count; i++)
+        control_count_put(out, counts[i].name, counts[i].value);
+    return count;
+}
+
+static uint32_t put_peers(const node_t *self, buf_t *out)
+{
+    replica_peer_info_t info;
+    uint32_t count = 0;
+    while (count < CONTROL_PEERS_MAX && replica_peer_info(self->replica, count, &info)) {
+        const control_peer_t peer = {
+            .id = info.id,
+            .incarnation = info.incarnation,
+            .host = slice_text(info.host),
+            .port = info.port,
+            .is_connected = info.is_connected,
+            .status = info.status,
+        };
+        control_peer_put(out, &peer, info.vector);
+        count++;
+    }
+    return count;
+}
+
+static void answer_info(node_t *self, uint32_t connection, uint64_t request)
+{
+    replica_info_t info = replica_info(self->replica, net_now());
+
+    buf_reset(&self->counts_text);
+    buf_reset(&self->peers_text);
+    buf_reset(&self->document);
+    uint32_t counts = put_counts(self, info.counts, &self->counts_text);
+    uint32_t peers = put_peers(self, &self->peers_text);
+    const control_node_t node = {
+        .id = info.id,
+        .incarnation = info.incarnation,
+        .lineage = info.lineage,
+        .is_ready = replica_is_ready(self->replica),
+        .status = info.status,
+        .mode = slice_text(replica_mode_name(info.mode)),
+        .host = slice_text(self->settings->host),
+        .port = self->advertised_port,
+        .clock = info.clock,
+        .age_ms = info.age_ms,
+        .keys = info.keys,
+        .sessions = info.sessions,
+        .brokers = info.links,
+        .waiting = info.waiting,
+        .held = info.received_lag,
+        .version = slice_text(HEARSAY_VERSION),
+        .pid = (uint64_t)getpid(),
+        .counts = counts,
+        .counts_at = buf_slice(&self->counts_text),
+        .peers = peers,
+        .peers_at = buf_slice(&self->peers_text),
+    };
+    control_node_put(&self->document, &node, info.vector);
+    const control_reply_t answer = {
+        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+    reply(self, connection, &answer);
+}
+
+/* ---- SET_STATUS ---- */
+
+static replica_mode_t mode_after(const node_t *self, const control_request_t *request,
+                                 replica_mode_t present)
+{
+    switch (request->mode) {
+    case CONTROL_MODE_MANUAL:
+        return MODE_MANUAL;
+    case CONTROL_MODE_AUTO:
+        return self->settings->auto_mode;
+    default:
+        return request->has_status ? MODE_MANUAL : present;
+    }
+}
+
+static void set_status(node_t *self, uint32_t connection, const control_request_t *request)
+{
+    now_t now = net_now();
+    replica_info_t info = replica_info(self->replica, now);
+
+    if (self->waits_size == NODE_WAITING_MAX) {
+        reply_text(self, connection, request->request, OUTCOME_BUSY,
+                   "too many wait for a status to be confirmed; try again");
+        return;
+    }
+    replica_set_status(self->replica, now, request->has_status ? request->status : info.status,
+                       mode_after(self, request, info.mode));
+    self->waits[self->waits_size++] = (status_wait_t){
+        .connection = connection,
+        .request = request->request,
+        .until_ms = now.boot_ms + request->timeout_ms,
+        .timeout_ms = request->timeout_ms,
+    };
+}
+
+void node_answer_waiting(node_t *self, now_t now)
+{
+    bool confirmed = self->waits_size != 0 && replica_status_is_confirmed(self->replica);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < self->waits_size; i++) {
+        const status_wait_t *wait = &self->waits[i];
+        char text[160];
+        if (confirmed) {
+            reply_text(self, wait->connection, wait->request, OUTCOME_OK, "");
+        } else if (now.boot_ms >= wait->until_ms) {
+            snprintf(text, sizeof(text),
+                     "the status is set, but not each of %zu brokers has confirmed it within %u ms",
+                     replica_info(self->replica, now).links, wait->timeout_ms);
+            reply_text(self, wait->connection, wait->request, OUTCOME_NOT_REACHED, text);
+        } else {
+            self->waits[kept++] = *wait;
+        }
+    }
+    self->waits_size = kept;
+}
+
+int64_t node_answer_deadline(const node_t *self)
+{
+    int64_t deadline = INT64_MAX;
+    for (size_t i = 0; i < self->waits_size; i++)
+        if (self->waits[i].until_ms < deadline)
+            deadline = self->waits[i].until_ms;
+    return deadline;
+}
+
+/* ---- requests ---- */
+
+void node_answer(node_t *self, uint32_t connection, slice_t message)
+{
+    control_request_t request;
+
+    if (!control_request_read(message, &request)) {
+        self->counts.odd_messages++;
+        reply_text(self, connection, 0, OUTCOME_USAGE,
+                   "malformed request, or one of another version: use the hearsayctl of "
+                   "version " HEARSAY_VERSION);
+        return;
+    }
+    switch (request.command) {
+    case CONTROL_INFO:
+        answer_info(self, connection, request.request);
+        break;
+    case CONTROL_SET_STATUS:
+        set_status(self, connection, &request);
+        break;
+    }
+}

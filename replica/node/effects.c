@@ -1,0 +1,225 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/base/memory.h"
+#include "bus/net/logger.h"
+#include "bus/net/runtime.h"
+#include "replica/node/internal.h"
+#include "replica/node/message.h"
+
+/* Rounds of effects in one turn; what is left then waits for the next one. */
+enum { ROUNDS_MAX = 16 };
+
+void node_end(node_t *self, int exit_code)
+{
+    if (self->is_ending)
+        return;
+    self->is_ending = true;
+    loop_stop(self->loop, exit_code);
+}
+
+/* ---- notes ---- */
+
+/* Where " key=" begins, or the end of the text. */
+static size_t find_pairs(slice_t text)
+{
+    size_t word = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == ' ')
+            word = i + 1;
+        else if (text.data[i] == '=' && word != 0 && i > word)
+            return word;
+    }
+    return text.size;
+}
+
+/* The value of a pair, in quotes or up to the next blank; moves *at behind it. */
+static slice_t take_value(slice_t text, size_t *at)
+{
+    size_t start = *at;
+    size_t end = start;
+    if (start < text.size && text.data[start] == '"') {
+        for (end = ++start; end < text.size; end++)
+            if (text.data[end] == '"' && (end + 1 == text.size || text.data[end + 1] == ' '))
+                break;
+        *at = end + 1;
+    } else {
+        while (end < text.size && text.data[end] != ' ')
+            end++;
+        *at = end;
+    }
+    return slice_of(text.data + start, end - start);
+}
+
+static bool is_key(const char *key)
+{
+    return key[0] != '\0' && key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_-")] == '\0';
+}
+
+/* A note of the core is a text with key=value pairs behind it: a record with these values. */
+static void write_note(node_t *self, log_level_t level, slice_t note)
+{
+    if (!logger_wants(level))
+        return;
+    size_t at = find_pairs(note);
+    size_t message_size = at < note.size ? at - 1 : at;
+    char *message = mem_text(note.data, message_size);
+    log_record_t record = logger_begin(&self->line, level, message);
+    while (at < note.size) {
+        const uint8_t *equals = memchr(note.data + at, '=', note.size - at);
+        char key[32];
+        size_t size = equals != NULL ? (size_t)(equals - note.data) - at : 0;
+        if (equals == NULL || size >= sizeof(key))
+            break;
+        memcpy(key, note.data + at, size);
+        key[size] = '\0';
+        at += size + 1;
+        slice_t value = take_value(note, &at);
+        if (!is_key(key))
+            break;
+        log_text(&record, key, value);
+        at++;
+    }
+    logger_end(&record, level);
+    free(message);
+}
+
+static log_level_t level_of(replica_level_t level)
+{
+    static const log_level_t levels[] = {
+        [NOTE_ERROR] = LOG_LEVEL_ERROR,
+        [NOTE_WARN] = LOG_LEVEL_WARN,
+        [NOTE_INFO] = LOG_LEVEL_INFO,
+        [NOTE_DEBUG] = LOG_LEVEL_DEBUG,
+    };
+    return levels[level];
+}
+
+/* ---- effects ---- */
+
+static void follow_up(node_t *self, followup_t followup)
+{
+    if (self->followups_size == self->followups_capacity) {
+        self->followups_capacity =
+            self->followups_capacity != 0 ? self->followups_capacity * 2 : 16;
+        self->followups =
+            mem_resize(self->followups, self->followups_capacity * sizeof(*self->followups));
+    }
+    self->followups[self->followups_size++] = followup;
+}
+
+/* A broker that cannot take a frame has lost what it waits for: better it knows. */
+static void send_to_broker(node_t *self, uint32_t link, slice_t bytes)
+{
+    if (message_send_to(self->sockets[PORT_SERVICE], link, bytes))
+        return;
+    self->counts.dropped_service++;
+    follow_up(self, (followup_t){.kind = FOLLOWUP_SERVICE_LOST, .link = link});
+}
+
+static void connect_peer(node_t *self, const replica_effect_t *effect, slice_t host)
+{
+    err_t err;
+    if (links_connect(self->links, effect->link, host, effect->port, &err) == 0)
+        return;
+    log_line(LOG_LEVEL_WARN, "%s", err.text);
+    follow_up(self, (followup_t){.kind = FOLLOWUP_PEER_LOST, .link = effect->link});
+}
+
+/* Gossip that does not go out is pulled later, so a drop between nodes is only counted. */
+static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t bytes)
+{
+    switch (effect->kind) {
+    case REPLICA_APPEND: /* done before */
+        break;
+    case REPLICA_PUBLISH:
+        self->counts.dropped_peer += !message_send(self->sockets[PORT_GOSSIP], bytes);
+        break;
+    case REPLICA_TO_SERVICE:
+        send_to_broker(self, effect->link, bytes);
+        break;
+    case REPLICA_TO_PEER_ROUTER:
+        self->counts.dropped_peer +=
+            !message_send_to(self->sockets[PORT_PEER], effect->link, bytes);
+        break;
+    case REPLICA_TO_PEER:
+        self->counts.dropped_peer += !links_send(self->links, effect->link, bytes);
+        break;
+    case REPLICA_READ:
+        follow_up(self, (followup_t){FOLLOWUP_READ, effect->link, effect->most, effect->request,
+                                     effect->position});
+        break;
+    case REPLICA_CONNECT:
+        connect_peer(self, effect, bytes);
+        break;
+    case REPLICA_DISCONNECT:
+        links_disconnect(self->links, effect->link);
+        break;
+    case REPLICA_NOTE:
+        write_note(self, level_of(effect->level), bytes);
+        break;
+    case REPLICA_STOP:
+        log_line(LOG_LEVEL_ERROR, "%.*s", (int)bytes.size, (const char *)bytes.data);
+        node_end(self, outcome_exit(OUTCOME_USAGE));
+        break;
+    }
+}
+
+/* False when the log could not be written: then nothing of the turn may be seen by anybody. */
+static bool append(node_t *self, slice_t bytes)
+{
+    err_t err;
+    if (disk_append(self->disk, bytes, &err) == 0)
+        return true;
+    log_line(LOG_LEVEL_ERROR, "%s", err.text);
+    node_end(self, outcome_exit(OUTCOME_READ_ONLY));
+    return false;
+}
+
+static void read_log(node_t *self, const followup_t *followup)
+{
+    err_t err;
+    if (disk_read(self->disk, followup->position, followup->most, &self->read, &err) != 0) {
+        log_line(LOG_LEVEL_ERROR, "%s", err.text);
+        buf_reset(&self->read);
+    }
+    replica_log_bytes(self->replica, net_now(), followup->link, followup->request,
+                      followup->position, buf_slice(&self->read));
+}
+
+/* Tells the core what came of its effects, whose bytes are gone from here on. */
+static void run_followups(node_t *self)
+{
+    for (size_t i = 0; i < self->followups_size; i++) {
+        const followup_t *followup = &self->followups[i];
+        switch (followup->kind) {
+        case FOLLOWUP_READ:
+            read_log(self, followup);
+            break;
+        case FOLLOWUP_SERVICE_LOST:
+            replica_service_lost(self->replica, net_now(), followup->link);
+            break;
+        case FOLLOWUP_PEER_LOST:
+            replica_peer_lost(self->replica, net_now(), followup->link);
+            break;
+        }
+    }
+    self->followups_size = 0;
+}
+
+void node_carry_out(node_t *self)
+{
+    for (int round = 0; round < ROUNDS_MAX && !self->is_ending; round++) {
+        replica_effects_t effects = replica_turn(self->replica, net_now());
+        size_t i = 0;
+        for (; i < effects.size && effects.list[i].kind == REPLICA_APPEND; i++)
+            if (!append(self, replica_effect_bytes(&effects, &effects.list[i])))
+                return;
+        for (; i < effects.size; i++)
+            carry_out_one(self, &effects.list[i], replica_effect_bytes(&effects, &effects.list[i]));
+        if (self->followups_size == 0)
+            return;
+        run_followups(self);
+    }
+}

@@ -1,0 +1,97 @@
+/*
+ * What the files of a node share: its state, and the steps of a turn. Included by node.c, effects.c
+ * and answer.c only.
+ */
+#ifndef HEARSAY_REPLICA_NODE_INTERNAL_H
+#define HEARSAY_REPLICA_NODE_INTERNAL_H
+
+#include "bus/net/beacon.h"
+#include "bus/wire/control.h"
+#include "replica/disk/disk.h"
+#include "replica/node/known.h"
+#include "replica/node/links.h"
+#include "replica/node/settings.h"
+
+/* The block of ports, in its order. */
+typedef enum node_port {
+    PORT_PEER,    /* ROUTER: other nodes */
+    PORT_SERVICE, /* ROUTER: brokers */
+    PORT_GOSSIP,  /* XPUB */
+    PORT_CONTROL, /* ROUTER: hearsayctl */
+    PORT_TRACE,   /* PUB: held for the trace, which sends nothing yet */
+} node_port_t;
+
+/* SET_STATUS requests that wait for confirmations, at most; more are answered BUSY. */
+enum { NODE_WAITING_MAX = 64 };
+
+typedef struct status_wait {
+    uint32_t connection; /* at the control ROUTER */
+    uint64_t request;
+    int64_t until_ms; /* boot time */
+    uint32_t timeout_ms;
+} status_wait_t;
+
+/* Beside the core's own counts. */
+typedef struct node_counts {
+    uint64_t odd_messages;    /* at ROUTERs: other ids or frames than our programs send */
+    uint64_t dropped_service; /* frames that a broker's connection did not take */
+    uint64_t dropped_peer;    /* the same between nodes */
+    uint64_t dropped_control;
+} node_counts_t;
+
+/* A log read or a loss that the core is told of once the effects of a turn are carried out. */
+typedef struct followup {
+    enum { FOLLOWUP_READ, FOLLOWUP_SERVICE_LOST, FOLLOWUP_PEER_LOST } kind;
+    uint32_t link;
+    uint32_t most;
+    uint64_t request;
+    uint64_t position;
+} followup_t;
+
+typedef struct node {
+    const settings_t *settings;
+    uint64_t incarnation;
+    uint16_t port;            /* first of the block, as bound */
+    uint16_t advertised_port; /* as others are told */
+    loop_t *loop;
+    monitor_t *monitor;
+    links_t *links;
+    finder_t *finder;
+    disk_t *disk;
+    replica_t *replica;
+    void *sockets[NODE_PORTS];
+    known_t known;
+    beacon_t beacon;
+    node_counts_t counts;
+    bool was_ready;
+    bool is_ending;
+    int64_t load_ms; /* when the load is measured next, boot time */
+    followup_t *followups;
+    size_t followups_size;
+    size_t followups_capacity;
+    status_wait_t waits[NODE_WAITING_MAX];
+    size_t waits_size;
+    buf_t read;  /* from the log */
+    buf_t line;  /* of the log of people */
+    buf_t reply; /* to hearsayctl */
+    buf_t counts_text;
+    buf_t peers_text;
+    buf_t document;
+} node_t;
+
+/* Carries out what the core wants done, until it wants nothing more for now. */
+void node_carry_out(node_t *self);
+
+/* Ends the loop with this exit code; the first one holds. */
+void node_end(node_t *self, int exit_code);
+
+/* A message at the control ROUTER. */
+void node_answer(node_t *self, uint32_t connection, slice_t message);
+
+/* Answers the requests whose status is confirmed or whose time is up. */
+void node_answer_waiting(node_t *self, now_t now);
+
+/* When the next of them is up; INT64_MAX: none waits. */
+int64_t node_answer_deadline(const node_t *self);
+
+#endif

@@ -1,0 +1,413 @@
+#include "replica/node/node.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "bus/base/memory.h"
+#include "bus/net/logger.h"
+#include "bus/net/runtime.h"
+#include "replica/node/internal.h"
+#include "replica/node/message.h"
+
+enum {
+    MESSAGE_MAX = 20 * 1024 * 1024, /* bytes; the greatest value and what is around it */
+    QUEUE = 1000,                   /* messages in each direction of a connection */
+    BROKER_QUEUE = 10000,           /* frames for one broker */
+    HEARTBEAT_MS = 1000,
+    BEACON_MS = 1000,
+    LOAD_MS = 1000,
+    SETTLE_MS = 300, /* for hearing of others: a beacon is answered within some 20 ms */
+    PERMILLE = 1000,
+};
+
+/* ---- what comes in ---- */
+
+typedef void take_fn(node_t *self, uint32_t connection, slice_t message);
+
+static bool drain_router(node_t *self, node_port_t port, take_fn *take)
+{
+    for (int i = 0; i < LOOP_DRAIN; i++) {
+        uint32_t connection;
+        zmq_msg_t body;
+        switch (message_take(self->sockets[port], &connection, &body)) {
+        case MESSAGE_NONE:
+            return false;
+        case MESSAGE_DROPPED:
+            self->counts.odd_messages++;
+            break;
+        case MESSAGE_TAKEN:
+            take(self, connection, message_slice(&body));
+            zmq_msg_close(&body);
+            break;
+        }
+    }
+    return true;
+}
+
+static void take_peer(node_t *self, uint32_t connection, slice_t message)
+{
+    replica_peer_router(self->replica, net_now(), connection, message);
+}
+
+static void take_service(node_t *self, uint32_t connection, slice_t message)
+{
+    replica_service(self->replica, net_now(), connection, message);
+}
+
+static bool peer_ready(void *arg)
+{
+    return drain_router(arg, PORT_PEER, take_peer);
+}
+
+static bool service_ready(void *arg)
+{
+    return drain_router(arg, PORT_SERVICE, take_service);
+}
+
+static bool control_ready(void *arg)
+{
+    return drain_router(arg, PORT_CONTROL, node_answer);
+}
+
+/* Subscriptions of others: read, since nobody else does, and of no use here. */
+static bool gossip_ready(void *arg)
+{
+    node_t *self = arg;
+    for (int i = 0; i < LOOP_DRAIN; i++) {
+        char unused[1];
+        if (zmq_recv(self->sockets[PORT_GOSSIP], unused, sizeof(unused), ZMQ_DONTWAIT) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void take_linked(void *arg, uint32_t link, slice_t message)
+{
+    node_t *self = arg;
+    if (link == 0)
+        replica_gossip(self->replica, net_now(), message);
+    else
+        replica_peer(self->replica, net_now(), link, message);
+}
+
+static bool monitor_ready(void *arg)
+{
+    node_t *self = arg;
+    uint64_t token;
+    while (monitor_next_lost(self->monitor, &token))
+        replica_peer_lost(self->replica, net_now(), (uint32_t)token);
+    return false;
+}
+
+static bool finder_ready(void *arg)
+{
+    node_t *self = arg;
+    beacon_t beacon;
+    char address[FINDER_ADDRESS_SIZE];
+
+    for (int i = 0; i < LOOP_DRAIN; i++) {
+        if (!finder_receive(self->finder, &beacon, address))
+            return false;
+        if (beacon.kind == BEACON_NODE)
+            replica_candidate(self->replica, net_now(), beacon.id, beacon.incarnation,
+                              slice_text(address), beacon.port);
+        if (beacon.kind == BEACON_SEEKER || known_add(&self->known, beacon.incarnation))
+            finder_publish_now(self->finder);
+    }
+    return true;
+}
+
+static void on_signal(void *arg, int number)
+{
+    if (number != SIGHUP)
+        node_end(arg, EXIT_DONE);
+}
+
+/* ---- time ---- */
+
+/*
+ * The load is the loop's share of a processor, and only when the loop did not come round: a node
+ * with little to do on a busy machine is not overloaded.
+ */
+static void measure_load(node_t *self, now_t now)
+{
+    loop_load_t load = loop_load(self->loop);
+    bool behind = load.full_turns != 0 && load.elapsed_ms > 0;
+
+    replica_load(self->replica, behind ? (uint32_t)(load.cpu_ms * PERMILLE / load.elapsed_ms) : 0);
+    self->load_ms = now.boot_ms + LOAD_MS;
+    uint64_t lineage = replica_info(self->replica, now).lineage;
+    if (lineage == self->beacon.lineage)
+        return;
+    self->beacon.lineage = lineage;
+    finder_publish(self->finder, &self->beacon, BEACON_MS);
+}
+
+static void on_timer(void *arg)
+{
+    node_t *self = arg;
+    now_t now = net_now();
+
+    replica_tick(self->replica, now);
+    finder_tick(self->finder);
+    if (now.boot_ms >= self->load_ms)
+        measure_load(self, now);
+}
+
+static void say_ready(node_t *self)
+{
+    replica_info_t info = replica_info(self->replica, net_now());
+    log_record_t record = logger_begin(&self->line, LOG_LEVEL_INFO, "ready");
+    log_uint(&record, "id", info.id);
+    log_hex64(&record, "incarnation", info.incarnation);
+    log_text(&record, "address", slice_text(self->settings->listen.host));
+    log_uint(&record, "port", self->port);
+    log_text(&record, "data", slice_text(self->settings->data));
+    log_uint(&record, "keys", info.keys);
+    log_text(&record, "status", slice_text(status_name(info.status)));
+    log_text(&record, "mode", slice_text(replica_mode_name(info.mode)));
+    logger_end(&record, LOG_LEVEL_INFO);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void on_turn(void *arg)
+{
+    node_t *self = arg;
+
+    node_carry_out(self);
+    if (self->is_ending)
+        return;
+    if (!self->was_ready && replica_is_ready(self->replica)) {
+        self->was_ready = true;
+        say_ready(self);
+    }
+    node_answer_waiting(self, net_now());
+    int64_t deadline = earlier(replica_deadline(self->replica), finder_deadline(self->finder));
+    deadline = earlier(deadline, node_answer_deadline(self));
+    loop_set_deadline(self->loop, earlier(deadline, self->load_ms));
+}
+
+/* ---- start ---- */
+
+typedef struct replaying {
+    replica_t *replica;
+    err_t *err; /* of the entry that was refused */
+    bool refused;
+} replaying_t;
+
+static bool replay_entry(void *arg, uint64_t position, uint8_t kind, slice_t payload)
+{
+    replaying_t *replaying = arg;
+    replaying->refused =
+        replica_replay(replaying->replica, position, kind, payload, replaying->err) != 0;
+    return !replaying->refused;
+}
+
+static int replay(node_t *self, err_t *err)
+{
+    err_t entry_err;
+    replaying_t replaying = {self->replica, &entry_err, false};
+    disk_replayed_t found = {0};
+
+    if (disk_replay(self->disk, replay_entry, &replaying, &found, err) != 0) {
+        if (replaying.refused && err != NULL)
+            *err = entry_err;
+        return -1;
+    }
+    /* A tail cut off is a write that a crash cut short; none of it had been acknowledged. */
+    log_level_t level = found.cut_bytes != 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+    log_record_t record = logger_begin(&self->line, level, "log replayed");
+    log_text(&record, "data", slice_text(self->settings->data));
+    log_uint(&record, "entries", found.entries);
+    log_uint(&record, "bytes", found.bytes);
+    log_uint(&record, "cut_bytes", found.cut_bytes);
+    logger_end(&record, level);
+    return 0;
+}
+
+static int open_replica(node_t *self, err_t *err)
+{
+    const settings_t *settings = self->settings;
+    replica_config_t config = {
+        .cluster = beacon_cluster_tag(settings->cluster),
+        .id = settings->id,
+        .incarnation = self->incarnation,
+        .seed = net_random64(),
+        .host = settings->host,
+        .port = self->advertised_port,
+        .gossip_interval_ms = settings->gossip_interval_ms,
+        .max_drift_ms = settings->max_drift_ms,
+        .value_max = settings->value_max,
+        .status = settings->status,
+        .mode = settings->mode,
+        .auto_mode = settings->auto_mode,
+        .settle_ms = SETTLE_MS,
+    };
+    memcpy(config.random_ppm, settings->random_ppm, sizeof(config.random_ppm));
+    self->replica = replica_new(&config);
+    return replay(self, err);
+}
+
+static int open_sockets(node_t *self, err_t *err)
+{
+    static const socket_options_t options[NODE_PORTS] = {
+        [PORT_PEER] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_SERVICE] = {ZMQ_ROUTER, MESSAGE_MAX, BROKER_QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_GOSSIP] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_TRACE] = {ZMQ_PUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+    };
+    const settings_t *settings = self->settings;
+
+    for (int i = 0; i < NODE_PORTS; i++)
+        if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
+            monitor_watch(self->monitor, self->sockets[i], MONITOR_NO_TOKEN, err) != 0)
+            return -1;
+    buf_t welcome = {0};
+    peer_joined_put(&welcome, beacon_cluster_tag(settings->cluster), self->incarnation);
+    int rc = zmq_setsockopt(self->sockets[PORT_GOSSIP], ZMQ_XPUB_WELCOME_MSG, welcome.data,
+                            welcome.size);
+    buf_free(&welcome);
+    if (rc != 0)
+        return err_set(err, OUTCOME_FULL, "cannot prepare the gossip socket: %s",
+                       zmq_strerror(zmq_errno()));
+    int port = socket_bind_block(self->sockets, NODE_PORTS, settings->listen.host,
+                                 settings->listen.port, settings->listen_exact, err);
+    if (port < 0)
+        return -1;
+    self->port = (uint16_t)port;
+    self->advertised_port = settings->advertised_port != 0 ? settings->advertised_port : self->port;
+    return 0;
+}
+
+static int open_loop(node_t *self, err_t *err)
+{
+    self->loop = loop_new();
+    loop_on_signal(self->loop, on_signal, self);
+    loop_on_timer(self->loop, on_timer, self);
+    loop_on_turn(self->loop, on_turn, self);
+    if (monitor_open(&self->monitor, err) != 0)
+        return -1;
+    return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
+}
+
+static int serve_sockets(node_t *self, err_t *err)
+{
+    if (links_new(&self->links, self->loop, self->monitor, MESSAGE_MAX, take_linked, self, err) !=
+        0)
+        return -1;
+    static loop_ready_fn *const ready[] = {
+        [PORT_PEER] = peer_ready,
+        [PORT_SERVICE] = service_ready,
+        [PORT_GOSSIP] = gossip_ready,
+        [PORT_CONTROL] = control_ready,
+    };
+    for (int i = 0; i <= PORT_CONTROL; i++)
+        if (loop_add_socket(self->loop, self->sockets[i], ready[i], self, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* The address for beacons: IPv4 as mapped; all zeros, the sender's own, when it is a name. */
+static void put_address(beacon_t *beacon, const char *host)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    if (inet_pton(AF_INET, host, beacon->address + sizeof(mapped)) == 1)
+        memcpy(beacon->address, mapped, sizeof(mapped));
+    else if (inet_pton(AF_INET6, host, beacon->address) != 1)
+        memset(beacon->address, 0, sizeof(beacon->address));
+}
+
+static int open_finder(node_t *self, err_t *err)
+{
+    const settings_t *settings = self->settings;
+
+    if (finder_open(&self->finder, settings->interface, settings->beacon_port, err) != 0 ||
+        loop_add_socket(self->loop, finder_socket(self->finder), finder_ready, self, err) != 0)
+        return -1;
+    self->beacon = (beacon_t){
+        .kind = BEACON_NODE,
+        .cluster = beacon_cluster_tag(settings->cluster),
+        .lineage = replica_info(self->replica, net_now()).lineage,
+        .machine = net_machine_id(),
+        .incarnation = self->incarnation,
+        .id = settings->id,
+        .port = self->advertised_port,
+    };
+    put_address(&self->beacon, settings->host);
+    finder_publish(self->finder, &self->beacon, BEACON_MS);
+    return 0;
+}
+
+static int start(node_t *self, err_t *err)
+{
+    const settings_t *settings = self->settings;
+
+    if (disk_open(&self->disk, settings->data, settings->id, err) != 0 ||
+        open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
+        serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
+        return -1;
+    now_t now = net_now();
+    replica_start(self->replica, now, disk_end(self->disk));
+    for (size_t i = 0; i < settings->peer_count; i++)
+        replica_candidate(self->replica, now, 0, 0, slice_text(settings->peers[i].host),
+                          settings->peers[i].port);
+    self->load_ms = now.boot_ms + LOAD_MS;
+    loop_set_deadline(self->loop, now.boot_ms);
+    return 0;
+}
+
+/* ---- end ---- */
+
+static void stop(node_t *self)
+{
+    if (self->finder != NULL) {
+        finder_silence(self->finder);
+        loop_remove_socket(self->loop, finder_socket(self->finder));
+        finder_destroy(&self->finder);
+    }
+    links_destroy(&self->links);
+    for (int i = 0; i < NODE_PORTS; i++) {
+        if (self->sockets[i] == NULL)
+            continue;
+        loop_remove_socket(self->loop, self->sockets[i]);
+        monitor_unwatch(self->monitor, self->sockets[i]);
+        socket_close(&self->sockets[i]);
+    }
+    if (self->monitor != NULL)
+        monitor_destroy(&self->monitor);
+    loop_destroy(&self->loop);
+    if (self->disk != NULL)
+        disk_close(&self->disk);
+    replica_destroy(&self->replica);
+    free(self->followups);
+    buf_free(&self->read);
+    buf_free(&self->line);
+    buf_free(&self->reply);
+    buf_free(&self->counts_text);
+    buf_free(&self->peers_text);
+    buf_free(&self->document);
+}
+
+int node_run(const settings_t *settings, err_t *err)
+{
+    node_t *self = mem_zero(1, sizeof(*self));
+    int code = -1;
+
+    self->settings = settings;
+    self->incarnation = net_random64();
+    if (start(self, err) == 0) {
+        code = loop_run(self->loop);
+        log_line(LOG_LEVEL_INFO, "stopped");
+    }
+    stop(self);
+    free(self);
+    return code;
+}

@@ -1,0 +1,276 @@
+#include "replica/node/settings.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bus/base/nearest.h"
+#include "bus/base/random.h"
+
+enum {
+    PORT_FIRST = 7710,
+    PORT_STEP = 10,
+    SHOWN = 64, /* bytes of somebody's text that a message repeats */
+};
+
+/* ---- --auto ---- */
+
+/* "0.8", "80" or "80%" in millionths, at most 1000 of them whole; -1 when it is none. */
+static int64_t parse_millionths(slice_t text, bool *percent)
+{
+    int64_t whole = 0;
+    int64_t scale = RANDOM_PPM;
+    bool digits = false;
+    bool point = false;
+
+    *percent = text.size != 0 && text.data[text.size - 1] == '%';
+    if (*percent)
+        text.size--;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        if (c == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (c < '0' || c > '9' || (point && scale < 10) || whole > 1000 * (int64_t)RANDOM_PPM)
+            return -1;
+        if (point)
+            scale /= 10;
+        whole = point ? whole + (c - '0') * scale : whole * 10 + (c - '0') * scale;
+        digits = true;
+    }
+    return digits ? whole : -1;
+}
+
+/* The three chances; false unless they sum to 1 or, as percentages, to 100. */
+static bool parse_chances(const char *text, uint32_t ppm[3])
+{
+    int64_t values[3];
+    int64_t sum = 0;
+    unsigned percents = 0;
+
+    for (int i = 0; i < 3; i++) {
+        size_t size = strcspn(text, ",");
+        bool percent;
+        values[i] = parse_millionths(slice_of(text, size), &percent);
+        if (values[i] < 0 || (text[size] == ',') != (i < 2))
+            return false;
+        sum += values[i];
+        percents += percent;
+        text += size + 1;
+    }
+    bool hundredths = sum == 100 * (int64_t)RANDOM_PPM && (percents == 0 || percents == 3);
+    if (!hundredths && (sum != RANDOM_PPM || percents != 0))
+        return false;
+    for (int i = 0; i < 3; i++)
+        ppm[i] = (uint32_t)(hundredths ? values[i] / 100 : values[i]);
+    ppm[0] += RANDOM_PPM - (ppm[0] + ppm[1] + ppm[2]); /* what the division cut off */
+    return true;
+}
+
+int settings_auto_parse(const char *text, replica_mode_t *mode, uint32_t ppm[3], err_t *err)
+{
+    static const char random_prefix[] = "random:";
+    static const uint32_t usual_ppm[3] = {800000, 150000, 50000};
+
+    if (strcmp(text, "load") == 0 || strcmp(text, "random") == 0) {
+        *mode = text[0] == 'l' ? MODE_AUTO_LOAD : MODE_AUTO_RANDOM;
+        memcpy(ppm, usual_ppm, sizeof(usual_ppm));
+        return 0;
+    }
+    if (strncmp(text, random_prefix, sizeof(random_prefix) - 1) == 0) {
+        if (!parse_chances(text + sizeof(random_prefix) - 1, ppm))
+            return err_set(
+                err, OUTCOME_USAGE,
+                "\"%.*s\" has no three chances that sum to 1 or 100%%: write the chances "
+                "of active, overloaded and offline, as --auto random:80%%,15%%,5%%",
+                SHOWN, text);
+        *mode = MODE_AUTO_RANDOM;
+        return 0;
+    }
+    return err_set(err, OUTCOME_USAGE,
+                   "\"%.*s\" is no way to set the status: give --auto load, random or "
+                   "random:80%%,15%%,5%%",
+                   SHOWN, text);
+}
+
+/* ---- the words ---- */
+
+static int read_status(settings_t *out, const char *word, err_t *err)
+{
+    const char *names[STATUS_OFFLINE + 1];
+
+    if (status_parse(word, &out->status)) {
+        out->mode = MODE_MANUAL;
+        return 0;
+    }
+    for (unsigned i = 0; i <= STATUS_OFFLINE; i++)
+        names[i] = status_name(i);
+    const char *near = nearest(word, names, STATUS_OFFLINE + 1);
+    if (near != NULL)
+        return err_set(err, OUTCOME_USAGE, "\"%.*s\" is no status: did you mean %s?", SHOWN, word,
+                       near);
+    return err_set(err, OUTCOME_USAGE,
+                   "\"%.*s\" is no status: give active, overloaded or offline, or none", SHOWN,
+                   word);
+}
+
+static int read_words(settings_t *out, const options_t *options, err_t *err)
+{
+    size_t count;
+    const char *const *words = options_words(options, &count);
+    int64_t id;
+
+    if (count == 0)
+        return err_set(err, OUTCOME_USAGE,
+                       "which node is this? give its id, 0 to %d, as in: hearsay-node 0",
+                       NODE_ID_MAX);
+    if (!slice_to_int64(slice_text(words[0]), &id) || id < 0 || id > NODE_ID_MAX)
+        return err_set(err, OUTCOME_USAGE, "\"%.*s\" is no node id: give a number from 0 to %d",
+                       SHOWN, words[0], NODE_ID_MAX);
+    if (count > 2)
+        return err_set(err, OUTCOME_USAGE,
+                       "\"%.*s\" is too much: hearsay-node takes an id and a status", SHOWN,
+                       words[2]);
+    out->id = (uint16_t)id;
+    return count == 2 ? read_status(out, words[1], err) : 0;
+}
+
+/* ---- addresses ---- */
+
+static bool is_loopback_host(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+static bool is_any_host(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* The IPv4 address of an interface as text. */
+static int interface_address(const char *interface, char host[ENDPOINT_HOST_SIZE], err_t *err)
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+
+    if (strcmp(interface, "lo") == 0 || strcmp(interface, "127.0.0.1") == 0) {
+        snprintf(host, ENDPOINT_HOST_SIZE, "127.0.0.1");
+        return 0;
+    }
+    if (getifaddrs(&all) != 0)
+        all = NULL;
+    for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next) {
+        struct sockaddr_in address;
+        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET ||
+            strcmp(i->ifa_name, interface) != 0)
+            continue;
+        memcpy(&address, i->ifa_addr, sizeof(address));
+        found = inet_ntop(AF_INET, &address.sin_addr, host, ENDPOINT_HOST_SIZE) != NULL;
+    }
+    if (all != NULL)
+        freeifaddrs(all);
+    if (found)
+        return 0;
+    return err_set(err, OUTCOME_USAGE,
+                   "interface %.40s has no IPv4 address: set it up, or give another with "
+                   "--interface",
+                   interface);
+}
+
+/* "tcp://host:port", "host:port" or "host" alone, where port becomes 0. */
+static int read_advertise(settings_t *out, const char *text, err_t *err)
+{
+    char longer[ENDPOINT_TEXT_SIZE + 32];
+    endpoint_t endpoint;
+    bool has_port = true;
+    bool good = endpoint_parse(text, &endpoint, NULL);
+
+    if (!good) {
+        snprintf(longer, sizeof(longer), "tcp://%.260s", text);
+        good = endpoint_parse(longer, &endpoint, NULL);
+    }
+    if (!good) {
+        has_port = false;
+        bool bare_ipv6 = strchr(text, ':') != NULL && text[0] != '[';
+        snprintf(longer, sizeof(longer), bare_ipv6 ? "tcp://[%.270s]:1" : "tcp://%.270s:1", text);
+        good = endpoint_parse(longer, &endpoint, NULL);
+    }
+    if (!good)
+        return err_set(err, OUTCOME_USAGE,
+                       "--advertise: \"%.*s\" is no address: give a host, or host:port", SHOWN,
+                       text);
+    memcpy(out->host, endpoint.host, sizeof(out->host));
+    out->advertised_port = has_port ? endpoint.port : 0;
+    return 0;
+}
+
+static int read_addresses(settings_t *out, const options_t *options, err_t *err)
+{
+    const char *listen = options_text(options, "listen");
+    const char *advertise = options_text(options, "advertise");
+    bool insecure = options_flag(options, "insecure");
+
+    out->interface = options_text(options, "interface");
+    if (strcmp(out->interface, "lo") != 0 && strcmp(out->interface, "127.0.0.1") != 0 && !insecure)
+        return err_set(err, OUTCOME_USAGE,
+                       "on interface %.40s anybody could read and write the data: give --insecure "
+                       "if you trust that network, or stay on lo",
+                       out->interface);
+    if (listen != NULL && !endpoint_parse(listen, &out->listen, err))
+        return -1;
+    out->listen_exact = listen != NULL;
+    if (listen != NULL && !is_loopback_host(out->listen.host) && !insecure)
+        return err_set(err, OUTCOME_USAGE,
+                       "at %.60s anybody could read and write the data: give --insecure if you "
+                       "trust that network, or listen on 127.0.0.1",
+                       out->listen.host);
+    char own[ENDPOINT_HOST_SIZE];
+    if (interface_address(out->interface, own, err) != 0)
+        return -1;
+    if (listen == NULL) {
+        memcpy(out->listen.host, own, sizeof(own));
+        out->listen.port = (uint16_t)(PORT_FIRST + PORT_STEP * out->id);
+    }
+    memcpy(out->host, is_any_host(out->listen.host) ? own : out->listen.host, sizeof(out->host));
+    return advertise != NULL ? read_advertise(out, advertise, err) : 0;
+}
+
+static int read_peers(settings_t *out, const options_t *options, err_t *err)
+{
+    const char *const *peers = options_list(options, "peer", &out->peer_count);
+
+    for (size_t i = 0; i < out->peer_count; i++)
+        if (!endpoint_parse(peers[i], &out->peers[i], err))
+            return -1;
+    return 0;
+}
+
+/* ---- all ---- */
+
+int settings_read(settings_t *out, const options_t *options, err_t *err)
+{
+    const char *data = options_text(options, "data");
+
+    *out = (settings_t){.status = STATUS_ACTIVE};
+    if (settings_auto_parse(options_text(options, "auto"), &out->auto_mode, out->random_ppm, err) !=
+        0)
+        return -1;
+    out->mode = out->auto_mode;
+    if (read_words(out, options, err) != 0 || read_addresses(out, options, err) != 0 ||
+        read_peers(out, options, err) != 0)
+        return -1;
+    if (data != NULL)
+        snprintf(out->data, sizeof(out->data), "%s", data);
+    else
+        snprintf(out->data, sizeof(out->data), "replica_%u", out->id);
+    out->cluster = options_text(options, "cluster");
+    out->beacon_port = (int)options_int(options, "beacon-port");
+    out->gossip_interval_ms = options_ms(options, "gossip-interval");
+    out->max_drift_ms = options_ms(options, "max-drift");
+    out->value_max = (uint32_t)options_bytes(options, "max-value");
+    return 0;
+}

@@ -1,0 +1,50 @@
+/*
+ * What a node was started with: its command line and environment, checked and put into the units of
+ * the rest.
+ *
+ * The struct is the caller's; its texts borrow from the options or lie in it.
+ */
+#ifndef HEARSAY_REPLICA_NODE_SETTINGS_H
+#define HEARSAY_REPLICA_NODE_SETTINGS_H
+
+#include "bus/base/options.h"
+#include "bus/net/socket.h"
+#include "replica/core/replica.h"
+
+enum {
+    NODE_ID_MAX = 255,
+    NODE_PORTS = 5, /* peer, service, gossip, control, trace */
+    NODE_DATA_SIZE = 4096,
+};
+
+typedef struct settings {
+    uint16_t id;
+    replica_status_t status;
+    replica_mode_t mode;
+    replica_mode_t auto_mode;
+    uint32_t random_ppm[3];
+    const char *cluster;
+    const char *interface;
+    int beacon_port;
+    endpoint_t listen;             /* where the block of ports is to begin */
+    bool listen_exact;             /* asked for: no other block instead */
+    char host[ENDPOINT_HOST_SIZE]; /* told to others; "" : as they see us */
+    uint16_t advertised_port;      /* 0: the one that is bound */
+    endpoint_t peers[OPTIONS_LIST_MAX];
+    size_t peer_count;
+    char data[NODE_DATA_SIZE];
+    int64_t gossip_interval_ms;
+    int64_t max_drift_ms;
+    uint32_t value_max; /* bytes */
+} settings_t;
+
+/* Reads parsed options into *out. 0, or -1 with err of outcome USAGE (or of a missing interface). */
+int settings_read(settings_t *out, const options_t *options, err_t *err);
+
+/*
+ * Reads "load" or "random", or "random:A,O,F" with the chances of active, overloaded and offline as
+ * fractions that sum to 1 or percentages that sum to 100. 0, or -1 with err; then nothing is set.
+ */
+int settings_auto_parse(const char *text, replica_mode_t *mode, uint32_t ppm[3], err_t *err);
+
+#endif
