@@ -2,13 +2,13 @@
  * A cell: one register or hash field, as the fold of its operations in the order of their tags.
  *
  * Its base is the set or field-delete with the greatest tag; the increments with a greater tag than
- * the base are kept one by one, so that a second copy of any operation changes nothing and copies may
- * arrive in any order (shared semantics: rules R3 and R6 of docs/consistency.md, "How conflicts end").
- * What can never count again is pruned at once: increments at or under the base, everything at or
- * under a kill tag.
+ * the base are kept one by one, so that a second copy of any operation changes nothing and copies
+ * may arrive in any order (shared semantics: rules R3 and R6 of docs/consistency.md, "How conflicts
+ * end"). What can never count again is pruned at once: increments at or under the base, everything
+ * at or under a kill tag.
  *
- * A mark is a tag with the update that brought it (its dot), because a read answers with the dots of
- * what it read (the session's token).
+ * A mark is a tag with the update that brought it (its dot), because a read answers with the dots
+ * of what it read (the session's token).
  */
 #ifndef HEARSAY_REPLICA_CORE_CELL_H
 #define HEARSAY_REPLICA_CORE_CELL_H
@@ -81,7 +81,9 @@ tag_t cell_top(const cell_t *self);
 /* What it shows. */
 cell_view_t cell_view(const cell_t *self);
 
-/* Adds to seen what made the cell as it shows; kill is what stands in for a base that is not there. */
+/*
+ * Adds to seen what made the cell as it shows; kill is what stands in for a base that is not there.
+ */
 void cell_see(const cell_t *self, const mark_t *kill, seen_t *seen);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The hold-back queue: records received that may not be applied yet, because an earlier one of their
- * origin or one of their deps is missing (Coulouris et al., "hold-back queue").
+ * The hold-back queue: records received that may not be applied yet, because an earlier one of
+ * their origin or one of their deps is missing (Coulouris et al., "hold-back queue").
  *
  * It lives in memory only and is bounded: a record it has no room for is dropped and pulled again.
  * Nothing that others rely on speaks of it.
@@ -38,7 +38,9 @@ uint64_t holdback_contiguous(const holdback_t *self, uint64_t origin, uint64_t a
 /* The greatest n held of an origin, 0 for none. */
 uint64_t holdback_greatest(const holdback_t *self, uint64_t origin);
 
-/* Origin after origin: the next one that has records held, after a given one (0 to start); 0: none. */
+/*
+ * Origin after origin: the next one that has records held, after a given one (0 to start); 0: none.
+ */
 uint64_t holdback_next_origin(const holdback_t *self, uint64_t after);
 
 size_t holdback_records(const holdback_t *self);

@@ -16,8 +16,8 @@ void logindex_destroy(logindex_t **self);
 void logindex_add(logindex_t *self, uint64_t origin, uint64_t n, uint64_t position);
 
 /*
- * The position from which to read for who has have: no record that have does not cover stands before
- * it. end when have covers all that applied does.
+ * The position from which to read for who has have: no record that have does not cover stands
+ * before it. end when have covers all that applied does.
  */
 uint64_t logindex_start(const logindex_t *self, const vec_t *applied, const vec_t *have,
                         uint64_t end);

@@ -12,8 +12,9 @@
 enum { TYPES = 2 }; /* STORE_REGISTER, STORE_HASH */
 
 /*
- * What may kill cells of a key. Most keys have none: it is made by the first delete or when a second
- * type appears, and from then on holds the greatest tag of each type, whether its cells live or not.
+ * What may kill cells of a key. Most keys have none: it is made by the first delete or when a
+ * second type appears, and from then on holds the greatest tag of each type, whether its cells live
+ * or not.
  */
 typedef struct kills {
     mark_t deleted;
