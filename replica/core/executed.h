@@ -2,10 +2,10 @@
  * The executed table: what answers a retry without executing it again.
  *
  * Ladin et al. 1992 (inval), Coulouris et al. (executed operation table). Per client a floor and,
- * above it, what each update was answered. A floor says that the client was answered every seq up to
- * it, so it will never ask for them again; it arrives in an update record and counts when that
- * record is applied, not before. Updates of a client come in at most a few hundred ahead of its floor
- * (the library's window), so the entries of one client are a short sorted array.
+ * above it, what each update was answered. A floor says that the client was answered every seq up
+ * to it, so it will never ask for them again; it arrives in an update record and counts when that
+ * record is applied, not before. Updates of a client come in at most a few hundred ahead of its
+ * floor (the library's window), so the entries of one client are a short sorted array.
  */
 #ifndef HEARSAY_REPLICA_CORE_EXECUTED_H
 #define HEARSAY_REPLICA_CORE_EXECUTED_H
