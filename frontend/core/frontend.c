@@ -9,8 +9,7 @@
 #include "bus/wire/frame.h"
 #include "bus/wire/peer.h"
 
-#define uthash_malloc(size) mem_alloc(size)
-#include <uthash.h>
+#include "bus/base/hashed.h"
 #include <utlist.h>
 
 enum { RETRY_MIN_MS = 250, RETRY_MAX_MS = 2000 };
@@ -30,9 +29,10 @@ typedef enum replica_state {
 typedef struct replica {
     replica_state_t state;
     uint32_t link;
-    uint32_t key; /* to be named in each frame to it */
+    uint32_t key;   /* to be named in each frame to it */
+    bool is_static; /* whoever is at this address, whatever its incarnation; kept for good */
     uint16_t id;
-    uint64_t incarnation;
+    uint64_t incarnation; /* 0: not known before WELCOME */
     char host[PEER_HOST_MAX + 1];
     uint16_t port;
     uint8_t status;
@@ -261,7 +261,7 @@ static void send_link_hello(frontend_t *self, const replica_t *replica)
 {
     const frame_t frame = {.kind = FRAME_HELLO, .slot = FRAME_SLOT_LINK};
     const link_hello_t hello = {self->config.cluster, self->config.incarnation,
-                                replica->incarnation};
+                                replica->is_static ? 0 : replica->incarnation};
     size_t offset = frame_begin(&self->arena, &frame);
     link_hello_put(&self->arena, &hello);
     emit(self, FRONTEND_SEND_REPLICA, replica->link, offset);
@@ -324,7 +324,7 @@ static replica_t *add_replica(frontend_t *self)
 {
     for (size_t i = 0; self->replicas_size == FRONTEND_REPLICAS_MAX && i < FRONTEND_REPLICAS_MAX;
          i++)
-        if (self->replicas[i]->state == REPLICA_IDLE)
+        if (self->replicas[i]->state == REPLICA_IDLE && !self->replicas[i]->is_static)
             remove_replica(self, i);
     if (self->replicas_size == FRONTEND_REPLICAS_MAX)
         return NULL;
@@ -334,24 +334,59 @@ static replica_t *add_replica(frontend_t *self)
     return replica;
 }
 
+static bool is_at(const replica_t *replica, slice_t host, uint16_t port)
+{
+    return replica->port == port && slice_equal(slice_text(replica->host), host);
+}
+
+/*
+ * Another start of the same node: its predecessor is history, unless that still answers. True when
+ * a static entry is at the same place, which takes it in.
+ */
+static bool supersede(frontend_t *self, uint16_t id, slice_t host, uint16_t port)
+{
+    bool is_taken_in = false;
+    for (size_t i = self->replicas_size; i-- > 0;) {
+        replica_t *replica = self->replicas[i];
+        if (replica->is_static && is_at(replica, host, port)) {
+            if (replica->state == REPLICA_IDLE)
+                replica->retry_ms = self->now.boot_ms;
+            is_taken_in = true;
+        } else if (replica->incarnation != 0 && replica->id == id && replica->state != REPLICA_UP) {
+            if (replica->is_static)
+                replica->incarnation = 0;
+            else
+                remove_replica(self, i);
+        }
+    }
+    return is_taken_in;
+}
+
+static bool is_known(frontend_t *self, uint64_t incarnation, slice_t host, uint16_t port)
+{
+    for (size_t i = 0; i < self->replicas_size; i++) {
+        replica_t *replica = self->replicas[i];
+        if (incarnation != 0 ? replica->incarnation == incarnation : is_at(replica, host, port)) {
+            replica->is_static |= incarnation == 0;
+            replica->seen_ms = self->now.boot_ms;
+            return true;
+        }
+    }
+    return false;
+}
+
 void frontend_candidate(frontend_t *self, now_t now, uint16_t id, uint64_t incarnation,
                         slice_t host, uint16_t port)
 {
     enter(self, now);
-    if (incarnation == 0 || host.size == 0 || host.size > PEER_HOST_MAX)
+    if (host.size == 0 || host.size > PEER_HOST_MAX || is_known(self, incarnation, host, port))
         return;
-    for (size_t i = 0; i < self->replicas_size; i++)
-        if (self->replicas[i]->incarnation == incarnation) {
-            self->replicas[i]->seen_ms = now.boot_ms;
-            return;
-        }
-    /* Another start of the same node: its predecessor is history, unless that still answers. */
-    for (size_t i = self->replicas_size; i-- > 0;)
-        if (self->replicas[i]->id == id && self->replicas[i]->state != REPLICA_UP)
-            remove_replica(self, i);
+    if (incarnation != 0 && supersede(self, id, host, port))
+        return;
     replica_t *replica = add_replica(self);
     if (replica == NULL)
         return;
+    replica->is_static = incarnation == 0;
     replica->id = id;
     replica->incarnation = incarnation;
     memcpy(replica->host, host.data, host.size);
@@ -361,10 +396,33 @@ void frontend_candidate(frontend_t *self, now_t now, uint16_t id, uint64_t incar
     send_link_hello(self, replica);
 }
 
+/* A static entry learns who is there; the same replica under another address is let go. */
+static void take_identity(frontend_t *self, replica_t *replica, const link_status_t *status)
+{
+    if (status->incarnation == replica->incarnation)
+        return;
+    for (size_t i = self->replicas_size; i-- > 0;) {
+        replica_t *other = self->replicas[i];
+        bool is_same = other->incarnation == status->incarnation;
+        bool is_history =
+            other->incarnation != 0 && other->id == status->id && other->state != REPLICA_UP;
+        if (other != replica && !other->is_static && (is_same || is_history))
+            remove_replica(self, i);
+    }
+    replica->id = status->id;
+    replica->incarnation = status->incarnation;
+    replica->serial = 0;
+    vec_reset(&replica->vector);
+}
+
 static bool take_status(frontend_t *self, replica_t *replica, slice_t body)
 {
     link_status_t status;
-    if (!link_status_read(body, &status) || status.incarnation != replica->incarnation)
+    if (!link_status_read(body, &status) || status.incarnation == 0)
+        return false;
+    if (replica->is_static && replica->state == REPLICA_GREETED)
+        take_identity(self, replica, &status);
+    if (status.incarnation != replica->incarnation)
         return false;
     mp_t vector = mp_open(status.vector);
     mp_vector(&vector, &replica->vector);

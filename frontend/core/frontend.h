@@ -77,7 +77,10 @@ void frontend_destroy(frontend_t **self);
 
 frontend_effects_t frontend_effects(const frontend_t *self);
 
-/* A node may be there: host and its service port. */
+/*
+ * A node may be there: host and its service port. Incarnation 0 (id is then not looked at): whoever
+ * is at that address; tried for ever, and a new incarnation there takes the place of the old one.
+ */
 void frontend_candidate(frontend_t *self, now_t now, uint16_t id, uint64_t incarnation,
                         slice_t host, uint16_t port);
 

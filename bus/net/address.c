@@ -1,0 +1,89 @@
+#include "bus/net/address.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    SHOWN = 64, /* bytes of somebody's text that a message repeats */
+};
+
+bool address_is_loopback_interface(const char *interface)
+{
+    return strcmp(interface, "lo") == 0 || strcmp(interface, "127.0.0.1") == 0;
+}
+
+bool address_is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+bool address_is_any(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+int address_of_interface(const char *interface, char host[ENDPOINT_HOST_SIZE], err_t *err)
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+
+    if (address_is_loopback_interface(interface)) {
+        snprintf(host, ENDPOINT_HOST_SIZE, "127.0.0.1");
+        return 0;
+    }
+    if (getifaddrs(&all) != 0)
+        all = NULL;
+    for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next) {
+        struct sockaddr_in address;
+        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET ||
+            strcmp(i->ifa_name, interface) != 0)
+            continue;
+        memcpy(&address, i->ifa_addr, sizeof(address));
+        found = inet_ntop(AF_INET, &address.sin_addr, host, ENDPOINT_HOST_SIZE) != NULL;
+    }
+    if (all != NULL)
+        freeifaddrs(all);
+    if (found)
+        return 0;
+    return err_set(err, OUTCOME_USAGE,
+                   "interface %.40s has no IPv4 address: set it up, or give another with "
+                   "--interface",
+                   interface);
+}
+
+int address_parse_advertised(const char *text, endpoint_t *out, err_t *err)
+{
+    char longer[ENDPOINT_TEXT_SIZE + 32];
+
+    if (endpoint_parse(text, out, NULL))
+        return 0;
+    snprintf(longer, sizeof(longer), "tcp://%.*s", ENDPOINT_TEXT_SIZE, text);
+    if (endpoint_parse(longer, out, NULL))
+        return 0;
+    bool bare_ipv6 = strchr(text, ':') != NULL && text[0] != '[';
+    snprintf(longer, sizeof(longer), bare_ipv6 ? "tcp://[%.*s]:1" : "tcp://%.*s:1",
+             ENDPOINT_HOST_SIZE, text);
+    if (!endpoint_parse(longer, out, NULL))
+        return err_set(err, OUTCOME_USAGE,
+                       "--advertise: \"%.*s\" is no address: give a host, or host:port", SHOWN,
+                       text);
+    out->port = 0;
+    return 0;
+}
+
+void address_to_beacon(const char *host, uint8_t address[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+
+    memset(address, 0, 16);
+    if (address_is_any(host))
+        return;
+    if (inet_pton(AF_INET, host, address + sizeof(mapped)) == 1)
+        memcpy(address, mapped, sizeof(mapped));
+    else if (inet_pton(AF_INET6, host, address) != 1)
+        memset(address, 0, 16);
+}

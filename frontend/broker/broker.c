@@ -1,0 +1,689 @@
+#include "frontend/broker/broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "bus/base/memory.h"
+#include "bus/net/address.h"
+#include "bus/net/beacon.h"
+#include "bus/net/loop.h"
+#include "bus/net/monitor.h"
+#include "bus/net/notes.h"
+#include "bus/net/runtime.h"
+#include "bus/wire/control.h"
+#include "frontend/core/frontend.h"
+
+enum {
+    MESSAGE_MAX = 20 * 1024 * 1024, /* bytes; the greatest value and what is around it */
+    QUEUE = 100000,                 /* messages; bytes are bounded by the core's windows */
+    CONTROL_QUEUE = 1000,
+    HEARTBEAT_MS = 1000, /* of ZeroMQ: finds hosts that went without a word */
+    BEACON_MS = 1000,
+    KNOWN_MAX = 512, /* programs whose beacon was answered */
+    ROUTER_ID_SIZE = 5,
+};
+
+/* The block of ports, in its order. */
+typedef enum broker_port {
+    PORT_CLIENT,  /* ROUTER */
+    PORT_CONTROL, /* ROUTER: hearsayctl */
+    PORT_TRACE,   /* PUB: held for the trace, which sends nothing yet */
+    PORTS,
+} broker_port_t;
+
+typedef struct broker broker_t;
+
+/* The connection to one replica. */
+typedef struct link {
+    broker_t *owner;
+    uint32_t number; /* the core's; 0: this place is free */
+    void *dealer;
+} link_t;
+
+/* Somebody who turned out to be gone while something was sent; told to the core afterwards. */
+typedef struct loss {
+    bool is_replica;
+    uint32_t target;
+} loss_t;
+
+typedef struct broker_counts {
+    uint64_t odd_messages; /* other ids or frames than our programs send */
+    uint64_t client_losses;
+    uint64_t replica_losses;
+    uint64_t dropped_control;
+} broker_counts_t;
+
+struct broker {
+    const broker_settings_t *settings;
+    uint64_t incarnation;
+    uint16_t port; /* first of the block, as bound */
+    loop_t *loop;
+    monitor_t *monitor;
+    finder_t *finder;
+    frontend_t *frontend;
+    void *sockets[PORTS];
+    link_t links[FRONTEND_REPLICAS_MAX];
+    beacon_t beacon;
+    uint64_t known[KNOWN_MAX]; /* a ring of incarnations */
+    size_t next_known;
+    loss_t *losses;
+    size_t losses_size;
+    size_t losses_capacity;
+    broker_counts_t counts;
+    buf_t line;
+    buf_t reply;
+    buf_t counts_text;
+    buf_t replicas_text;
+    buf_t document;
+};
+
+/* ---- sending ---- */
+
+static void note_loss(broker_t *self, bool is_replica, uint32_t target)
+{
+    if (self->losses_size == self->losses_capacity) {
+        self->losses_capacity = self->losses_capacity != 0 ? self->losses_capacity * 2 : 16;
+        self->losses = mem_resize(self->losses, self->losses_capacity * sizeof(*self->losses));
+    }
+    self->losses[self->losses_size++] = (loss_t){is_replica, target};
+}
+
+static link_t *find_link(broker_t *self, uint32_t number)
+{
+    for (size_t i = 0; i < FRONTEND_REPLICAS_MAX; i++)
+        if (self->links[i].number == number)
+            return &self->links[i];
+    return NULL;
+}
+
+/* Sends the message as it is, without a copy; false, and it is still the caller's, when refused. */
+static bool send_routed(void *router, uint32_t connection, zmq_msg_t *message)
+{
+    uint8_t id[ROUTER_ID_SIZE] = {0};
+
+    be32_put(id + 1, connection);
+    return zmq_send(router, id, sizeof(id), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
+           zmq_msg_send(message, router, ZMQ_DONTWAIT) >= 0;
+}
+
+/* Gives the message away, or notes who did not take it. */
+static void send_message(broker_t *self, bool to_replica, uint32_t target, zmq_msg_t *message)
+{
+    link_t *link = to_replica ? find_link(self, target) : NULL;
+    bool is_sent = to_replica
+                       ? link != NULL && zmq_msg_send(message, link->dealer, ZMQ_DONTWAIT) >= 0
+                       : send_routed(self->sockets[PORT_CLIENT], target, message);
+    if (is_sent)
+        return;
+    zmq_msg_close(message);
+    note_loss(self, to_replica, target);
+}
+
+static void make_message(zmq_msg_t *message, slice_t bytes)
+{
+    if (zmq_msg_init_size(message, bytes.size) != 0)
+        abort(); /* as mem_alloc does */
+    if (bytes.size != 0)
+        memcpy(zmq_msg_data(message), bytes.data, bytes.size);
+}
+
+static void send_bytes(broker_t *self, bool to_replica, uint32_t target, slice_t bytes)
+{
+    zmq_msg_t message;
+    make_message(&message, bytes);
+    send_message(self, to_replica, target, &message);
+}
+
+/* ---- connections to replicas ---- */
+
+static bool link_ready(void *arg);
+
+static void disconnect(broker_t *self, uint32_t number)
+{
+    link_t *link = find_link(self, number);
+    if (link == NULL)
+        return;
+    loop_remove_socket(self->loop, link->dealer);
+    monitor_unwatch(self->monitor, link->dealer);
+    socket_close(&link->dealer);
+    link->number = 0;
+}
+
+static int open_link(broker_t *self, link_t *link, slice_t host, uint16_t port, err_t *err)
+{
+    const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true};
+    endpoint_t endpoint = {.port = port};
+    char text[ENDPOINT_TEXT_SIZE];
+
+    if (port == 0 || host.size >= sizeof(endpoint.host))
+        return err_set(err, OUTCOME_USAGE, "no address of a node: port %u", port);
+    memcpy(endpoint.host, host.data, host.size);
+    /* It came over the network: taken only when it reads as an address. */
+    if (!endpoint_parse(endpoint_format(&endpoint, text), &endpoint, err) ||
+        socket_open(&link->dealer, &options, err) != 0)
+        return -1;
+    if (monitor_watch(self->monitor, link->dealer, link->number, err) == 0 &&
+        loop_add_socket(self->loop, link->dealer, link_ready, link, err) == 0 &&
+        socket_connect(link->dealer, &endpoint, err) == 0)
+        return 0;
+    loop_remove_socket(self->loop, link->dealer);
+    monitor_unwatch(self->monitor, link->dealer);
+    socket_close(&link->dealer);
+    return -1;
+}
+
+static void connect_replica(broker_t *self, uint32_t number, slice_t host, uint16_t port)
+{
+    link_t *link = find_link(self, 0);
+    err_t err;
+
+    if (link != NULL) {
+        *link = (link_t){.owner = self, .number = number};
+        if (open_link(self, link, host, port, &err) == 0)
+            return;
+        link->number = 0;
+        log_line(LOG_LEVEL_WARN, "%s", err.text);
+    }
+    note_loss(self, true, number);
+}
+
+/* ---- what the core wants ---- */
+
+static void carry_out_effects(broker_t *self)
+{
+    static const log_level_t levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
+                                         LOG_LEVEL_DEBUG};
+    frontend_effects_t effects = frontend_effects(self->frontend);
+
+    for (size_t i = 0; i < effects.size; i++) {
+        const frontend_effect_t *effect = &effects.list[i];
+        slice_t bytes =
+            slice_of(effect->size != 0 ? effects.arena + effect->offset : NULL, effect->size);
+        switch (effect->kind) {
+        case FRONTEND_SEND_CLIENT:
+            send_bytes(self, false, effect->target, bytes);
+            break;
+        case FRONTEND_SEND_REPLICA:
+            send_bytes(self, true, effect->target, bytes);
+            break;
+        case FRONTEND_CONNECT:
+            connect_replica(self, effect->target, bytes, effect->port);
+            break;
+        case FRONTEND_DISCONNECT:
+            disconnect(self, effect->target);
+            break;
+        case FRONTEND_NOTE:
+            notes_log(&self->line, levels[effect->level], bytes);
+            break;
+        }
+    }
+}
+
+/* Effects in order, and then what came of them, until nobody more turns out to be gone. */
+static void carry_out(broker_t *self)
+{
+    carry_out_effects(self);
+    while (self->losses_size != 0) {
+        loss_t loss = self->losses[--self->losses_size];
+        if (loss.is_replica) {
+            self->counts.replica_losses++;
+            frontend_replica_lost(self->frontend, net_now(), loss.target);
+        } else {
+            self->counts.client_losses++;
+            frontend_client_lost(self->frontend, net_now(), loss.target);
+        }
+        carry_out_effects(self);
+    }
+}
+
+static void forward(broker_t *self, frontend_forward_t where, zmq_msg_t *message)
+{
+    if (where.way == FRONTEND_DONE)
+        zmq_msg_close(message);
+    else
+        send_message(self, where.way == FRONTEND_TO_REPLICA, where.target, message);
+    carry_out(self);
+}
+
+/* ---- what comes in ---- */
+
+static void drop_rest(void *socket)
+{
+    bool more = true;
+
+    while (more) {
+        zmq_msg_t frame;
+        zmq_msg_init(&frame);
+        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame) != 0;
+        zmq_msg_close(&frame);
+    }
+}
+
+typedef enum taken { TAKEN_NOTHING, TAKEN_ONE, TAKEN_ODD } taken_t;
+
+/* Takes the last frame of a message; the caller closes it for TAKEN_ONE. */
+static taken_t take_last(void *socket, zmq_msg_t *message)
+{
+    zmq_msg_init(message);
+    if (zmq_msg_recv(message, socket, ZMQ_DONTWAIT) < 0) {
+        zmq_msg_close(message);
+        return TAKEN_NOTHING;
+    }
+    if (zmq_msg_more(message) == 0)
+        return TAKEN_ONE;
+    zmq_msg_close(message);
+    drop_rest(socket);
+    return TAKEN_ODD;
+}
+
+/* A connection's number is that in the id that libzmq gives who chooses none: a 0 and 32 bits. */
+static taken_t take_routed(void *router, uint32_t *connection, zmq_msg_t *message)
+{
+    uint8_t id[ROUTER_ID_SIZE];
+    int size = zmq_recv(router, id, sizeof(id), ZMQ_DONTWAIT);
+
+    if (size < 0)
+        return TAKEN_NOTHING;
+    taken_t taken = take_last(router, message);
+    if (taken != TAKEN_ONE)
+        return TAKEN_ODD;
+    if (size == ROUTER_ID_SIZE && id[0] == 0) {
+        *connection = be32_get(id + 1);
+        return TAKEN_ONE;
+    }
+    zmq_msg_close(message);
+    return TAKEN_ODD;
+}
+
+static bool client_ready(void *arg)
+{
+    broker_t *self = arg;
+    now_t now = net_now();
+
+    for (int i = 0; i < LOOP_DRAIN; i++) {
+        uint32_t connection;
+        zmq_msg_t message;
+        taken_t taken = take_routed(self->sockets[PORT_CLIENT], &connection, &message);
+        if (taken == TAKEN_NOTHING)
+            return false;
+        if (taken == TAKEN_ONE)
+            forward(self,
+                    frontend_client(self->frontend, now, connection, zmq_msg_data(&message),
+                                    zmq_msg_size(&message)),
+                    &message);
+        else
+            self->counts.odd_messages++;
+    }
+    return true;
+}
+
+/* Takes what the replica has sent; a frame may make the core let go of this very link. */
+static bool drain_link(link_t *link, int most)
+{
+    broker_t *self = link->owner;
+    uint32_t number = link->number;
+    now_t now = net_now();
+
+    for (int i = 0; i < most && link->number == number; i++) {
+        zmq_msg_t message;
+        taken_t taken = take_last(link->dealer, &message);
+        if (taken == TAKEN_NOTHING)
+            return false;
+        if (taken == TAKEN_ONE)
+            forward(self,
+                    frontend_replica(self->frontend, now, number, zmq_msg_data(&message),
+                                     zmq_msg_size(&message)),
+                    &message);
+        else
+            self->counts.odd_messages++;
+    }
+    return true;
+}
+
+static bool link_ready(void *arg)
+{
+    return drain_link(arg, LOOP_DRAIN);
+}
+
+/* The replies that came before the loss go to their clients first. */
+static bool monitor_ready(void *arg)
+{
+    broker_t *self = arg;
+    uint64_t token;
+
+    while (monitor_next_lost(self->monitor, &token)) {
+        link_t *link = find_link(self, (uint32_t)token);
+        if (link == NULL || token == 0)
+            continue;
+        drain_link(link, QUEUE);
+        frontend_replica_lost(self->frontend, net_now(), (uint32_t)token);
+        carry_out(self);
+    }
+    return false;
+}
+
+/* True when this one was not known. */
+static bool learn_of(broker_t *self, uint64_t incarnation)
+{
+    for (size_t i = 0; i < KNOWN_MAX; i++)
+        if (self->known[i] == incarnation)
+            return false;
+    self->known[self->next_known++ % KNOWN_MAX] = incarnation;
+    return true;
+}
+
+static bool finder_ready(void *arg)
+{
+    broker_t *self = arg;
+    beacon_t beacon;
+    char address[FINDER_ADDRESS_SIZE];
+
+    for (int i = 0; i < LOOP_DRAIN; i++) {
+        if (!finder_receive(self->finder, &beacon, address))
+            return false;
+        if (beacon.kind == BEACON_NODE && beacon.port != 0 && beacon.port != UINT16_MAX) {
+            frontend_candidate(self->frontend, net_now(), beacon.id, beacon.incarnation,
+                               slice_text(address), (uint16_t)(beacon.port + 1));
+            carry_out(self);
+        }
+        if (beacon.kind == BEACON_SEEKER || learn_of(self, beacon.incarnation))
+            finder_publish_now(self->finder);
+    }
+    return true;
+}
+
+/* ---- control ---- */
+
+static void send_reply(broker_t *self, uint32_t connection, const control_reply_t *answer)
+{
+    zmq_msg_t message;
+
+    buf_reset(&self->reply);
+    control_reply_put(&self->reply, answer);
+    make_message(&message, buf_slice(&self->reply));
+    if (send_routed(self->sockets[PORT_CONTROL], connection, &message))
+        return;
+    zmq_msg_close(&message);
+    self->counts.dropped_control++;
+}
+
+static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, buf_t *out)
+{
+    const frontend_counts_t *core = info->counts;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {
+        {"requests", core->requests},
+        {"replies", core->replies},
+        {"hellos", core->hellos},
+        {"turned_back", core->turned_back},
+        {"busy", core->busy},
+        {"routes", info->routes},
+        {"routes_lost", core->routes_lost},
+        {"not_reached", core->not_reached},
+        {"malformed", core->malformed},
+        {"dropped", core->dropped},
+        {"odd_messages", self->counts.odd_messages},
+        {"client_losses", self->counts.client_losses},
+        {"replica_losses", self->counts.replica_losses},
+        {"dropped_control", self->counts.dropped_control},
+    };
+    uint32_t count = sizeof(counts) / sizeof(counts[0]);
+    for (uint32_t i = 0; i < count; i++)
+        control_count_put(out, counts[i].name, counts[i].value);
+    return count;
+}
+
+static uint32_t put_replicas(const broker_t *self, buf_t *out)
+{
+    frontend_replica_info_t info;
+    uint32_t count = 0;
+
+    while (count < CONTROL_PEERS_MAX && frontend_replica_info(self->frontend, count, &info)) {
+        const control_peer_t peer = {
+            .id = info.id,
+            .incarnation = info.incarnation,
+            .host = slice_text(info.host),
+            .port = (uint16_t)(info.port - 1), /* the first of its block */
+            .is_connected = info.is_connected,
+            .status = info.status,
+            .sessions = info.sessions,
+        };
+        control_peer_put(out, &peer, info.vector);
+        count++;
+    }
+    return count;
+}
+
+static void answer_info(broker_t *self, uint32_t connection, uint64_t request)
+{
+    frontend_info_t info = frontend_info(self->frontend, net_now());
+
+    buf_reset(&self->counts_text);
+    buf_reset(&self->replicas_text);
+    buf_reset(&self->document);
+    uint32_t counts = put_counts(self, &info, &self->counts_text);
+    uint32_t replicas = put_replicas(self, &self->replicas_text);
+    const control_broker_t broker = {
+        .incarnation = info.incarnation,
+        .host = slice_text(self->settings->advertised.host),
+        .port = self->beacon.port,
+        .age_ms = info.age_ms,
+        .clients = info.clients,
+        .sessions = info.sessions,
+        .in_flight = info.in_flight,
+        .version = slice_text(HEARSAY_VERSION),
+        .pid = (uint64_t)getpid(),
+        .counts = counts,
+        .counts_at = buf_slice(&self->counts_text),
+        .replicas = replicas,
+        .replicas_at = buf_slice(&self->replicas_text),
+    };
+    control_broker_put(&self->document, &broker);
+    const control_reply_t answer = {
+        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+    send_reply(self, connection, &answer);
+}
+
+static void answer(broker_t *self, uint32_t connection, slice_t message)
+{
+    control_request_t request;
+    control_reply_t refusal = {.outcome = OUTCOME_USAGE};
+
+    if (!control_request_read(message, &request)) {
+        self->counts.odd_messages++;
+        refusal.text = slice_text("malformed request, or one of another version: use the "
+                                  "hearsayctl of version " HEARSAY_VERSION);
+        send_reply(self, connection, &refusal);
+    } else if (request.command == CONTROL_INFO) {
+        answer_info(self, connection, request.request);
+    } else {
+        refusal.request = request.request;
+        refusal.text = slice_text("a broker has no status: ask a node");
+        send_reply(self, connection, &refusal);
+    }
+}
+
+static bool control_ready(void *arg)
+{
+    broker_t *self = arg;
+
+    for (int i = 0; i < LOOP_DRAIN; i++) {
+        uint32_t connection;
+        zmq_msg_t message;
+        taken_t taken = take_routed(self->sockets[PORT_CONTROL], &connection, &message);
+        if (taken == TAKEN_NOTHING)
+            return false;
+        if (taken == TAKEN_ODD) {
+            self->counts.odd_messages++;
+            continue;
+        }
+        answer(self, connection, slice_of(zmq_msg_data(&message), zmq_msg_size(&message)));
+        zmq_msg_close(&message);
+    }
+    return true;
+}
+
+/* ---- time and signals ---- */
+
+static void on_timer(void *arg)
+{
+    broker_t *self = arg;
+
+    finder_tick(self->finder);
+    frontend_tick(self->frontend, net_now());
+    carry_out(self);
+}
+
+static void on_turn(void *arg)
+{
+    broker_t *self = arg;
+    int64_t core = frontend_deadline(self->frontend);
+    int64_t finder = finder_deadline(self->finder);
+
+    loop_set_deadline(self->loop, core < finder ? core : finder);
+}
+
+static void on_signal(void *arg, int number)
+{
+    broker_t *self = arg;
+    if (number != SIGHUP)
+        loop_stop(self->loop, EXIT_DONE);
+}
+
+/* ---- start and end ---- */
+
+static int open_sockets(broker_t *self, err_t *err)
+{
+    static const socket_options_t options[PORTS] = {
+        [PORT_CLIENT] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE,
+                          HEARTBEAT_MS, true},
+        [PORT_TRACE] = {ZMQ_PUB, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE, HEARTBEAT_MS,
+                        true},
+    };
+    const broker_settings_t *settings = self->settings;
+
+    for (int i = 0; i < PORTS; i++)
+        if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
+            monitor_watch(self->monitor, self->sockets[i], MONITOR_NO_TOKEN, err) != 0)
+            return -1;
+    int port = socket_bind_block(self->sockets, PORTS, settings->listen.host, settings->listen.port,
+                                 settings->listen_exact, err);
+    if (port < 0)
+        return -1;
+    self->port = (uint16_t)port;
+    if (loop_add_socket(self->loop, self->sockets[PORT_CLIENT], client_ready, self, err) != 0)
+        return -1;
+    return loop_add_socket(self->loop, self->sockets[PORT_CONTROL], control_ready, self, err);
+}
+
+static int open_loop(broker_t *self, err_t *err)
+{
+    self->loop = loop_new();
+    loop_on_signal(self->loop, on_signal, self);
+    loop_on_timer(self->loop, on_timer, self);
+    loop_on_turn(self->loop, on_turn, self);
+    if (monitor_open(&self->monitor, err) != 0)
+        return -1;
+    return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
+}
+
+static int open_finder(broker_t *self, err_t *err)
+{
+    const broker_settings_t *settings = self->settings;
+
+    if (finder_open(&self->finder, settings->interface, settings->beacon_port, err) != 0 ||
+        loop_add_socket(self->loop, finder_socket(self->finder), finder_ready, self, err) != 0)
+        return -1;
+    self->beacon = (beacon_t){
+        .kind = BEACON_BROKER,
+        .cluster = beacon_cluster_tag(settings->cluster),
+        .machine = net_machine_id(),
+        .incarnation = self->incarnation,
+        .id = BEACON_NO_ID,
+        .port = settings->advertised.port != 0 ? settings->advertised.port : self->port,
+    };
+    address_to_beacon(settings->advertised.host, self->beacon.address);
+    finder_publish(self->finder, &self->beacon, BEACON_MS);
+    return 0;
+}
+
+static void say_ready(broker_t *self)
+{
+    log_record_t record = logger_begin(&self->line, LOG_LEVEL_INFO, "ready");
+    log_hex64(&record, "incarnation", self->incarnation);
+    log_text(&record, "address", slice_text(self->settings->listen.host));
+    log_uint(&record, "port", self->port);
+    log_text(&record, "cluster", slice_text(self->settings->cluster));
+    logger_end(&record, LOG_LEVEL_INFO);
+}
+
+static int start(broker_t *self, err_t *err)
+{
+    const broker_settings_t *settings = self->settings;
+
+    if (open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_finder(self, err) != 0)
+        return -1;
+    const frontend_config_t config = {beacon_cluster_tag(settings->cluster), self->incarnation};
+    self->frontend = frontend_new(&config, net_now());
+    say_ready(self);
+    for (size_t i = 0; i < settings->peer_count; i++) {
+        const endpoint_t *peer = &settings->peers[i];
+        frontend_candidate(self->frontend, net_now(), 0, 0, slice_text(peer->host),
+                           (uint16_t)(peer->port + 1));
+        carry_out(self);
+    }
+    on_turn(self);
+    return 0;
+}
+
+static void stop(broker_t *self)
+{
+    if (self->finder != NULL) {
+        finder_silence(self->finder);
+        loop_remove_socket(self->loop, finder_socket(self->finder));
+        finder_destroy(&self->finder);
+    }
+    for (size_t i = 0; i < FRONTEND_REPLICAS_MAX; i++)
+        if (self->links[i].number != 0)
+            disconnect(self, self->links[i].number);
+    for (int i = 0; i < PORTS; i++) {
+        if (self->sockets[i] == NULL)
+            continue;
+        loop_remove_socket(self->loop, self->sockets[i]);
+        monitor_unwatch(self->monitor, self->sockets[i]);
+        socket_close(&self->sockets[i]);
+    }
+    monitor_destroy(&self->monitor);
+    loop_destroy(&self->loop);
+    frontend_destroy(&self->frontend);
+    free(self->losses);
+    buf_free(&self->line);
+    buf_free(&self->reply);
+    buf_free(&self->counts_text);
+    buf_free(&self->replicas_text);
+    buf_free(&self->document);
+}
+
+int broker_run(const broker_settings_t *settings, err_t *err)
+{
+    broker_t *self = mem_zero(1, sizeof(*self));
+    int code = -1;
+
+    self->settings = settings;
+    self->incarnation = net_random64();
+    if (start(self, err) == 0) {
+        code = loop_run(self->loop);
+        log_line(LOG_LEVEL_INFO, "stopped");
+    }
+    stop(self);
+    free(self);
+    return code;
+}

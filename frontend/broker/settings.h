@@ -1,0 +1,26 @@
+/*
+ * What a broker was started with: its command line and environment, checked.
+ *
+ * The struct is the caller's; its texts borrow from the options or lie in it.
+ */
+#ifndef HEARSAY_FRONTEND_BROKER_SETTINGS_H
+#define HEARSAY_FRONTEND_BROKER_SETTINGS_H
+
+#include "bus/base/options.h"
+#include "bus/net/socket.h"
+
+typedef struct broker_settings {
+    const char *cluster;
+    const char *interface;
+    int beacon_port;
+    endpoint_t listen;                  /* where the block of ports is to begin */
+    bool listen_exact;                  /* asked for: no other block instead */
+    endpoint_t advertised;              /* told to others; port 0: the one that is bound */
+    endpoint_t peers[OPTIONS_LIST_MAX]; /* first ports of nodes */
+    size_t peer_count;
+} broker_settings_t;
+
+/* Reads parsed options into *out. 0, or -1 with err of outcome USAGE. */
+int broker_settings_read(broker_settings_t *out, const options_t *options, err_t *err);
+
+#endif
