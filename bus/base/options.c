@@ -61,8 +61,6 @@ static const row_t table[] = {
     {"broker", TEXT, OPTION_CLIENT, "ADDR", NULL, 1, TEXT_MAX,
      "broker to use, tcp://host:port, without discovery", NULL},
     {"replica", INTEGER, OPTION_CLIENT, "ID", NULL, 0, 255, "pin the session to one replica", NULL},
-    {"relax", FLAG, OPTION_CLIENT, NULL, NULL, 0, 0,
-     "answer from what a replica has when it is behind the session", NULL},
     {"session", TEXT, OPTION_CLIENT, "NAME", NULL, 1, 64, "session that several calls share", NULL},
     {"no-session", FLAG, OPTION_CLIENT, NULL, NULL, 0, 0, "read and write no session file", NULL},
     {"window", INTEGER, OPTION_CLIENT, "N", "64", 1, 4096, "commands in flight in pipe mode", NULL},
