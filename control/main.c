@@ -1,0 +1,418 @@
+/* hearsayctl: how the cluster is, and setting a node's status. Options, then one command. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/base/json.h"
+#include "bus/base/nearest.h"
+#include "bus/base/options.h"
+#include "bus/net/logger.h"
+#include "bus/net/runtime.h"
+#include "control/show.h"
+#include "control/survey.h"
+#include "control/wait.h"
+
+enum {
+    SHOWN = 64, /* bytes of somebody's text that a message repeats */
+    NODE_ID_MAX = 255,
+    REPLY_MARGIN_MS = 200, /* a node answers so long before we give up */
+    ABSENT_ROUNDS = 5,     /* without the node that is looked for */
+};
+
+typedef struct control {
+    const options_t *options;
+    bool as_json;
+    int64_t timeout_ms;
+    int64_t deadline_ms; /* boot time */
+    survey_t *survey;
+    const char *const *words; /* behind the command */
+} control_t;
+
+typedef int command_fn(control_t *self);
+
+typedef struct command_row {
+    const char *name;
+    const char *arguments;
+    const char *summary;
+    size_t words;
+    command_fn *fn;
+} command_row_t;
+
+/* ---- output ---- */
+
+/* Says what failed, as people and as scripts read it; returns exit_code. */
+static int say_failure(bool as_json, const char *code, int exit_code, const char *text)
+{
+    if (!as_json) {
+        fprintf(stderr, "hearsayctl: %s\n", text);
+        return exit_code;
+    }
+    buf_t out = {0};
+    json_t json = json_open(&out);
+    json_object(&json, NULL);
+    json_bool(&json, "ok", false);
+    json_object(&json, "error");
+    json_text(&json, "code", code);
+    json_text(&json, "message", text);
+    json_end(&json);
+    json_end(&json);
+    printf("%s\n", buf_text(&out));
+    buf_free(&out);
+    return exit_code;
+}
+
+static int fail(const control_t *self, const err_t *err)
+{
+    return say_failure(self->as_json, outcome_name(err->outcome), outcome_exit(err->outcome),
+                       err->text);
+}
+
+__attribute__((format(printf, 3, 4))) static int fail_with(const control_t *self, outcome_t outcome,
+                                                           const char *format, ...)
+{
+    err_t err = {.outcome = outcome};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err.text, sizeof(err.text), format, args);
+    va_end(args);
+    return fail(self, &err);
+}
+
+static void write_out(buf_t *out)
+{
+    fwrite(out->data, 1, out->size, stdout);
+    buf_free(out);
+}
+
+/* ---- looking ---- */
+
+/* Beacons, the addresses given, or both: who names an address and no beacon wants no others. */
+static int open_survey(control_t *self, err_t *err)
+{
+    const options_t *options = self->options;
+    const char *interface = options_text(options, "interface");
+    endpoint_t peers[OPTIONS_LIST_MAX];
+    size_t count;
+    const char *const *texts = options_list(options, "peer", &count);
+
+    if (strcmp(interface, "lo") != 0 && strcmp(interface, "127.0.0.1") != 0 &&
+        !options_flag(options, "insecure"))
+        return err_set(err, OUTCOME_USAGE,
+                       "on interface %.40s anybody could answer: give --insecure if you trust that "
+                       "network, or stay on lo",
+                       interface);
+    for (size_t i = 0; i < count; i++)
+        if (!endpoint_parse(texts[i], &peers[i], err))
+            return -1;
+    bool beacon =
+        count == 0 || options_given(options, "interface") || options_given(options, "beacon-port");
+    const survey_config_t config = {
+        .cluster = options_text(options, "cluster"),
+        .interface = beacon ? interface : NULL,
+        .beacon_port = (int)options_int(options, "beacon-port"),
+        .peers = peers,
+        .peer_count = count,
+    };
+    return survey_open(&self->survey, &config, err);
+}
+
+static bool anybody_answered(const control_t *self, control_kind_t kind)
+{
+    const survey_member_t *member;
+    for (size_t i = 0; (member = survey_member(self->survey, i)) != NULL; i++)
+        if (member->has_answered && (kind == CONTROL_NOBODY || member->kind == kind))
+            return true;
+    return false;
+}
+
+static int fail_nobody(const control_t *self, const char *what)
+{
+    return fail_with(self, OUTCOME_NOT_REACHED,
+                     "no %s of cluster \"%s\" answers on %s, beacon port %" PRId64
+                     ": start one, or name a node with --peer tcp://HOST:PORT",
+                     what, options_text(self->options, "cluster"),
+                     options_text(self->options, "interface"),
+                     options_int(self->options, "beacon-port"));
+}
+
+/* ---- commands ---- */
+
+static int run_nodes(control_t *self)
+{
+    buf_t out = {0};
+
+    if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    if (!anybody_answered(self, CONTROL_NODE))
+        return fail_nobody(self, "node");
+    show_nodes(&out, self->survey, self->as_json);
+    write_out(&out);
+    return EXIT_DONE;
+}
+
+static int run_brokers(control_t *self)
+{
+    buf_t out = {0};
+
+    if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    if (!anybody_answered(self, CONTROL_NOBODY))
+        return fail_nobody(self, "node or broker");
+    show_brokers(&out, self->survey, self->as_json);
+    write_out(&out);
+    return EXIT_DONE;
+}
+
+static bool is_found(void *arg, const survey_t *survey)
+{
+    const uint16_t *id = arg;
+    return survey_node(survey, *id) != NULL;
+}
+
+/* The node of an id; NULL with *code when it does not answer. */
+static const survey_member_t *find_node(control_t *self, uint16_t id, int *code)
+{
+    const survey_member_t *member = NULL;
+
+    for (int round = 0; round < ABSENT_ROUNDS && member == NULL; round++) {
+        if (survey_round(self->survey, self->deadline_ms, is_found, &id) != 0) {
+            *code = EXIT_INTERRUPTED;
+            return NULL;
+        }
+        member = survey_node(self->survey, id);
+        if (net_now().boot_ms >= self->deadline_ms || !anybody_answered(self, CONTROL_NOBODY))
+            break;
+    }
+    if (member == NULL)
+        *code =
+            anybody_answered(self, CONTROL_NODE)
+                ? fail_with(self, OUTCOME_NOT_REACHED,
+                            "node %u does not answer, others do: hearsayctl nodes shows them", id)
+                : fail_nobody(self, "node");
+    return member;
+}
+
+/* "active" ... "auto" into a request; false with err. */
+static bool read_value(control_request_t *request, const char *value, err_t *err)
+{
+    static const char *const names[] = {"active", "overloaded", "offline", "manual", "auto"};
+
+    if (strcmp(value, "manual") == 0)
+        request->mode = CONTROL_MODE_MANUAL;
+    else if (strcmp(value, "auto") == 0)
+        request->mode = CONTROL_MODE_AUTO;
+    else
+        request->has_status = status_parse(value, &request->status);
+    if (request->has_status || request->mode != CONTROL_MODE_KEEP)
+        return true;
+    const char *near = nearest(value, names, sizeof(names) / sizeof(names[0]));
+    if (near != NULL)
+        err_set(err, OUTCOME_USAGE, "\"%.*s\" is no status: did you mean %s?", SHOWN, value, near);
+    else
+        err_set(err, OUTCOME_USAGE,
+                "\"%.*s\" is no status: give active, overloaded, offline, manual or auto", SHOWN,
+                value);
+    return false;
+}
+
+static int say_status(const control_t *self, int64_t id, const char *value)
+{
+    if (!self->as_json) {
+        printf("node %" PRId64 ": %s, confirmed\n", id, value);
+        return EXIT_DONE;
+    }
+    printf("{\"ok\":true,\"id\":%" PRId64 ",\"value\":\"%s\"}\n", id, value);
+    return EXIT_DONE;
+}
+
+static int run_status(control_t *self)
+{
+    control_request_t request = {.command = CONTROL_SET_STATUS};
+    const char *value = self->words[1];
+    outcome_t outcome;
+    int64_t id;
+    int code;
+    err_t err;
+
+    if (!slice_to_int64(slice_text(self->words[0]), &id) || id < 0 || id > NODE_ID_MAX)
+        return fail_with(self, OUTCOME_USAGE, "\"%.*s\" is no node id: give a number from 0 to %d",
+                         SHOWN, self->words[0], NODE_ID_MAX);
+    if (!read_value(&request, value, &err))
+        return fail(self, &err);
+    const survey_member_t *member = find_node(self, (uint16_t)id, &code);
+    if (member == NULL)
+        return code;
+    int64_t left_ms = self->deadline_ms - net_now().boot_ms;
+    int64_t margin_ms = left_ms / 4 < REPLY_MARGIN_MS ? left_ms / 4 : REPLY_MARGIN_MS;
+    request.timeout_ms = (uint32_t)(left_ms > margin_ms ? left_ms - margin_ms : 1);
+    switch (survey_request(self->survey, member, &request, self->deadline_ms, &outcome, err.text)) {
+    case 0:
+        break;
+    case 1:
+        return fail_with(self, OUTCOME_UNKNOWN,
+                         "node %" PRId64 " did not answer in time: its status may have been set; "
+                         "hearsayctl nodes shows it",
+                         id);
+    default:
+        return EXIT_INTERRUPTED;
+    }
+    if (outcome == OUTCOME_OK)
+        return say_status(self, id, value);
+    return fail_with(self, outcome, "node %" PRId64 ": %.300s", id, err.text);
+}
+
+typedef struct waiting {
+    wait_goal_t goal;
+    char missing[ERR_TEXT_SIZE]; /* as of now, perhaps in the middle of a round */
+    char last[ERR_TEXT_SIZE];    /* after the last round that was not cut short */
+    bool is_over;
+} waiting_t;
+
+static bool look(void *arg, const survey_t *survey)
+{
+    waiting_t *waiting = arg;
+    waiting->is_over = wait_is_over(&waiting->goal, survey, waiting->missing);
+    return waiting->is_over;
+}
+
+static int run_wait(control_t *self)
+{
+    waiting_t waiting = {
+        .goal = {.nodes = options_int(self->options, "nodes"),
+                 .brokers = options_int(self->options, "brokers")},
+        .missing = "nobody answers",
+    };
+    int code = EXIT_DONE;
+
+    if (waiting.goal.nodes < 0 && waiting.goal.brokers < 0)
+        return fail_with(self, OUTCOME_USAGE, "wait for whom? give --nodes N, --brokers M or both");
+    while (code == EXIT_DONE && !waiting.is_over && net_now().boot_ms < self->deadline_ms) {
+        if (survey_round(self->survey, self->deadline_ms, look, &waiting) != 0)
+            code = EXIT_INTERRUPTED;
+        if (waiting.last[0] == '\0' || net_now().boot_ms < self->deadline_ms)
+            memcpy(waiting.last, waiting.missing, sizeof(waiting.last));
+    }
+    if (code == EXIT_DONE && !waiting.is_over) {
+        char text[ERR_TEXT_SIZE + 64];
+        snprintf(text, sizeof(text), "not so within %" PRId64 " ms: %s", self->timeout_ms,
+                 waiting.last);
+        code = say_failure(self->as_json, "NO", EXIT_NO, text);
+    } else if (code == EXIT_DONE && self->as_json) {
+        printf("{\"ok\":true}\n");
+    }
+    wait_free(&waiting.goal);
+    return code;
+}
+
+/* ---- the program ---- */
+
+static const command_row_t commands[] = {
+    {"nodes", "", "the nodes: status, address, what each has and lacks", 0, run_nodes},
+    {"brokers", "", "the brokers and their replicas", 0, run_brokers},
+    {"status", " ID VALUE",
+     "sets a node's status: active, overloaded, offline, manual (as it is), auto", 2, run_status},
+    {"wait", " --nodes N --brokers M", "until so many are there, connected and up to date", 0,
+     run_wait},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_help(const options_t *options)
+{
+    buf_t text = {0};
+
+    buf_append_text(&text, "usage: hearsayctl [OPTIONS] COMMAND\n\nCommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        char usage[64];
+        snprintf(usage, sizeof(usage), "%s%s", commands[i].name, commands[i].arguments);
+        buf_printf(&text, "  %-26s  %s\n", usage, commands[i].summary);
+    }
+    buf_append_text(&text, "\nOptions:\n");
+    options_help(options, &text);
+    buf_append_text(&text, "\nExamples:\n"
+                           "  hearsayctl nodes\n"
+                           "  hearsayctl status 0 offline\n"
+                           "  hearsayctl wait --nodes 3 --brokers 1 --timeout 10s\n");
+    write_out(&text);
+}
+
+/* The command of the words; NULL with err. */
+static const command_row_t *find_command(control_t *self, err_t *err)
+{
+    const char *names[COMMANDS];
+    size_t count;
+    const char *const *words = options_words(self->options, &count);
+
+    if (count == 0) {
+        err_set(err, OUTCOME_USAGE, "what to do? give nodes, brokers, status or wait, or --help");
+        return NULL;
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(words[0], names[i]) != 0)
+            continue;
+        if (count - 1 != commands[i].words) {
+            err_set(err, OUTCOME_USAGE, "%s takes %zu words, not %zu: hearsayctl %s%s", names[i],
+                    commands[i].words, count - 1, names[i], commands[i].arguments);
+            return NULL;
+        }
+        self->words = words + 1;
+        return &commands[i];
+    }
+    const char *near = nearest(words[0], names, COMMANDS);
+    err_set(err, OUTCOME_USAGE, "unknown command \"%.*s\": %s%s", SHOWN, words[0],
+            near != NULL ? "did you mean " : "hearsayctl --help shows them all",
+            near != NULL ? near : "");
+    return NULL;
+}
+
+static int run(control_t *self)
+{
+    err_t err;
+    const command_row_t *command = find_command(self, &err);
+
+    if (command == NULL || net_start(&err) != 0)
+        return fail(self, &err);
+    self->deadline_ms = net_now().boot_ms + self->timeout_ms;
+    int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
+    survey_destroy(&self->survey);
+    net_stop();
+    return code;
+}
+
+/* A wrong command line is answered in JSON too when it asks for that. */
+static bool asks_for_json(int argc, char *const argv[])
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+int main(int argc, char *argv[])
+{
+    options_t *options = options_new(OPTION_CONTROL);
+    control_t self = {.options = options};
+    err_t err;
+    int code = EXIT_DONE;
+
+    if (options_parse(options, argc, argv, getenv, &err) != 0) {
+        self.as_json = asks_for_json(argc, argv);
+        code = fail(&self, &err);
+    } else if (options_flag(options, "help")) {
+        print_help(options);
+    } else if (options_flag(options, "version")) {
+        printf("hearsayctl %s\n", HEARSAY_VERSION);
+    } else {
+        log_level_t level = LOG_LEVEL_INFO;
+        self.as_json = options_flag(options, "json");
+        self.timeout_ms = options_ms(options, "timeout");
+        log_level_parse(options_text(options, "log-level"), &level);
+        logger_open("hearsayctl", level, self.as_json);
+        code = run(&self);
+    }
+    options_destroy(&options);
+    return code;
+}

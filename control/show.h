@@ -1,0 +1,23 @@
+/*
+ * What hearsayctl shows of a survey: tables for people and JSON for scripts.
+ *
+ * Pure text: appended to a buffer, which the caller writes out.
+ */
+#ifndef HEARSAY_CONTROL_SHOW_H
+#define HEARSAY_CONTROL_SHOW_H
+
+#include "control/survey.h"
+
+/* Nodes that answered, by id, and those that others know but that did not ("gone"). */
+void show_nodes(buf_t *out, const survey_t *survey, bool as_json);
+
+/* Brokers that answered, with their replicas. */
+void show_brokers(buf_t *out, const survey_t *survey, bool as_json);
+
+/* Reads a document's vector, checked before, into *out. */
+void show_vector(slice_t bytes, vec_t *out);
+
+/* Merges what all nodes that answered have into *out. */
+void show_everything(const survey_t *survey, vec_t *out);
+
+#endif

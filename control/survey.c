@@ -1,0 +1,419 @@
+#include "control/survey.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "bus/base/memory.h"
+#include "bus/net/runtime.h"
+
+enum {
+    MESSAGE_MAX = 4 * 1024 * 1024, /* bytes of a reply */
+    QUEUE = 16,
+    BEACON_MS = 100,        /* between our packets */
+    LISTEN_MS = 60,         /* for beacons, even when everybody known has answered */
+    ROUND_MS = 300,         /* for those who were only named by others */
+    PATIENT_MS = 1000,      /* for those whose beacon was heard, and on a busy machine */
+    NOBODY_MS = 1500,       /* more than an interval of beacons: then nobody is there */
+    ROUNDS_UNANSWERED = 3,  /* then a member is forgotten until it is heard of again */
+    NODE_CONTROL_PORT = 3,  /* behind the first of a node's block */
+    BROKER_CONTROL_PORT = 1 /* of a broker's */
+};
+
+typedef struct entry {
+    survey_member_t member;
+    endpoint_t control;
+    uint64_t incarnation; /* 0: not known yet */
+    bool heard;           /* its beacon, in this round */
+    bool is_given;        /* by people: never forgotten */
+    unsigned unanswered;  /* rounds */
+    void *socket;         /* NULL: not asked now */
+    uint64_t request;     /* under way */
+    buf_t reply;          /* what the member's structs borrow from */
+} entry_t;
+
+struct survey {
+    finder_t *finder; /* NULL: no beacon */
+    beacon_t beacon;
+    entry_t *entries[SURVEY_MEMBERS_MAX];
+    size_t size;
+    uint64_t request;
+    bool interrupted;
+};
+
+/* ---- members ---- */
+
+static void free_entry(entry_t *entry)
+{
+    socket_close(&entry->socket);
+    buf_free(&entry->reply);
+    free(entry);
+}
+
+static void ask(survey_t *self, entry_t *entry, const control_request_t *request)
+{
+    const socket_options_t options = {
+        .type = ZMQ_DEALER,
+        .message_max = MESSAGE_MAX,
+        .send_queue = QUEUE,
+        .receive_queue = QUEUE,
+    };
+    control_request_t numbered = *request;
+    buf_t text = {0};
+
+    socket_close(&entry->socket);
+    numbered.request = ++self->request;
+    control_request_put(&text, &numbered);
+    entry->request = numbered.request;
+    bool sent = socket_open(&entry->socket, &options, NULL) == 0 &&
+                socket_connect(entry->socket, &entry->control, NULL) == 0 &&
+                zmq_send(entry->socket, text.data, text.size, ZMQ_DONTWAIT) >= 0;
+    buf_free(&text);
+    if (sent)
+        return;
+    socket_close(&entry->socket);
+}
+
+static void ask_info(survey_t *self, entry_t *entry)
+{
+    const control_request_t request = {.command = CONTROL_INFO};
+    ask(self, entry, &request);
+}
+
+/* The member at a place; asked at once when it is new. NULL when there is no room or no address. */
+static entry_t *add(survey_t *self, const char *host, uint16_t first_port, uint16_t offset,
+                    uint64_t incarnation)
+{
+    endpoint_t control = {.port = (uint16_t)(first_port + offset)};
+    char text[ENDPOINT_TEXT_SIZE];
+
+    if (first_port == 0 || first_port > UINT16_MAX - offset)
+        return NULL;
+    snprintf(control.host, sizeof(control.host), "%.*s", (int)sizeof(control.host) - 1, host);
+    if (!endpoint_parse(endpoint_format(&control, text), &control, NULL))
+        return NULL;
+    for (size_t i = 0; i < self->size; i++) {
+        entry_t *entry = self->entries[i];
+        bool same_place =
+            entry->control.port == control.port && strcmp(entry->control.host, control.host) == 0;
+        if (same_place || (incarnation != 0 && entry->incarnation == incarnation))
+            return entry;
+    }
+    if (self->size == SURVEY_MEMBERS_MAX)
+        return NULL;
+    entry_t *entry = mem_zero(1, sizeof(*entry));
+    entry->control = control;
+    entry->incarnation = incarnation;
+    self->entries[self->size++] = entry;
+    ask_info(self, entry);
+    return entry;
+}
+
+int survey_open(survey_t **out, const survey_config_t *config, err_t *err)
+{
+    survey_t *self = mem_zero(1, sizeof(*self));
+
+    if (config->interface != NULL) {
+        if (finder_open(&self->finder, config->interface, config->beacon_port, err) != 0) {
+            free(self);
+            return -1;
+        }
+        self->beacon = (beacon_t){
+            .kind = BEACON_SEEKER,
+            .cluster = beacon_cluster_tag(config->cluster),
+            .machine = net_machine_id(),
+            .incarnation = net_random64(),
+            .id = BEACON_NO_ID,
+        };
+        finder_publish(self->finder, &self->beacon, BEACON_MS);
+    }
+    for (size_t i = 0; i < config->peer_count; i++) {
+        entry_t *entry =
+            add(self, config->peers[i].host, config->peers[i].port, NODE_CONTROL_PORT, 0);
+        if (entry != NULL)
+            entry->is_given = true;
+    }
+    *out = self;
+    return 0;
+}
+
+void survey_destroy(survey_t **self_p)
+{
+    survey_t *self = *self_p;
+    if (self == NULL)
+        return;
+    for (size_t i = 0; i < self->size; i++)
+        free_entry(self->entries[i]);
+    if (self->finder != NULL) {
+        finder_silence(self->finder);
+        finder_destroy(&self->finder);
+    }
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- what comes in ---- */
+
+static void take_beacons(survey_t *self)
+{
+    beacon_t beacon;
+    char address[FINDER_ADDRESS_SIZE];
+
+    while (finder_receive(self->finder, &beacon, address)) {
+        if (beacon.kind == BEACON_SEEKER)
+            continue;
+        entry_t *entry = add(self, address, beacon.port,
+                             beacon.kind == BEACON_NODE ? NODE_CONTROL_PORT : BROKER_CONTROL_PORT,
+                             beacon.incarnation);
+        if (entry == NULL)
+            continue;
+        entry->heard = true;
+        if (entry->incarnation == beacon.incarnation)
+            continue;
+        /* Another start at a place that was known: what was said of it is history. */
+        bool was_known = entry->incarnation != 0;
+        entry->incarnation = beacon.incarnation;
+        if (was_known && !entry->member.has_answered)
+            ask_info(self, entry);
+    }
+}
+
+/* The nodes that one names as connected are asked too. */
+static void add_peers(survey_t *self, slice_t peers_at)
+{
+    mp_t in = mp_open(peers_at);
+    control_peer_t peer;
+    char host[ENDPOINT_HOST_SIZE];
+
+    while (control_peer_next(&in, &peer)) {
+        snprintf(host, sizeof(host), "%.*s", (int)peer.host.size, (const char *)peer.host.data);
+        if (peer.is_connected)
+            add(self, host, peer.port, NODE_CONTROL_PORT, peer.incarnation);
+    }
+}
+
+static void take_document(survey_t *self, entry_t *entry, slice_t document)
+{
+    survey_member_t *member = &entry->member;
+    bool good = false;
+
+    member->kind = control_kind(document);
+    if (member->kind == CONTROL_NODE)
+        good = control_node_read(document, &member->node);
+    else if (member->kind == CONTROL_BROKER)
+        good = control_broker_read(document, &member->broker);
+    if (!good) {
+        member->kind = CONTROL_NOBODY;
+        return;
+    }
+    member->has_answered = true;
+    entry->unanswered = 0;
+    entry->incarnation =
+        member->kind == CONTROL_NODE ? member->node.incarnation : member->broker.incarnation;
+    add_peers(self,
+              member->kind == CONTROL_NODE ? member->node.peers_at : member->broker.replicas_at);
+}
+
+/* The reply to the request under way into entry->reply; false when none came. */
+static bool receive(entry_t *entry, control_reply_t *reply)
+{
+    zmq_msg_t message;
+    bool good = false;
+
+    zmq_msg_init(&message);
+    while (!good && zmq_msg_recv(&message, entry->socket, ZMQ_DONTWAIT) >= 0) {
+        buf_reset(&entry->reply);
+        buf_append(&entry->reply, zmq_msg_data(&message), zmq_msg_size(&message));
+        /* Number 0 answers what could not be read. */
+        good = control_reply_read(buf_slice(&entry->reply), reply) &&
+               (reply->request == entry->request || reply->request == 0);
+    }
+    zmq_msg_close(&message);
+    return good;
+}
+
+static void take_reply(survey_t *self, entry_t *entry)
+{
+    control_reply_t reply;
+
+    if (!receive(entry, &reply))
+        return;
+    if (reply.outcome == OUTCOME_OK)
+        take_document(self, entry, reply.document);
+    socket_close(&entry->socket);
+}
+
+/* ---- waiting ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Waits for beacons, replies or a signal until then, and takes in what came. */
+static void wait_once(survey_t *self, int64_t until_ms)
+{
+    zmq_pollitem_t items[SURVEY_MEMBERS_MAX + 2] = {
+        {.fd = net_signal_fd(), .events = ZMQ_POLLIN},
+        {.events = ZMQ_POLLIN},
+    };
+    entry_t *asked[SURVEY_MEMBERS_MAX];
+    int count = 1;
+    int first;
+
+    if (self->finder != NULL) {
+        items[count++].socket = finder_socket(self->finder);
+        until_ms = earlier(until_ms, finder_deadline(self->finder));
+    }
+    first = count;
+    for (size_t i = 0; i < self->size; i++) {
+        if (self->entries[i]->socket == NULL)
+            continue;
+        asked[count - first] = self->entries[i];
+        items[count++] = (zmq_pollitem_t){.socket = self->entries[i]->socket, .events = ZMQ_POLLIN};
+    }
+    int64_t left_ms = until_ms - net_now().boot_ms;
+    if (zmq_poll(items, count, left_ms < 0 ? 0 : (long)left_ms) < 0)
+        return;
+    if (items[0].revents != 0) {
+        int number = net_signal_next();
+        self->interrupted |= number != 0;
+    }
+    for (int i = first; i < count; i++)
+        if (items[i].revents != 0)
+            take_reply(self, asked[i - first]);
+    if (self->finder != NULL) {
+        take_beacons(self);
+        finder_tick(self->finder);
+    }
+}
+
+/* ---- rounds ---- */
+
+static void begin_round(survey_t *self)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < self->size; i++) {
+        entry_t *entry = self->entries[i];
+        if (!entry->is_given && !entry->heard && entry->unanswered >= ROUNDS_UNANSWERED) {
+            free_entry(entry);
+            continue;
+        }
+        self->entries[kept++] = entry;
+        entry->unanswered++;
+        entry->heard = false;
+        if (entry->member.has_answered || entry->socket == NULL || entry->unanswered > 1)
+            ask_info(self, entry);
+        entry->member.has_answered = false;
+    }
+    self->size = kept;
+    if (self->finder != NULL)
+        finder_publish_now(self->finder);
+}
+
+/* True when each has answered, and as many brokers as the nodes count. */
+static bool is_complete(const survey_t *self)
+{
+    uint64_t brokers_named = 0;
+    uint64_t brokers = 0;
+    size_t nodes = 0;
+
+    for (size_t i = 0; i < self->size; i++) {
+        const survey_member_t *member = &self->entries[i]->member;
+        if (!member->has_answered)
+            return false;
+        if (member->kind == CONTROL_BROKER)
+            brokers++;
+        else
+            nodes++;
+        if (member->kind == CONTROL_NODE && member->node.brokers > brokers_named)
+            brokers_named = member->node.brokers;
+    }
+    return nodes != 0 && (brokers >= brokers_named || self->finder == NULL);
+}
+
+/* How long this round goes on, given who is there so far; in ms. */
+static int64_t round_ms(const survey_t *self, bool looks_for_more)
+{
+    bool anybody = false;
+    bool patient = false;
+
+    for (size_t i = 0; i < self->size; i++) {
+        const entry_t *entry = self->entries[i];
+        anybody |= entry->member.has_answered;
+        patient |= !entry->member.has_answered && (entry->heard || entry->is_given);
+    }
+    if (is_complete(self))
+        return self->finder != NULL || looks_for_more ? LISTEN_MS : 0;
+    if (patient)
+        return PATIENT_MS;
+    return anybody ? ROUND_MS : NOBODY_MS;
+}
+
+int survey_round(survey_t *self, int64_t deadline_ms, survey_done_fn *done, void *arg)
+{
+    int64_t begin_ms = net_now().boot_ms;
+
+    begin_round(self);
+    while (!self->interrupted) {
+        int64_t until_ms = earlier(deadline_ms, begin_ms + round_ms(self, done != NULL));
+        if ((done != NULL && done(arg, self)) || net_now().boot_ms >= until_ms)
+            return 0;
+        wait_once(self, until_ms);
+    }
+    return -1;
+}
+
+const survey_member_t *survey_member(const survey_t *self, size_t i)
+{
+    return i < self->size ? &self->entries[i]->member : NULL;
+}
+
+const survey_member_t *survey_node(const survey_t *self, uint16_t id)
+{
+    const survey_member_t *found = NULL;
+
+    for (size_t i = 0; i < self->size; i++) {
+        const survey_member_t *member = &self->entries[i]->member;
+        if (member->kind == CONTROL_NODE && member->has_answered && member->node.id == id &&
+            (found == NULL || member->node.age_ms < found->node.age_ms))
+            found = member;
+    }
+    return found;
+}
+
+int survey_request(survey_t *self, const survey_member_t *member, const control_request_t *request,
+                   int64_t deadline_ms, outcome_t *outcome, char text[ERR_TEXT_SIZE])
+{
+    entry_t *entry = NULL;
+    control_reply_t reply;
+
+    for (size_t i = 0; i < self->size; i++)
+        if (&self->entries[i]->member == member)
+            entry = self->entries[i];
+    if (entry == NULL)
+        return -1;
+    ask(self, entry, request);
+    if (entry->socket == NULL)
+        return -1;
+    zmq_pollitem_t items[] = {
+        {.fd = net_signal_fd(), .events = ZMQ_POLLIN},
+        {.socket = entry->socket, .events = ZMQ_POLLIN},
+    };
+    for (;;) {
+        int64_t left_ms = deadline_ms - net_now().boot_ms;
+        if (left_ms <= 0)
+            return 1;
+        if (zmq_poll(items, 2, (long)left_ms) < 0)
+            continue;
+        if (items[0].revents != 0 && net_signal_next() != 0)
+            return -1;
+        if (items[1].revents != 0 && receive(entry, &reply))
+            break;
+    }
+    *outcome = reply.outcome;
+    snprintf(text, ERR_TEXT_SIZE, "%.*s", (int)reply.text.size, (const char *)reply.text.data);
+    return 0;
+}
