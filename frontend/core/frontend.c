@@ -627,19 +627,17 @@ static frontend_forward_t forward_to_replica(const client_t *client, const repli
     return forward(FRONTEND_TO_REPLICA, replica->link);
 }
 
-/* A session that is opened anew: where it was it is over. */
-static void leave_session(frontend_t *self, session_t *session)
+/* Where a session was, it is over: said only to another replica, which nothing follows to. */
+static void leave_session(frontend_t *self, const client_t *client, const replica_t *replica,
+                          uint64_t session)
 {
-    client_t *client = session->route->client;
-    const replica_t *replica = session->route->replica;
     const frame_t bye = {.kind = FRAME_BYE,
                          .slot = client->slot,
                          .generation = client->generation,
                          .route = replica->key};
     size_t offset = frame_begin(&self->arena, &bye);
-    session_bye_put(&self->arena, session->id);
+    session_bye_put(&self->arena, session);
     emit(self, FRONTEND_SEND_REPLICA, replica->link, offset);
-    free_session(self, client, session);
 }
 
 static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t *frame,
@@ -666,8 +664,10 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
         return done;
     }
     session_t *session = find_session(self, hello.session);
+    const client_t *old_client = session != NULL ? session->route->client : NULL;
+    const replica_t *old_replica = session != NULL ? session->route->replica : NULL;
     if (session != NULL)
-        leave_session(self, session);
+        free_session(self, session->route->client, session);
     if (HASH_COUNT(self->sessions) >= FRONTEND_SESSIONS_MAX ||
         HASH_COUNT(self->routes) >= FRONTEND_ROUTES_MAX) {
         self->counts.busy++;
@@ -682,6 +682,8 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
         welcome_failure(self, client, hello.session, OUTCOME_NOT_REACHED, why);
         return done;
     }
+    if (old_replica != NULL && old_replica != replica)
+        leave_session(self, old_client, old_replica, hello.session);
     session = mem_zero(1, sizeof *session);
     session->id = hello.session;
     session->route = get_route(self, client, replica);

@@ -5,6 +5,7 @@
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
 
+#include "bus/base/hashed.h"
 #include "bus/base/memory.h"
 #include "bus/base/random.h"
 #include "bus/wire/frame.h"
@@ -13,9 +14,6 @@
 #include "replica/core/logindex.h"
 #include "replica/core/replica.h"
 #include "replica/core/store.h"
-
-#define uthash_malloc(size) mem_alloc(size)
-#include <uthash.h>
 
 /* ---- peers ---- */
 

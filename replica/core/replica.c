@@ -8,6 +8,8 @@
 #include "replica/core/internal.h"
 #include "replica/core/seglog.h"
 
+enum { FRESH_SETTLES = 4 }; /* times settle_ms that a node without data waits */
+
 static const char *const mode_names[] = {"manual", "auto load", "auto random"};
 
 const char *replica_mode_name(replica_mode_t mode)
@@ -230,7 +232,9 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->now = now;
     self->is_started = true;
     self->started_ms = now.boot_ms;
-    self->ready_ms = now.boot_ms + self->config.settle_ms;
+    /* Two empty nodes that both begin alone would begin two lineages: they look around for longer. */
+    int64_t settle_ms = self->config.settle_ms * (self->lineage_is_fixed ? 1 : FRESH_SETTLES);
+    self->ready_ms = now.boot_ms + settle_ms;
     self->log_end = log_end;
     self->clock_boot_ms = now.boot_ms;
     replica_clock(self);

@@ -296,10 +296,11 @@ static void give_up(replica_t *self, session_t *session)
     }
     vec_covers_or(&self->applied, &session->token, &lacking);
     buf_t text = {0};
-    buf_printf(&text,
-               "update %llu of replica incarnation %016llx, which this session has seen, has not "
-               "arrived here: bring back the node that has it and ask again, or start a new session",
-               (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
+    buf_printf(
+        &text,
+        "update %llu of replica incarnation %016llx, which this session has seen, has not "
+        "arrived here: bring back the node that has it and ask again, or start a new session",
+        (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
     buf_reset(&self->value);
     mp_put_str(&self->value, buf_slice(&text));
     buf_free(&text);

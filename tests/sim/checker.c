@@ -1,0 +1,306 @@
+#include "tests/sim/checker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/base/memory.h"
+#include "bus/wire/record.h"
+#include "replica/core/seglog.h"
+
+/* For each key the least tag (or count) that a session may be shown from now on. */
+typedef struct context {
+    tag_t tag[CHECKER_REGISTERS];
+    int64_t count[CHECKER_COUNTERS];
+} context_t;
+
+typedef struct issued {
+    uint32_t session;
+    check_kind_t kind;
+    uint32_t key;
+    tag_t tag; /* of a set, once it was logged somewhere */
+    bool is_done;
+    context_t context; /* what its session had seen when it issued it */
+} issued_t;
+
+typedef struct deletion {
+    uint32_t key;
+    tag_t tag;
+} deletion_t;
+
+struct checker {
+    context_t *sessions;
+    issued_t *issued;
+    uint32_t issued_size;
+    uint32_t issued_capacity;
+    deletion_t *deletions;
+    uint32_t deletions_size;
+    uint32_t deletions_capacity;
+    uint64_t acked[CHECKER_COUNTERS];
+    uint64_t doubtful[CHECKER_COUNTERS];
+    record_t record;
+};
+
+static const char *const names[CHECKER_KEYS] = {"r0", "r1", "r2", "r3", "c0", "c1", "h0"};
+
+const char *checker_key(uint32_t key, const char **field)
+{
+    *field = key == CHECKER_KEYS - 1 ? "n" : "";
+    return names[key];
+}
+
+checker_t *checker_new(uint32_t sessions)
+{
+    checker_t *self = mem_zero(1, sizeof *self);
+    self->sessions = mem_zero(sessions, sizeof *self->sessions);
+    return self;
+}
+
+void checker_destroy(checker_t **self_p)
+{
+    checker_t *self = *self_p;
+    if (self == NULL)
+        return;
+    free(self->sessions);
+    free(self->issued);
+    free(self->deletions);
+    record_free(&self->record);
+    free(self);
+    *self_p = NULL;
+}
+
+uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uint32_t key)
+{
+    if (self->issued_size == self->issued_capacity) {
+        self->issued_capacity = self->issued_capacity != 0 ? self->issued_capacity * 2 : 256;
+        self->issued = mem_resize(self->issued, self->issued_capacity * sizeof *self->issued);
+    }
+    self->issued[self->issued_size] = (issued_t){
+        .session = session, .kind = kind, .key = key, .context = self->sessions[session]};
+    return self->issued_size++;
+}
+
+void checker_text(uint32_t number, char text[24])
+{
+    snprintf(text, 24, "v%u", number);
+}
+
+static bool number_of(slice_t text, uint32_t *number)
+{
+    int64_t value;
+    if (text.size < 2 || text.data[0] != 'v' ||
+        !slice_to_int64(slice_of(text.data + 1, text.size - 1), &value))
+        return false;
+    *number = (uint32_t)value;
+    return true;
+}
+
+static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
+{
+    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++) {
+        if (!slice_equal(key, slice_text(names[k])))
+            continue;
+        if (self->deletions_size == self->deletions_capacity) {
+            self->deletions_capacity =
+                self->deletions_capacity != 0 ? self->deletions_capacity * 2 : 64;
+            self->deletions =
+                mem_resize(self->deletions, self->deletions_capacity * sizeof *self->deletions);
+        }
+        self->deletions[self->deletions_size++] = (deletion_t){k, tag};
+    }
+}
+
+static bool learn_record(checker_t *self, slice_t payload)
+{
+    if (!record_read(payload, &self->record))
+        return false;
+    mp_t ops = mp_open(self->record.ops);
+    uint32_t count = mp_array(&ops, OPS_MAX);
+    tag_t tag = self->record.tag;
+    op_t op;
+    for (uint32_t i = 0; i < count && op_read(&ops, &op); i++, tag.hlc++) {
+        uint32_t number;
+        if (op.code == OP_DEL)
+            remember_deletion(self, op.key, tag);
+        if (op.code != OP_SET)
+            continue;
+        if (!number_of(op.value, &number) || number >= self->issued_size)
+            return false;
+        tag_t *known = &self->issued[number].tag;
+        if (!tag_is_zero(*known) && tag_compare(*known, tag) != 0)
+            return false; /* one update, two tags */
+        *known = tag;
+    }
+    return true;
+}
+
+bool checker_logged(checker_t *self, uint64_t position, slice_t entries)
+{
+    seglog_entry_t entry;
+    for (size_t at = 0; at < entries.size; at += entry.size) {
+        slice_t rest = slice_of(entries.data + at, entries.size - at);
+        if (seglog_next(rest, position + at, &entry) != SEGLOG_GOOD)
+            return false;
+        if (entry.kind == SEGLOG_KIND_UPDATE && !learn_record(self, entry.payload))
+            return false;
+    }
+    return true;
+}
+
+static void merge(context_t *into, const context_t *from)
+{
+    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
+        into->tag[k] = tag_max(into->tag[k], from->tag[k]);
+    for (uint32_t k = 0; k < CHECKER_COUNTERS; k++)
+        if (into->count[k] < from->count[k])
+            into->count[k] = from->count[k];
+}
+
+/* A register was read as absent: some deletion must stand over what the session knows. */
+static bool check_absent(const checker_t *self, context_t *context, uint32_t key)
+{
+    tag_t known = context->tag[key];
+    if (tag_is_zero(known))
+        return true;
+    const deletion_t *least = NULL;
+    for (uint32_t i = 0; i < self->deletions_size; i++) {
+        const deletion_t *d = &self->deletions[i];
+        if (d->key == key && tag_compare(d->tag, known) >= 0 &&
+            (least == NULL || tag_compare(d->tag, least->tag) < 0))
+            least = d;
+    }
+    if (least == NULL)
+        return false;
+    context->tag[key] = least->tag;
+    return true;
+}
+
+static bool check_register(checker_t *self, context_t *context, uint32_t key, slice_t value,
+                           char *why, size_t why_size)
+{
+    mp_t in = mp_open(value);
+    if (mp_nil(&in)) {
+        if (check_absent(self, context, key))
+            return true;
+        snprintf(why, why_size, "%s read as absent, but the session knew a later value",
+                 names[key]);
+        return false;
+    }
+    uint32_t number;
+    if (!number_of(mp_bytes(&in), &number) || number >= self->issued_size) {
+        snprintf(why, why_size, "%s read as something nobody wrote", names[key]);
+        return false;
+    }
+    const issued_t *write = &self->issued[number];
+    if (write->key != key || tag_is_zero(write->tag)) {
+        snprintf(why, why_size, "%s read as v%u, which was not logged for it", names[key], number);
+        return false;
+    }
+    if (tag_compare(write->tag, context->tag[key]) < 0) {
+        snprintf(why, why_size, "%s read as v%u: the session knew a later update", names[key],
+                 number);
+        return false;
+    }
+    merge(context, &write->context);
+    context->tag[key] = tag_max(context->tag[key], write->tag);
+    return true;
+}
+
+static bool check_counter(context_t *context, uint32_t key, slice_t value, bool is_own, char *why,
+                          size_t why_size)
+{
+    mp_t in = mp_open(value);
+    int64_t count = 0;
+    if (is_own)
+        count = mp_int(&in);
+    else if (!mp_nil(&in) && !slice_to_int64(mp_bytes(&in), &count))
+        mp_fail(&in);
+    int64_t *known = &context->count[key - CHECKER_REGISTERS];
+    if (!mp_ok(&in) || count < *known + (is_own ? 1 : 0)) {
+        snprintf(why, why_size, "%s read as %lld after the session had seen %lld", names[key],
+                 (long long)count, (long long)*known);
+        return false;
+    }
+    *known = count;
+    return true;
+}
+
+bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, slice_t value, char *why,
+                  size_t why_size)
+{
+    issued_t *op = &self->issued[number];
+    context_t *context = &self->sessions[op->session];
+    if (op->is_done) {
+        snprintf(why, why_size, "request %u ended twice", number);
+        return false;
+    }
+    op->is_done = true;
+    if (op->kind == CHECK_ADD) {
+        self->acked[op->key - CHECKER_REGISTERS] += outcome == OUTCOME_OK;
+        self->doubtful[op->key - CHECKER_REGISTERS] += outcome_may_be_applied(outcome);
+    }
+    if (outcome != OUTCOME_OK)
+        return true;
+    switch (op->kind) {
+    case CHECK_SET:
+        if (tag_is_zero(op->tag)) {
+            snprintf(why, why_size, "set v%u was acknowledged and never logged", number);
+            return false;
+        }
+        context->tag[op->key] = tag_max(context->tag[op->key], op->tag);
+        return true;
+    case CHECK_DEL:
+        return true;
+    case CHECK_GET:
+        return check_register(self, context, op->key, value, why, why_size);
+    case CHECK_ADD:
+    case CHECK_LOOK:
+        return check_counter(context, op->key, value, op->kind == CHECK_ADD, why, why_size);
+    }
+    return true;
+}
+
+/* A register at the end: its set with the greatest tag, unless a deletion has a greater one. */
+static bool final_register(const checker_t *self, uint32_t key, slice_t value, char *why,
+                           size_t why_size)
+{
+    tag_t top = {0};
+    bool is_there = false;
+    uint32_t winner = 0;
+    for (uint32_t i = 0; i < self->issued_size; i++) {
+        const issued_t *op = &self->issued[i];
+        if (op->kind == CHECK_SET && op->key == key && tag_compare(op->tag, top) > 0) {
+            top = op->tag;
+            winner = i;
+            is_there = true;
+        }
+    }
+    for (uint32_t i = 0; i < self->deletions_size; i++)
+        if (self->deletions[i].key == key && tag_compare(self->deletions[i].tag, top) > 0)
+            is_there = false;
+    mp_t in = mp_open(value);
+    uint32_t number = 0;
+    bool shows = !mp_nil(&in) && number_of(mp_bytes(&in), &number);
+    if (shows == is_there && (!shows || number == winner))
+        return true;
+    snprintf(why, why_size, "at the end %s shows %s%u, the fold of all updates %s%u", names[key],
+             shows ? "v" : "nothing ", number, is_there ? "v" : "nothing ", winner);
+    return false;
+}
+
+bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
+{
+    if (key < CHECKER_REGISTERS)
+        return final_register(self, key, value, why, why_size);
+    uint32_t i = key - CHECKER_REGISTERS;
+    mp_t in = mp_open(value);
+    int64_t count = 0;
+    if (!mp_nil(&in))
+        slice_to_int64(mp_bytes(&in), &count);
+    if ((uint64_t)count >= self->acked[i] && (uint64_t)count <= self->acked[i] + self->doubtful[i])
+        return true;
+    snprintf(why, why_size, "at the end %s is %lld; %llu acknowledged and %llu unknown", names[key],
+             (long long)count, (unsigned long long)self->acked[i],
+             (unsigned long long)self->doubtful[i]);
+    return false;
+}

@@ -1,0 +1,50 @@
+/*
+ * The judge: holds every answer against what the sessions have seen, and the end against a dumb fold
+ * of all updates ever logged.
+ *
+ * Registers r0… are set to unique texts "v<n>" and deleted; counters c0… are only ever incremented by
+ * 1; hash h0 has such counters as fields. The judge learns the tag of every update from the log
+ * entries that replicas write, so it needs no help from the cores.
+ */
+#ifndef HEARSAY_TESTS_SIM_CHECKER_H
+#define HEARSAY_TESTS_SIM_CHECKER_H
+
+#include "bus/base/bytes.h"
+#include "bus/base/outcome.h"
+
+typedef struct checker checker_t;
+
+enum { CHECKER_REGISTERS = 4, CHECKER_COUNTERS = 3, CHECKER_KEYS = 7 };
+
+/* What a session issues. Keys 0..3 are registers, 4..5 counters, 6 a field of a hash. */
+typedef enum check_kind {
+    CHECK_SET,
+    CHECK_DEL,
+    CHECK_GET,
+    CHECK_ADD,  /* a counter */
+    CHECK_LOOK, /* at a counter */
+} check_kind_t;
+
+checker_t *checker_new(uint32_t sessions);
+void checker_destroy(checker_t **self);
+
+/* A session issues an operation: its number, to be given back with the answer. */
+uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uint32_t key);
+
+/* The text that a CHECK_SET of this number sets. */
+void checker_text(uint32_t number, char text[24]);
+
+/* A replica has logged these entries. False: two tags for one update, or entries that make no sense. */
+bool checker_logged(checker_t *self, uint64_t position, slice_t entries);
+
+/* A request has ended. value: one msgpack value. False with *why when a promise is broken. */
+bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, slice_t value, char *why,
+                  size_t why_size);
+
+/* After all is healed: what a key must show at every replica. */
+bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);
+
+/* The key's name, and the field (empty for none). */
+const char *checker_key(uint32_t key, const char **field);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * hearsay-sim: runs simulated clusters from seeds. Exit 0 only if all were clean.
+ *
+ *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--trace]
+ *
+ * With --seconds it goes on to further seeds until that much real time has passed. A failing seed is
+ * printed with the command that repeats it.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/sim/world.h"
+
+enum { COVERAGE_SEEDS = 20 }; /* from so many on, every branch must have been reached */
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Prints how often each branch was reached; the number of those that never were. */
+static int print_coverage(const sim_coverage_t *c)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } rows[] = {
+        {"requests", c->requests},
+        {"done", c->done_ok},
+        {"retries answered from the executed table", c->retries_answered},
+        {"RETAG", c->retagged},
+        {"requests that waited for their token", c->waited},
+        {"BEHIND", c->turned_back_behind},
+        {"MOVED", c->turned_back_moved},
+        {"UNKNOWN", c->unknown},
+        {"LOST reads", c->lost_reads},
+        {"NOT_REACHED", c->not_reached},
+        {"records held back", c->held_back},
+        {"records received twice", c->duplicates},
+        {"pulls served", c->pulls_served},
+        {"torn log tails", c->torn_tails},
+        {"nodes killed", c->node_kills},
+        {"brokers killed", c->broker_kills},
+        {"pauses", c->pauses},
+        {"partitions", c->partitions},
+        {"set offline", c->offline},
+        {"clock jumps", c->clock_jumps},
+    };
+    int missing = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        printf("  %-42s %10llu\n", rows[i].name, (unsigned long long)rows[i].count);
+        missing += rows[i].count == 0;
+    }
+    printf("  %-42s %10llu\n", "MISSING", (unsigned long long)c->missing);
+    return missing;
+}
+
+static bool run_one(uint64_t seed, sim_coverage_t *coverage, FILE *trace, uint64_t *virtual_ms)
+{
+    sim_report_t report = sim_run(seed, coverage, trace);
+    *virtual_ms += (uint64_t)report.virtual_ms;
+    if (report.is_clean)
+        return true;
+    printf("seed %llu: %s\n  again: make sim SEED=%llu SEEDS=1 SIM_FLAGS=--trace\n",
+           (unsigned long long)seed, report.why, (unsigned long long)seed);
+    return false;
+}
+
+/* The same seed twice must be the same run, or no failure could be repeated. */
+static bool is_deterministic(uint64_t seed)
+{
+    sim_coverage_t ignored = {0};
+    sim_report_t first = sim_run(seed, &ignored, NULL);
+    sim_report_t second = sim_run(seed, &ignored, NULL);
+    if (first.trace_hash == second.trace_hash && first.events == second.events)
+        return true;
+    printf("seed %llu: two runs differ: hash %016llx and %016llx\n", (unsigned long long)seed,
+           (unsigned long long)first.trace_hash, (unsigned long long)second.trace_hash);
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = 1;
+    uint64_t seeds = 20;
+    double seconds = 0;
+    FILE *trace = NULL;
+    for (int i = 1; i < argc; i++) {
+        bool has_value = i + 1 < argc;
+        if (strcmp(argv[i], "--seed") == 0 && has_value) {
+            seed = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--seeds") == 0 && has_value) {
+            seeds = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--seconds") == 0 && has_value) {
+            seconds = strtod(argv[++i], NULL);
+        } else if (strcmp(argv[i], "--trace") == 0) {
+            trace = stdout;
+        } else {
+            fprintf(stderr, "usage: hearsay-sim [--seed N] [--seeds M] [--seconds S] [--trace]\n");
+            return 2;
+        }
+    }
+    sim_coverage_t coverage = {0};
+    uint64_t virtual_ms = 0;
+    uint64_t runs = 0;
+    uint64_t failures = 0;
+    double started = seconds_now();
+    for (; runs < seeds || seconds_now() - started < seconds; runs++)
+        failures += !run_one(seed + runs, &coverage, trace, &virtual_ms);
+    double took = seconds_now() - started;
+    failures += !is_deterministic(seed);
+    int unreached = print_coverage(&coverage);
+    if (runs >= COVERAGE_SEEDS && unreached != 0) {
+        printf("%d branches were never reached: the simulation does not test what it says\n",
+               unreached);
+        failures++;
+    }
+    printf("%llu simulated seconds in %.1f real ones\n", (unsigned long long)(virtual_ms / 1000),
+           took);
+    printf("%llu seeds from %llu, %llu failed\n", (unsigned long long)runs,
+           (unsigned long long)seed, (unsigned long long)failures);
+    return failures != 0 ? 1 : 0;
+}

@@ -1,0 +1,1167 @@
+#include "tests/sim/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "bus/base/memory.h"
+#include "bus/base/random.h"
+#include "bus/wire/command.h"
+#include "bus/wire/frame.h"
+#include "client/core/client.h"
+#include "frontend/core/frontend.h"
+#include "replica/core/replica.h"
+#include "replica/core/seglog.h"
+#include "tests/sim/checker.h"
+
+enum {
+    NODES_MAX = 5,
+    BROKERS_MAX = 2,
+    CLIENTS_MAX = 5,
+    SESSIONS_PER_CLIENT = 2,
+    PROCS_MAX = NODES_MAX + BROKERS_MAX + CLIENTS_MAX,
+    CLUSTER = 7,
+    PEER_PORT = 7710,
+    SERVICE_PORT = 7711,
+    BROKER_PORT = 7700,
+    BEACON_MS = 500,
+    QUIET_MS = 2000, /* no faults before: two halves that never met would be two clusters */
+    FAULTS_MS = 15000,
+    HEAL_MS = 40000, /* all must have converged so long after the last fault */
+    PIPELINE_MAX = 12,
+};
+
+#define MS 1000 /* virtual time runs in microseconds */
+
+typedef enum proc_kind { NODE, BROKER, CLIENT } proc_kind_t;
+
+typedef struct proc {
+    proc_kind_t kind;
+    uint32_t index; /* in its kind */
+    bool is_up;
+    uint32_t life; /* counts starts: what was meant for an earlier one is void */
+    int64_t paused_until;
+    int64_t tick_at; /* the tick that is scheduled, INT64_MAX: none */
+    int64_t wall_skew_ms;
+    /* a node */
+    replica_t *replica;
+    uint64_t incarnation;
+    buf_t log;
+    /* a broker */
+    frontend_t *frontend;
+    /* a client */
+    client_t *client;
+    client_session_t *sessions[SESSIONS_PER_CLIENT];
+    uint32_t pending[SESSIONS_PER_CLIENT];
+} proc_t;
+
+/* A connection from a DEALER to a ROUTER; in order both ways until it breaks. */
+typedef struct chan {
+    bool is_open;
+    uint32_t from; /* proc, its life and the link it knows this by */
+    uint32_t from_life;
+    uint32_t from_link;
+    uint32_t to;
+    uint32_t to_life;
+    uint16_t port;
+    int64_t last[2]; /* when the last message of each direction arrives */
+} chan_t;
+
+typedef enum event_kind {
+    EV_TICK,
+    EV_FORWARD, /* over a channel, DEALER to ROUTER */
+    EV_BACKWARD,
+    EV_BROKEN, /* the DEALER learns that its channel is gone */
+    EV_GOSSIP,
+    EV_BEACON,
+    EV_ISSUE,
+    EV_FAULT,
+    EV_RESTART,
+} event_kind_t;
+
+typedef struct event {
+    int64_t at;
+    uint64_t serial;
+    event_kind_t kind;
+    uint32_t proc;
+    uint32_t life;
+    uint32_t chan;
+    uint32_t size;
+    uint8_t *bytes;
+} event_t;
+
+typedef struct world {
+    random_t random;
+    int64_t now; /* µs */
+    uint64_t serial;
+    event_t *heap;
+    size_t heap_size;
+    size_t heap_capacity;
+    proc_t procs[PROCS_MAX];
+    uint32_t procs_size;
+    uint32_t nodes;
+    uint32_t brokers;
+    uint32_t clients;
+    chan_t *chans;
+    uint32_t chans_size;
+    uint32_t chans_capacity;
+    bool is_cut[PROCS_MAX][PROCS_MAX]; /* from, to */
+    uint32_t loss_ppm;
+    bool is_healing;
+    checker_t *checker;
+    sim_coverage_t *coverage;
+    sim_report_t report;
+    XXH3_state_t *hash;
+    FILE *trace;
+} world_t;
+
+static void run_turn(world_t *w, proc_t *p);
+
+/* ---- chance and time ---- */
+
+static int64_t between(world_t *w, int64_t low, int64_t high)
+{
+    return low + (int64_t)random_below(&w->random, (uint64_t)(high - low + 1));
+}
+
+static bool chance(world_t *w, uint32_t percent)
+{
+    return random_chance(&w->random, percent * 10000);
+}
+
+static now_t time_of(const world_t *w, const proc_t *p)
+{
+    int64_t ms = w->now / MS;
+    return (now_t){.wall_ms = 1700000000000 + ms + p->wall_skew_ms, .boot_ms = 1000 + ms};
+}
+
+static uint32_t number_of(const world_t *w, const proc_t *p)
+{
+    return (uint32_t)(p - w->procs);
+}
+
+static void violate(world_t *w, const char *why)
+{
+    if (!w->report.is_clean)
+        return;
+    w->report.is_clean = false;
+    snprintf(w->report.why, sizeof w->report.why, "at %lld ms: %s", (long long)(w->now / MS), why);
+}
+
+/* ---- the event heap ---- */
+
+static bool is_before(const event_t *a, const event_t *b)
+{
+    return a->at != b->at ? a->at < b->at : a->serial < b->serial;
+}
+
+static void push(world_t *w, event_t event)
+{
+    event.serial = w->serial++;
+    if (w->heap_size == w->heap_capacity) {
+        w->heap_capacity = w->heap_capacity != 0 ? w->heap_capacity * 2 : 256;
+        w->heap = mem_resize(w->heap, w->heap_capacity * sizeof *w->heap);
+    }
+    size_t at = w->heap_size++;
+    while (at > 0 && is_before(&event, &w->heap[(at - 1) / 2])) {
+        w->heap[at] = w->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    w->heap[at] = event;
+}
+
+static event_t pop(world_t *w)
+{
+    event_t top = w->heap[0];
+    event_t last = w->heap[--w->heap_size];
+    size_t at = 0;
+    for (;;) {
+        size_t child = at * 2 + 1;
+        if (child >= w->heap_size)
+            break;
+        if (child + 1 < w->heap_size && is_before(&w->heap[child + 1], &w->heap[child]))
+            child++;
+        if (!is_before(&w->heap[child], &last))
+            break;
+        w->heap[at] = w->heap[child];
+        at = child;
+    }
+    if (w->heap_size != 0)
+        w->heap[at] = last;
+    return top;
+}
+
+static void push_bytes(world_t *w, event_t event, slice_t bytes)
+{
+    event.size = (uint32_t)bytes.size;
+    event.bytes = (uint8_t *)mem_text(bytes.data, bytes.size);
+    push(w, event);
+}
+
+static void schedule_tick(world_t *w, proc_t *p)
+{
+    int64_t deadline_ms = p->kind == NODE     ? replica_deadline(p->replica)
+                          : p->kind == BROKER ? frontend_deadline(p->frontend)
+                                              : client_deadline(p->client);
+    if (deadline_ms == INT64_MAX)
+        return;
+    int64_t at = (deadline_ms - 1000) * MS;
+    if (at < w->now + MS)
+        at = w->now + MS;
+    if (at >= p->tick_at && p->tick_at > w->now)
+        return;
+    p->tick_at = at;
+    push(w, (event_t){.at = at, .kind = EV_TICK, .proc = number_of(w, p), .life = p->life});
+}
+
+/* ---- the network ---- */
+
+static bool is_reachable(const world_t *w, uint32_t from, uint32_t to)
+{
+    return !w->is_cut[from][to];
+}
+
+static int64_t delay(world_t *w)
+{
+    int64_t us = between(w, 100, 1500);
+    return random_chance(&w->random, 20000) ? us + between(w, 0, 60 * MS) : us;
+}
+
+/* Sends over a channel; what is cut off is stuck and lost with the channel (a heartbeat notices). */
+static void transmit(world_t *w, uint32_t chan_number, bool is_forward, slice_t bytes)
+{
+    chan_t *c = &w->chans[chan_number];
+    uint32_t from = is_forward ? c->from : c->to;
+    uint32_t to = is_forward ? c->to : c->from;
+    if (!c->is_open || !is_reachable(w, from, to)) {
+        c->is_open = c->is_open && is_reachable(w, from, to);
+        return;
+    }
+    int64_t at = w->now + delay(w);
+    int64_t *last = &c->last[is_forward ? 0 : 1];
+    at = at > *last ? at : *last + 1;
+    *last = at;
+    push_bytes(w,
+               (event_t){.at = at,
+                         .kind = is_forward ? EV_FORWARD : EV_BACKWARD,
+                         .proc = to,
+                         .life = is_forward ? c->to_life : c->from_life,
+                         .chan = chan_number},
+               bytes);
+}
+
+static void break_chan(world_t *w, uint32_t number)
+{
+    chan_t *c = &w->chans[number];
+    if (!c->is_open)
+        return;
+    c->is_open = false;
+    push(w, (event_t){.at = w->now + between(w, 200, 3000),
+                      .kind = EV_BROKEN,
+                      .proc = c->from,
+                      .life = c->from_life,
+                      .chan = number});
+}
+
+static proc_t *proc_at(world_t *w, slice_t host)
+{
+    proc_kind_t kind = host.data[0] == 'n' ? NODE : BROKER;
+    uint32_t index = (uint32_t)(host.data[1] - '0');
+    for (uint32_t i = 0; i < w->procs_size; i++)
+        if (w->procs[i].kind == kind && w->procs[i].index == index)
+            return &w->procs[i];
+    return NULL;
+}
+
+static void connect_chan(world_t *w, const proc_t *from, uint32_t link, slice_t host, uint16_t port)
+{
+    if (w->chans_size == w->chans_capacity) {
+        w->chans_capacity = w->chans_capacity != 0 ? w->chans_capacity * 2 : 64;
+        w->chans = mem_resize(w->chans, w->chans_capacity * sizeof *w->chans);
+    }
+    const proc_t *to = proc_at(w, host);
+    uint32_t number = w->chans_size++;
+    w->chans[number] = (chan_t){
+        .is_open = true,
+        .from = number_of(w, from),
+        .from_life = from->life,
+        .from_link = link,
+        .to = number_of(w, to),
+        .to_life = to->life,
+        .port = port,
+    };
+    if (!to->is_up)
+        break_chan(w, number); /* refused */
+    if (from->kind != NODE || !to->is_up || !is_reachable(w, number_of(w, to), number_of(w, from)))
+        return;
+    buf_t joined = {0};
+    peer_joined_put(&joined, CLUSTER, to->incarnation);
+    push_bytes(w,
+               (event_t){.at = w->now + delay(w),
+                         .kind = EV_GOSSIP,
+                         .proc = number_of(w, from),
+                         .life = from->life,
+                         .chan = UINT32_MAX},
+               buf_slice(&joined));
+    buf_free(&joined);
+}
+
+static uint32_t chan_of_link(const world_t *w, const proc_t *p, uint32_t link)
+{
+    for (uint32_t i = w->chans_size; i-- > 0;)
+        if (w->chans[i].from == number_of(w, p) && w->chans[i].from_life == p->life &&
+            w->chans[i].from_link == link)
+            return i;
+    return UINT32_MAX;
+}
+
+static void disconnect_link(world_t *w, const proc_t *p, uint32_t link)
+{
+    uint32_t number = chan_of_link(w, p, link);
+    if (number != UINT32_MAX)
+        w->chans[number].is_open = false;
+}
+
+static void send_link(world_t *w, const proc_t *p, uint32_t link, slice_t bytes)
+{
+    uint32_t number = chan_of_link(w, p, link);
+    if (number != UINT32_MAX)
+        transmit(w, number, true, bytes);
+}
+
+static void publish(world_t *w, const proc_t *from, slice_t bytes)
+{
+    for (uint32_t i = 0; i < w->chans_size; i++) {
+        const chan_t *c = &w->chans[i];
+        /* Whoever has a channel to our peer port is subscribed as well. */
+        if (!c->is_open || c->to != number_of(w, from) || c->port != PEER_PORT ||
+            c->to_life != from->life || !is_reachable(w, c->to, c->from))
+            continue;
+        for (int copies = chance(w, 2) ? 2 : 1; copies > 0; copies--) {
+            if (random_chance(&w->random, w->loss_ppm))
+                continue;
+            push_bytes(w,
+                       (event_t){.at = w->now + delay(w),
+                                 .kind = EV_GOSSIP,
+                                 .proc = c->from,
+                                 .life = c->from_life,
+                                 .chan = i},
+                       bytes);
+        }
+    }
+}
+
+/* ---- starting and killing ---- */
+
+static bool replay_log(world_t *w, proc_t *p)
+{
+    size_t at = 0;
+    seglog_entry_t entry;
+    err_t err;
+    slice_t log = buf_slice(&p->log);
+    while (seglog_next(slice_of(log.data + at, log.size - at), at, &entry) == SEGLOG_GOOD) {
+        if (replica_replay(p->replica, at, entry.kind, entry.payload, &err) != 0) {
+            violate(w, err.text);
+            return false;
+        }
+        at += entry.size;
+    }
+    if (at < log.size) {
+        w->coverage->torn_tails++;
+        if (seglog_find_good(slice_of(log.data + at, log.size - at), at, 1))
+            violate(w, "a torn tail was taken for damage");
+        p->log.size = at;
+    }
+    return true;
+}
+
+static void start_node(world_t *w, proc_t *p)
+{
+    p->incarnation = random_u64(&w->random) | 1;
+    char host[4];
+    snprintf(host, sizeof host, "n%u", p->index);
+    const replica_config_t config = {
+        .cluster = CLUSTER,
+        .id = (uint16_t)p->index,
+        .incarnation = p->incarnation,
+        .seed = random_u64(&w->random),
+        .host = host,
+        .port = PEER_PORT,
+        .gossip_interval_ms = 2000,
+        .max_drift_ms = 60000,
+        .value_max = COMMAND_VALUE_MAX_DEFAULT,
+        .status = STATUS_ACTIVE,
+        .mode = MODE_MANUAL,
+        .settle_ms = 100,
+    };
+    p->replica = replica_new(&config);
+    if (replay_log(w, p))
+        replica_start(p->replica, time_of(w, p), p->log.size);
+}
+
+static void start_client(world_t *w, proc_t *p)
+{
+    const client_config_t config = {
+        .cluster = CLUSTER, .seed = random_u64(&w->random), .window = 64};
+    p->client = client_new(&config);
+    for (int i = 0; i < SESSIONS_PER_CLIENT; i++)
+        p->sessions[i] = client_session_open(p->client, NULL, -1);
+}
+
+static void start(world_t *w, proc_t *p)
+{
+    p->is_up = true;
+    p->life++;
+    p->tick_at = INT64_MAX;
+    p->paused_until = 0;
+    if (p->kind == NODE) {
+        start_node(w, p);
+    } else if (p->kind == BROKER) {
+        const frontend_config_t config = {CLUSTER, random_u64(&w->random) | 1};
+        p->frontend = frontend_new(&config, time_of(w, p));
+    } else {
+        start_client(w, p);
+    }
+    push(w, (event_t){.at = w->now + between(w, 0, 20 * MS),
+                      .kind = EV_BEACON,
+                      .proc = number_of(w, p),
+                      .life = p->life});
+    run_turn(w, p);
+}
+
+static void add_node_counts(world_t *w, const replica_t *replica)
+{
+    replica_info_t info = replica_info(replica, (now_t){0});
+    sim_coverage_t *c = w->coverage;
+    c->requests += info.counts->requests;
+    c->retries_answered += info.counts->retries;
+    c->retagged += info.counts->retagged;
+    c->waited += info.counts->waited;
+    c->turned_back_behind += info.counts->behind;
+    c->turned_back_moved += info.counts->moved;
+    c->missing += info.counts->missing;
+    c->held_back += info.counts->held;
+    c->duplicates += info.counts->duplicates;
+    c->pulls_served += info.counts->pulls_served;
+}
+
+static void kill_proc(world_t *w, proc_t *p)
+{
+    if (!p->is_up)
+        return;
+    p->is_up = false;
+    if (p->kind == NODE)
+        add_node_counts(w, p->replica);
+    replica_destroy(&p->replica);
+    frontend_destroy(&p->frontend);
+    for (uint32_t i = 0; i < w->chans_size; i++)
+        if (w->chans[i].to == number_of(w, p) && w->chans[i].to_life == p->life)
+            break_chan(w, i);
+        else if (w->chans[i].from == number_of(w, p) && w->chans[i].from_life == p->life)
+            w->chans[i].is_open = false;
+    push(w, (event_t){.at = w->now + between(w, 20 * MS, 3000 * MS),
+                      .kind = EV_RESTART,
+                      .proc = number_of(w, p),
+                      .life = p->life});
+}
+
+/* ---- carrying out effects ---- */
+
+/* A kill in the middle of a turn: what was to be written may be torn, the rest never happens. */
+static bool dies_now(world_t *w)
+{
+    return !w->is_healing && w->now > QUIET_MS * MS && random_chance(&w->random, 300);
+}
+
+static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
+{
+    size_t size = bytes.size;
+    if (is_dying && chance(w, 70))
+        size = (size_t)random_below(&w->random, bytes.size + 1);
+    if (size == bytes.size && !checker_logged(w->checker, p->log.size, bytes))
+        violate(w, "a log entry does not fit what was logged before (one update, two tags?)");
+    buf_append(&p->log, bytes.data, size);
+}
+
+typedef struct read_back {
+    uint32_t link;
+    uint64_t request;
+    uint64_t position;
+    uint32_t most;
+} read_back_t;
+
+static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
+{
+    size_t left = read->position < p->log.size ? p->log.size - (size_t)read->position : 0;
+    size_t size = left < read->most ? left : read->most;
+    replica_log_bytes(p->replica, time_of(w, p), read->link, read->request, read->position,
+                      slice_of(p->log.data + read->position, size));
+}
+
+static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, slice_t bytes,
+                              bool is_dying)
+{
+    switch (e->kind) {
+    case REPLICA_APPEND:
+        append_log(w, p, bytes, is_dying);
+        return !is_dying;
+    case REPLICA_PUBLISH:
+        publish(w, p, bytes);
+        return true;
+    case REPLICA_TO_SERVICE:
+    case REPLICA_TO_PEER_ROUTER:
+        transmit(w, e->link, false, bytes);
+        return true;
+    case REPLICA_TO_PEER:
+        send_link(w, p, e->link, bytes);
+        return true;
+    case REPLICA_CONNECT:
+        connect_chan(w, p, e->link, bytes, e->port);
+        return true;
+    case REPLICA_DISCONNECT:
+        disconnect_link(w, p, e->link);
+        return true;
+    case REPLICA_STOP:
+        violate(w, "a node stopped itself");
+        return false;
+    case REPLICA_NOTE:
+        if (w->trace != NULL)
+            fprintf(w->trace, "%9lld n%u %.*s\n", (long long)w->now, p->index, (int)bytes.size,
+                    (const char *)bytes.data);
+        return true;
+    case REPLICA_READ:
+        return true;
+    }
+    return true;
+}
+
+static void turn_node(world_t *w, proc_t *p)
+{
+    bool is_dying = dies_now(w);
+    replica_effects_t effects = replica_turn(p->replica, time_of(w, p));
+    read_back_t *reads = mem_alloc((effects.size + 1) * sizeof *reads);
+    uint32_t *gone = mem_alloc((effects.size + 1) * sizeof *gone);
+    size_t reads_size = 0;
+    size_t gone_size = 0;
+    size_t stop_after =
+        is_dying ? (size_t)random_below(&w->random, effects.size + 1) : effects.size;
+    bool survives = true;
+    for (size_t i = 0; i < effects.size && survives; i++) {
+        const replica_effect_t *e = &effects.list[i];
+        if (is_dying && i >= stop_after && e->kind != REPLICA_APPEND)
+            break;
+        survives = carry_out_replica(w, p, e, replica_effect_bytes(&effects, e), is_dying);
+        if (e->kind == REPLICA_READ)
+            reads[reads_size++] = (read_back_t){e->link, e->request, e->position, e->most};
+        if (e->kind == REPLICA_TO_SERVICE && !w->chans[e->link].is_open)
+            gone[gone_size++] = e->link;
+    }
+    if (is_dying) {
+        w->coverage->node_kills++;
+        kill_proc(w, p);
+    } else {
+        for (size_t i = 0; i < gone_size; i++)
+            replica_service_lost(p->replica, time_of(w, p), gone[i]);
+        for (size_t i = 0; i < reads_size; i++)
+            carry_out_read(w, p, &reads[i]);
+        if (reads_size + gone_size != 0)
+            turn_node(w, p);
+        else
+            schedule_tick(w, p);
+    }
+    free(reads);
+    free(gone);
+}
+
+/* Effects of the front end come with each event. */
+static void carry_out_frontend(world_t *w, proc_t *p)
+{
+    frontend_effects_t effects = frontend_effects(p->frontend);
+    uint32_t gone = UINT32_MAX;
+    for (size_t i = 0; i < effects.size; i++) {
+        const frontend_effect_t *e = &effects.list[i];
+        slice_t bytes = slice_of(effects.arena + e->offset, e->size);
+        switch (e->kind) {
+        case FRONTEND_SEND_CLIENT:
+            transmit(w, e->target, false, bytes);
+            if (!w->chans[e->target].is_open)
+                gone = e->target;
+            break;
+        case FRONTEND_SEND_REPLICA:
+            send_link(w, p, e->target, bytes);
+            break;
+        case FRONTEND_CONNECT:
+            connect_chan(w, p, e->target, bytes, e->port);
+            break;
+        case FRONTEND_DISCONNECT:
+            disconnect_link(w, p, e->target);
+            break;
+        case FRONTEND_NOTE:
+            if (w->trace != NULL)
+                fprintf(w->trace, "%9lld b%u %.*s\n", (long long)w->now, p->index, (int)bytes.size,
+                        (const char *)bytes.data);
+            break;
+        }
+    }
+    if (gone != UINT32_MAX) {
+        frontend_client_lost(p->frontend, time_of(w, p), gone);
+        carry_out_frontend(w, p);
+    }
+}
+
+static void turn_broker(world_t *w, proc_t *p)
+{
+    carry_out_frontend(w, p);
+    schedule_tick(w, p);
+}
+
+static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t bytes)
+{
+    char why[256];
+    uint32_t number = (uint32_t)(e->ticket >> 8);
+    p->pending[e->ticket & 0xFF]--;
+    sim_coverage_t *c = w->coverage;
+    c->done_ok += e->outcome == OUTCOME_OK;
+    c->unknown += e->outcome == OUTCOME_UNKNOWN;
+    c->lost_reads += e->outcome == OUTCOME_LOST;
+    c->not_reached += e->outcome == OUTCOME_NOT_REACHED;
+    if (w->trace != NULL)
+        fprintf(w->trace, "%9lld c%u done %u %s sends=%u replica=%d\n", (long long)w->now, p->index,
+                number, outcome_name(e->outcome), e->sends, e->replica);
+    if (!checker_done(w->checker, number, e->outcome, bytes, why, sizeof why))
+        violate(w, why);
+    bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
+                       e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
+                       e->outcome == OUTCOME_MISSING;
+    if (!is_expected) {
+        snprintf(why, sizeof why, "request %u ended as %s", number, outcome_name(e->outcome));
+        violate(w, why);
+    }
+}
+
+static void turn_client(world_t *w, proc_t *p)
+{
+    client_effects_t effects = client_turn(p->client, time_of(w, p));
+    for (size_t i = 0; i < effects.size; i++) {
+        const client_effect_t *e = &effects.list[i];
+        slice_t bytes = slice_of(effects.arena + e->offset, e->size);
+        switch (e->kind) {
+        case CLIENT_CONNECT:
+            connect_chan(w, p, e->connection, bytes, e->port);
+            break;
+        case CLIENT_DISCONNECT:
+            disconnect_link(w, p, e->connection);
+            break;
+        case CLIENT_SEND:
+            send_link(w, p, e->connection, bytes);
+            break;
+        case CLIENT_DONE:
+            take_done(w, p, e, bytes);
+            break;
+        case CLIENT_NOTE:
+            break;
+        }
+    }
+    schedule_tick(w, p);
+}
+
+static void run_turn(world_t *w, proc_t *p)
+{
+    if (p->kind == NODE)
+        turn_node(w, p);
+    else if (p->kind == BROKER)
+        turn_broker(w, p);
+    else
+        turn_client(w, p);
+}
+
+/* ---- events ---- */
+
+static void forward_frame(world_t *w, proc_t *p, frontend_forward_t way, slice_t frame)
+{
+    if (way.way == FRONTEND_TO_CLIENT)
+        transmit(w, way.target, false, frame);
+    else if (way.way == FRONTEND_TO_REPLICA)
+        send_link(w, p, way.target, frame);
+}
+
+/* A message arrives at the ROUTER end of a channel. */
+static void deliver_forward(world_t *w, proc_t *p, const event_t *e)
+{
+    slice_t bytes = slice_of(e->bytes, e->size);
+    now_t now = time_of(w, p);
+    if (p->kind == BROKER)
+        forward_frame(w, p, frontend_client(p->frontend, now, e->chan, e->bytes, e->size), bytes);
+    else if (w->chans[e->chan].port == SERVICE_PORT)
+        replica_service(p->replica, now, e->chan, bytes);
+    else
+        replica_peer_router(p->replica, now, e->chan, bytes);
+}
+
+/* A message arrives at the DEALER end. */
+static void deliver_backward(world_t *w, proc_t *p, const event_t *e)
+{
+    slice_t bytes = slice_of(e->bytes, e->size);
+    uint32_t link = w->chans[e->chan].from_link;
+    now_t now = time_of(w, p);
+    if (p->kind == BROKER)
+        forward_frame(w, p, frontend_replica(p->frontend, now, link, e->bytes, e->size), bytes);
+    else if (p->kind == CLIENT)
+        client_frame(p->client, now, link, bytes);
+    else
+        replica_peer(p->replica, now, link, bytes);
+}
+
+static void deliver_broken(world_t *w, proc_t *p, const event_t *e)
+{
+    uint32_t link = w->chans[e->chan].from_link;
+    now_t now = time_of(w, p);
+    if (p->kind == BROKER)
+        frontend_replica_lost(p->frontend, now, link);
+    else if (p->kind == CLIENT)
+        client_connection_lost(p->client, now, link);
+    else
+        replica_peer_lost(p->replica, now, link);
+}
+
+/* A process hears the beacons of all that are up and can reach it. */
+static void hear_beacons(world_t *w, proc_t *p)
+{
+    now_t now = time_of(w, p);
+    for (uint32_t i = 0; i < w->procs_size; i++) {
+        const proc_t *other = &w->procs[i];
+        char host[4];
+        snprintf(host, sizeof host, "%c%u", other->kind == NODE ? 'n' : 'b', other->index);
+        slice_t at = slice_text(host);
+        if (other == p || !other->is_up || !is_reachable(w, i, number_of(w, p)) ||
+            (w->now > QUIET_MS * MS && chance(w, 10)))
+            continue;
+        if (p->kind == NODE && other->kind == NODE)
+            replica_candidate(p->replica, now, (uint16_t)other->index, other->incarnation, at,
+                              PEER_PORT);
+        if (p->kind == BROKER && other->kind == NODE) {
+            frontend_candidate(p->frontend, now, (uint16_t)other->index, other->incarnation, at,
+                               SERVICE_PORT);
+            carry_out_frontend(w, p);
+        }
+        if (p->kind == CLIENT && other->kind == BROKER)
+            client_broker(p->client, now, at, BROKER_PORT);
+    }
+    push(w, (event_t){.at = w->now + BEACON_MS * MS,
+                      .kind = EV_BEACON,
+                      .proc = number_of(w, p),
+                      .life = p->life});
+}
+
+static void issue_one(world_t *w, proc_t *p, uint32_t s)
+{
+    uint32_t key = (uint32_t)random_below(&w->random, CHECKER_KEYS);
+    bool is_register = key < CHECKER_REGISTERS;
+    check_kind_t kind = is_register     ? (check_kind_t)random_below(&w->random, 3)
+                        : chance(w, 60) ? CHECK_ADD
+                                        : CHECK_LOOK;
+    if (kind == CHECK_DEL && chance(w, 60))
+        kind = CHECK_SET;
+    uint32_t session = p->index * SESSIONS_PER_CLIENT + s;
+    uint32_t number = checker_issue(w->checker, session, kind, key);
+    const char *field;
+    const char *name = checker_key(key, &field);
+    static const uint8_t codes[] = {[CHECK_SET] = COMMAND_SET,
+                                    [CHECK_DEL] = COMMAND_DEL,
+                                    [CHECK_GET] = COMMAND_GET,
+                                    [CHECK_ADD] = COMMAND_INCR,
+                                    [CHECK_LOOK] = COMMAND_GET};
+    uint8_t code = codes[kind];
+    buf_t arguments = {0};
+    uint32_t count = 1;
+    mp_put_bin(&arguments, slice_text(name));
+    if (field[0] != '\0') {
+        mp_put_bin(&arguments, slice_text(field));
+        code = kind == CHECK_ADD ? COMMAND_HINCR : COMMAND_HGET;
+        count = 2;
+    }
+    if (kind == CHECK_SET) {
+        char text[24];
+        checker_text(number, text);
+        mp_put_bin(&arguments, slice_text(text));
+        count = 2;
+    }
+    now_t now = time_of(w, p);
+    int64_t deadline_ms = now.boot_ms + (chance(w, 10) ? between(w, 20, 400) : 20000);
+    client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, code,
+                  buf_slice(&arguments), count, deadline_ms);
+    p->pending[s]++;
+    buf_free(&arguments);
+}
+
+static void issue(world_t *w, proc_t *p)
+{
+    if (w->now >= FAULTS_MS * MS)
+        return;
+    uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
+    int64_t burst = chance(w, 30) ? between(w, 1, PIPELINE_MAX) : 1;
+    while (burst-- > 0 && p->pending[s] < PIPELINE_MAX)
+        issue_one(w, p, s);
+    push(w, (event_t){.at = w->now + between(w, MS / 2, 40 * MS),
+                      .kind = EV_ISSUE,
+                      .proc = number_of(w, p),
+                      .life = p->life});
+}
+
+/* ---- faults ---- */
+
+static void set_cuts(world_t *w, bool is_cut)
+{
+    uint32_t victim = (uint32_t)random_below(&w->random, w->procs_size);
+    uint32_t other = (uint32_t)random_below(&w->random, w->procs_size);
+    bool is_isolation = chance(w, 40);
+    bool is_one_way = chance(w, 30);
+    for (uint32_t i = 0; i < w->procs_size; i++) {
+        if (!is_cut) {
+            memset(w->is_cut[i], 0, sizeof w->is_cut[i]);
+        } else if (i != victim && (is_isolation || i == other)) {
+            w->is_cut[victim][i] = true;
+            w->is_cut[i][victim] = !is_one_way;
+        }
+    }
+    w->coverage->partitions += is_cut;
+}
+
+static void set_status(world_t *w, proc_t *p)
+{
+    replica_info_t info = replica_info(p->replica, time_of(w, p));
+    replica_status_t status = info.status == STATUS_OFFLINE ? STATUS_ACTIVE : STATUS_OFFLINE;
+    if (chance(w, 20))
+        status = STATUS_OVERLOADED;
+    w->coverage->offline += status == STATUS_OFFLINE;
+    replica_set_status(p->replica, time_of(w, p), status, MODE_MANUAL);
+    run_turn(w, p);
+}
+
+static void fault(world_t *w)
+{
+    if (w->is_healing)
+        return;
+    push(w, (event_t){.at = w->now + between(w, 50 * MS, 1500 * MS), .kind = EV_FAULT});
+    proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
+    proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
+    switch (random_below(&w->random, 9)) {
+    case 0:
+        w->coverage->node_kills += node->is_up;
+        kill_proc(w, node);
+        break;
+    case 1:
+        w->coverage->broker_kills += broker->is_up;
+        kill_proc(w, broker);
+        break;
+    case 2:
+    case 3:
+        set_cuts(w, true);
+        break;
+    case 4:
+        set_cuts(w, false);
+        break;
+    case 5:
+        if (node->is_up)
+            set_status(w, node);
+        break;
+    case 6: {
+        proc_t *p = chance(w, 50) ? node : broker;
+        p->paused_until = w->now + between(w, 10 * MS, 2500 * MS);
+        w->coverage->pauses++;
+        break;
+    }
+    case 7:
+        node->wall_skew_ms += between(w, -8000, 8000);
+        w->coverage->clock_jumps++;
+        break;
+    default:
+        w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
+        break;
+    }
+}
+
+static void heal(world_t *w)
+{
+    w->is_healing = true;
+    w->loss_ppm = 10000;
+    set_cuts(w, false);
+    for (uint32_t i = 0; i < w->procs_size; i++) {
+        proc_t *p = &w->procs[i];
+        p->paused_until = 0;
+        if (!p->is_up)
+            start(w, p);
+        if (p->kind == NODE) {
+            replica_set_status(p->replica, time_of(w, p), STATUS_ACTIVE, MODE_MANUAL);
+            run_turn(w, p);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+static bool has_converged(const world_t *w)
+{
+    const replica_t *first = w->procs[0].replica;
+    replica_info_t a = replica_info(first, (now_t){0});
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        if (!w->procs[i].is_up || !replica_is_ready(w->procs[i].replica))
+            return false;
+        replica_info_t b = replica_info(w->procs[i].replica, (now_t){0});
+        if (!vec_equal(a.vector, b.vector))
+            return false;
+    }
+    for (uint32_t i = w->nodes + w->brokers; i < w->procs_size; i++)
+        if (client_pending(w->procs[i].client) != 0)
+            return false;
+    return true;
+}
+
+/* Reads a key straight from a replica, as a broker's client would. */
+static void read_key(world_t *w, proc_t *p, uint32_t key, buf_t *value)
+{
+    const uint32_t link = UINT32_MAX - 1;
+    now_t now = time_of(w, p);
+    const vec_t nothing = {0};
+    buf_t bytes = {0};
+    frame_t hello = {.kind = FRAME_HELLO, .slot = FRAME_SLOT_LINK};
+    const link_hello_t link_hello = {CLUSTER, 1, 0};
+    frame_begin(&bytes, &hello);
+    link_hello_put(&bytes, &link_hello);
+    replica_service(p->replica, now, link, buf_slice(&bytes));
+    replica_effects_t effects = replica_turn(p->replica, now);
+    frame_t welcome = {0};
+    for (size_t i = 0; i < effects.size; i++)
+        if (effects.list[i].kind == REPLICA_TO_SERVICE && effects.list[i].link == link)
+            frame_read(replica_effect_bytes(&effects, &effects.list[i]), &welcome);
+    buf_reset(&bytes);
+    frame_t open = {.kind = FRAME_HELLO, .route = welcome.route};
+    const session_hello_t session = {.session = 1, .cluster = CLUSTER, .pin = -1};
+    frame_begin(&bytes, &open);
+    session_hello_put(&bytes, &session, &nothing);
+    replica_service(p->replica, now, link, buf_slice(&bytes));
+    const char *field;
+    const char *name = checker_key(key, &field);
+    buf_t arguments = {0};
+    mp_put_bin(&arguments, slice_text(name));
+    if (field[0] != '\0')
+        mp_put_bin(&arguments, slice_text(field));
+    const request_t request = {
+        .session = 1,
+        .epoch = 1,
+        .seq = 1,
+        .left_ms = 1000,
+        .command = field[0] != '\0' ? COMMAND_HGET : COMMAND_GET,
+        .arguments = field[0] != '\0' ? 2 : 1,
+        .arguments_at = buf_slice(&arguments),
+    };
+    buf_reset(&bytes);
+    frame_t ask = {.kind = FRAME_REQUEST, .items = 1, .route = welcome.route};
+    frame_begin(&bytes, &ask);
+    mp_put_array(&bytes, 1);
+    request_put(&bytes, &request, NULL);
+    replica_service(p->replica, now, link, buf_slice(&bytes));
+    effects = replica_turn(p->replica, now);
+    for (size_t i = 0; i < effects.size; i++) {
+        frame_t frame;
+        slice_t message = replica_effect_bytes(&effects, &effects.list[i]);
+        reply_t reply;
+        if (effects.list[i].kind != REPLICA_TO_SERVICE || effects.list[i].link != link ||
+            frame_read(message, &frame) != FRAME_GOOD || frame.kind != FRAME_REPLY)
+            continue;
+        mp_t in = mp_open(frame_body(message));
+        if (mp_array(&in, 1) == 1 && reply_read(&in, &reply) && reply.outcome == OUTCOME_OK)
+            buf_append_slice(value, reply.value);
+        else if (w->trace != NULL)
+            fprintf(w->trace, "end: %s\n", outcome_name(reply.outcome));
+    }
+    buf_free(&arguments);
+    buf_free(&bytes);
+}
+
+static void judge_end(world_t *w)
+{
+    uint64_t digest = replica_digest(w->procs[0].replica);
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        proc_t *p = &w->procs[i];
+        if (replica_digest(p->replica) != digest)
+            violate(w, "replicas that applied the same updates differ");
+        for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
+            char why[256];
+            buf_t value = {0};
+            read_key(w, p, key, &value);
+            if (value.size == 0)
+                violate(w, "a replica did not answer at the end");
+            else if (!checker_final(w->checker, key, buf_slice(&value), why, sizeof why))
+                violate(w, why);
+            buf_free(&value);
+        }
+        add_node_counts(w, p->replica);
+    }
+}
+
+/* ---- a run ---- */
+
+static void hash_event(world_t *w, const event_t *e)
+{
+    const uint64_t head[4] = {(uint64_t)e->at, e->kind, (uint64_t)e->proc << 32 | e->life, e->size};
+    XXH3_64bits_update(w->hash, head, sizeof head);
+    if (e->size != 0)
+        XXH3_64bits_update(w->hash, e->bytes, e->size);
+}
+
+static void handle(world_t *w, event_t *e)
+{
+    if (e->kind == EV_FAULT) {
+        fault(w);
+        return;
+    }
+    proc_t *p = &w->procs[e->proc];
+    if (e->kind == EV_RESTART) {
+        if (!p->is_up && e->life == p->life)
+            start(w, p);
+        return;
+    }
+    if (!p->is_up || e->life != p->life)
+        return;
+    if (e->kind == EV_TICK)
+        p->tick_at = INT64_MAX;
+    bool is_over_chan = e->kind == EV_FORWARD || e->kind == EV_BACKWARD;
+    if (is_over_chan && !w->chans[e->chan].is_open)
+        return;
+    switch (e->kind) {
+    case EV_TICK:
+        if (p->kind == NODE)
+            replica_tick(p->replica, time_of(w, p));
+        else if (p->kind == BROKER)
+            frontend_tick(p->frontend, time_of(w, p));
+        break;
+    case EV_FORWARD:
+        deliver_forward(w, p, e);
+        break;
+    case EV_BACKWARD:
+        deliver_backward(w, p, e);
+        break;
+    case EV_BROKEN:
+        deliver_broken(w, p, e);
+        break;
+    case EV_GOSSIP:
+        replica_gossip(p->replica, time_of(w, p), slice_of(e->bytes, e->size));
+        break;
+    case EV_BEACON:
+        hear_beacons(w, p);
+        break;
+    case EV_ISSUE:
+        issue(w, p);
+        break;
+    default:
+        break;
+    }
+    run_turn(w, p);
+}
+
+static void trace_event(const world_t *w, const event_t *e)
+{
+    static const char *const kinds[] = {"tick",   "forward", "backward", "broken", "gossip",
+                                        "beacon", "issue",   "fault",    "restart"};
+    static const char letters[] = {'n', 'b', 'c'};
+    if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON)
+        return;
+    const proc_t *p = &w->procs[e->proc];
+    fprintf(w->trace, "%9lld %c%u %s chan=%u size=%u\n", (long long)e->at, letters[p->kind],
+            p->index, kinds[e->kind], e->chan, e->size);
+}
+
+static void run_events(world_t *w)
+{
+    while (w->heap_size != 0 && w->report.is_clean) {
+        event_t e = pop(w);
+        if (!w->is_healing && e.at >= FAULTS_MS * MS) {
+            w->now = FAULTS_MS * MS;
+            heal(w);
+        }
+        w->now = e.at > w->now ? e.at : w->now;
+        proc_t *p = &w->procs[e.proc];
+        if (e.kind != EV_FAULT && e.kind != EV_RESTART && p->is_up && p->paused_until > w->now) {
+            e.at = p->paused_until;
+            push(w, e);
+            continue;
+        }
+        hash_event(w, &e);
+        trace_event(w, &e);
+        handle(w, &e);
+        free(e.bytes);
+        w->report.events++;
+        if (w->is_healing && w->report.events % 64 == 0 && has_converged(w))
+            return;
+        if (w->now > (FAULTS_MS + HEAL_MS) * (int64_t)MS) {
+            violate(w, "the replicas did not converge in time after all was healed");
+            return;
+        }
+    }
+}
+
+static void populate(world_t *w)
+{
+    w->nodes = (uint32_t)between(w, 2, NODES_MAX);
+    w->brokers = (uint32_t)between(w, 1, BROKERS_MAX);
+    w->clients = (uint32_t)between(w, 2, CLIENTS_MAX);
+    w->procs_size = w->nodes + w->brokers + w->clients;
+    for (uint32_t i = 0; i < w->procs_size; i++) {
+        proc_t *p = &w->procs[i];
+        p->kind = i < w->nodes ? NODE : i < w->nodes + w->brokers ? BROKER : CLIENT;
+        p->index = p->kind == NODE     ? i
+                   : p->kind == BROKER ? i - w->nodes
+                                       : i - w->nodes - w->brokers;
+        p->wall_skew_ms = p->kind == NODE ? between(w, -3000, 3000) : 0;
+    }
+    w->checker = checker_new(w->clients * SESSIONS_PER_CLIENT);
+    for (uint32_t i = 0; i < w->procs_size; i++) {
+        start(w, &w->procs[i]);
+        if (w->procs[i].kind == CLIENT)
+            push(w, (event_t){.at = between(w, 0, 50 * MS),
+                              .kind = EV_ISSUE,
+                              .proc = i,
+                              .life = w->procs[i].life});
+    }
+    push(w, (event_t){.at = QUIET_MS * MS, .kind = EV_FAULT});
+}
+
+static void clean_up(world_t *w)
+{
+    for (uint32_t i = 0; i < w->procs_size; i++) {
+        proc_t *p = &w->procs[i];
+        replica_destroy(&p->replica);
+        frontend_destroy(&p->frontend);
+        client_destroy(&p->client);
+        buf_free(&p->log);
+    }
+    for (size_t i = 0; i < w->heap_size; i++)
+        free(w->heap[i].bytes);
+    free(w->heap);
+    free(w->chans);
+    checker_destroy(&w->checker);
+    XXH3_freeState(w->hash);
+}
+
+sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace)
+{
+    world_t *w = mem_zero(1, sizeof *w);
+    random_seed(&w->random, seed);
+    w->hash = XXH3_createState();
+    XXH3_64bits_reset(w->hash);
+    w->coverage = coverage;
+    w->trace = trace;
+    w->report.is_clean = true;
+    w->loss_ppm = 20000;
+    populate(w);
+    run_events(w);
+    if (w->report.is_clean)
+        judge_end(w);
+    w->report.trace_hash = XXH3_64bits_digest(w->hash);
+    w->report.virtual_ms = w->now / MS;
+    sim_report_t report = w->report;
+    clean_up(w);
+    free(w);
+    return report;
+}

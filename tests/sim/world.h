@@ -1,0 +1,53 @@
+/*
+ * The simulated cluster: real replica, front-end and client cores, the real log recovery, and a
+ * network, disks and clocks of its own, in one process, in virtual time, from one seed.
+ *
+ * Connections are in order and reliable until they break, as TCP is; published messages get lost,
+ * doubled and overtaken. Processes are killed (also in the middle of carrying out a turn, with a torn
+ * write), paused and started again; hosts are cut off from one another, both ways or one way; wall
+ * clocks differ and jump. The world ends a run early at the first violation.
+ */
+#ifndef HEARSAY_TESTS_SIM_WORLD_H
+#define HEARSAY_TESTS_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct sim_report {
+    bool is_clean;
+    char why[512];       /* the first violation */
+    uint64_t trace_hash; /* of every event in order: the same for the same seed */
+    uint64_t events;
+    int64_t virtual_ms;
+} sim_report_t;
+
+/* What must be reached over a run of many seeds, or the simulation does not test what it says. */
+typedef struct sim_coverage {
+    uint64_t requests;
+    uint64_t done_ok;
+    uint64_t retries_answered;
+    uint64_t retagged;
+    uint64_t waited;
+    uint64_t turned_back_behind;
+    uint64_t turned_back_moved;
+    uint64_t missing;
+    uint64_t unknown;
+    uint64_t lost_reads;
+    uint64_t not_reached;
+    uint64_t held_back;
+    uint64_t duplicates;
+    uint64_t pulls_served;
+    uint64_t torn_tails;
+    uint64_t node_kills;
+    uint64_t broker_kills;
+    uint64_t pauses;
+    uint64_t partitions;
+    uint64_t offline;
+    uint64_t clock_jumps;
+} sim_coverage_t;
+
+/* Runs one seed. coverage is added to. trace: NULL, or where every event is printed. */
+sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace);
+
+#endif
