@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,6 @@ struct monitor {
     size_t count;
     size_t lost; /* watches with the flag */
     bool stopping;
-    uint64_t serial;                               /* names the endpoints; loop thread only */
     wake_t to_drain;                               /* the table changed */
     wake_t to_loop;                                /* lost > 0 */
     zmq_pollitem_t items[MONITOR_SOCKETS_MAX + 1]; /* drain thread only, as the next one */
@@ -205,28 +205,31 @@ void monitor_destroy(monitor_t **self_p)
     *self_p = NULL;
 }
 
-/* A PAIR that gets the events of the socket; NULL when the system is full. */
-static void *open_pair(monitor_t *self, void *socket)
+/* A PAIR that gets the events of the socket; NULL with errno. */
+static void *open_pair(void *socket)
 {
+    /* For the process, as are inproc names: libzmq gives a name free only some time after its end. */
+    static atomic_ullong serial;
     char endpoint[64];
     int linger_ms = 0;
+    int why;
     void *pair = zmq_socket(net_context(), ZMQ_PAIR);
 
     if (pair == NULL)
         return NULL;
     zmq_setsockopt(pair, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
-    snprintf(endpoint, sizeof(endpoint), "inproc://monitor-%p-%llu", (void *)self,
-             (unsigned long long)++self->serial);
-    if (zmq_socket_monitor(socket, endpoint, LOST_EVENTS) != 0) {
-        zmq_close(pair);
-        return NULL;
-    }
-    if (zmq_connect(pair, endpoint) != 0) {
+    snprintf(endpoint, sizeof(endpoint), "inproc://monitor-%llu", atomic_fetch_add(&serial, 1ULL));
+    if (zmq_socket_monitor(socket, endpoint, LOST_EVENTS) == 0) {
+        if (zmq_connect(pair, endpoint) == 0)
+            return pair;
+        why = errno;
         zmq_socket_monitor(socket, NULL, 0);
-        zmq_close(pair);
-        return NULL;
+    } else {
+        why = errno;
     }
-    return pair;
+    zmq_close(pair);
+    errno = why;
+    return NULL;
 }
 
 int monitor_watch(monitor_t *self, void *socket, uint64_t token, err_t *err)
@@ -236,11 +239,10 @@ int monitor_watch(monitor_t *self, void *socket, uint64_t token, err_t *err)
 
     if (self->count == MONITOR_SOCKETS_MAX)
         return err_set(err, OUTCOME_FULL, "cannot watch more than %d sockets", MONITOR_SOCKETS_MAX);
-    pair = open_pair(self, socket);
+    pair = open_pair(socket);
     if (pair == NULL)
-        return err_set(err, OUTCOME_FULL,
-                       "cannot watch a socket: %s; raise the limit of open files",
-                       zmq_strerror(errno));
+        return err_set(err, OUTCOME_FULL, "cannot watch a socket: %s%s", zmq_strerror(errno),
+                       errno == EMFILE || errno == ENFILE ? "; raise the limit of open files" : "");
     watch = mem_alloc(sizeof(*watch));
     *watch = (watch_t){.socket = socket, .pair = pair, .token = token, .phase = WATCHED};
     pthread_mutex_lock(&self->mutex);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/base/hashed.h"
 #include "bus/base/memory.h"
 #include "bus/base/random.h"
 #include "bus/wire/command.h"
@@ -13,8 +14,6 @@
 #include "bus/wire/peer.h"
 #include "bus/wire/session.h"
 
-#define uthash_malloc(size) mem_alloc(size)
-#include <uthash.h>
 #include <utlist.h>
 
 enum {

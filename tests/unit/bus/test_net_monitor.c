@@ -43,10 +43,16 @@ static void *open_dealer(monitor_t *monitor, int port, uint64_t token)
     return dealer;
 }
 
-static void wait_connected(void *dealer)
+/* A DEALER queues from the start: what the ROUTER has received proves the connection. */
+static void wait_connected(void *dealer, void *router)
 {
-    zmq_pollitem_t item = {.socket = dealer, .events = ZMQ_POLLOUT};
+    zmq_pollitem_t item = {.socket = router, .events = ZMQ_POLLIN};
+    char text[8];
+
+    assert_int_equal(zmq_send(dealer, "here", 4, ZMQ_DONTWAIT), 4);
     assert_int_equal(zmq_poll(&item, 1, DEADLINE_MS), 1);
+    assert_int_equal(zmq_recv(router, text, sizeof(text), ZMQ_DONTWAIT), 5); /* the identity */
+    assert_int_equal(zmq_recv(router, text, sizeof(text), ZMQ_DONTWAIT), 4);
 }
 
 static bool is_readable(const monitor_t *monitor, int wait_ms)
@@ -66,8 +72,8 @@ static void test_disconnect_is_told_once(void **state)
     void *dealer = open_dealer(monitor, socket_port(router), 42);
     void *other_router = open_router(0);
     void *other = open_dealer(monitor, socket_port(other_router), 43);
-    wait_connected(dealer);
-    wait_connected(other);
+    wait_connected(dealer, router);
+    wait_connected(other, other_router);
     assert_false(monitor_next_lost(monitor, &token));
     assert_false(is_readable(monitor, 0));
 
@@ -118,7 +124,7 @@ static void test_many_peers_of_a_listener(void **state)
     assert_int_equal(socket_bind(router, "127.0.0.1", 0, NULL), 0);
     for (int i = 0; i < 300; i++) {
         void *dealer = open_dealer(monitor, socket_port(router), 100);
-        wait_connected(dealer);
+        wait_connected(dealer, router);
         monitor_unwatch(monitor, dealer);
         socket_close(&dealer);
     }
@@ -138,7 +144,7 @@ static void test_unwatch_forgets_the_loss(void **state)
     assert_int_equal(monitor_open(&monitor, NULL), 0);
     void *router = open_router(0);
     void *dealer = open_dealer(monitor, socket_port(router), 42);
-    wait_connected(dealer);
+    wait_connected(dealer, router);
     socket_close(&router);
     assert_true(is_readable(monitor, DEADLINE_MS));
     monitor_unwatch(monitor, dealer);
@@ -146,6 +152,22 @@ static void test_unwatch_forgets_the_loss(void **state)
     assert_false(monitor_next_lost(monitor, &token));
     assert_false(is_readable(monitor, 0));
     monitor_destroy(&monitor);
+}
+
+/* libzmq gives names free late: the next monitor, perhaps at the same address, needs others. */
+static void test_monitors_follow_each_other(void **state)
+{
+    (void)state;
+
+    for (int i = 0; i < 200; i++) {
+        monitor_t *monitor = NULL;
+        void *router = NULL;
+        assert_int_equal(monitor_open(&monitor, NULL), 0);
+        assert_int_equal(socket_open(&router, &router_options, NULL), 0);
+        assert_int_equal(monitor_watch(monitor, router, MONITOR_NO_TOKEN, NULL), 0);
+        monitor_destroy(&monitor);
+        socket_close(&router);
+    }
 }
 
 static int start(void **state)
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_refused_connection_is_told),
         cmocka_unit_test(test_many_peers_of_a_listener),
         cmocka_unit_test(test_unwatch_forgets_the_loss),
+        cmocka_unit_test(test_monitors_follow_each_other),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -7,11 +7,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "bus/net/monitor.h"
 #include "bus/net/runtime.h"
 #include "bus/net/socket.h"
 
@@ -147,18 +149,98 @@ static void test_ipv6_and_any_port(void **state)
     socket_close(&router);
 }
 
-static void test_dealer_does_not_queue_for_nobody(void **state)
+/* Takes one message of a DEALER from the ROUTER; false when none comes in time. */
+static bool receive(void *router, char text[8], long wait_ms)
+{
+    zmq_pollitem_t item = {.socket = router, .events = ZMQ_POLLIN};
+    int size;
+
+    if (zmq_poll(&item, 1, wait_ms) != 1)
+        return false;
+    assert_int_equal(zmq_recv(router, text, 8, ZMQ_DONTWAIT), 5); /* the identity */
+    size = zmq_recv(router, text, 7, ZMQ_DONTWAIT);
+    assert_in_range(size, 0, 7);
+    text[size] = '\0';
+    return true;
+}
+
+static void test_dealer_queues_before_its_connection_stands(void **state)
 {
     (void)state;
+    void *router = open_one(&router_options);
     void *dealer = open_one(&dealer_options);
-    endpoint_t nobody = {.host = "127.0.0.1", .port = 1};
-    err_t err = {0};
+    endpoint_t endpoint = {.host = "127.0.0.1"};
+    char text[8], expected[8];
 
-    assert_int_equal(socket_connect(dealer, &nobody, &err), 0);
-    assert_int_equal(zmq_send(dealer, "x", 1, ZMQ_DONTWAIT), -1);
-    assert_int_equal(zmq_errno(), EAGAIN);
+    assert_int_equal(socket_bind(router, "127.0.0.1", 0, NULL), 0);
+    endpoint.port = (uint16_t)socket_port(router);
+    assert_int_equal(socket_connect(dealer, &endpoint, NULL), 0);
+    for (int i = 0; i < 500; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        assert_int_equal(zmq_send(dealer, text, strlen(text), ZMQ_DONTWAIT), strlen(text));
+    }
+    for (int i = 0; i < 500; i++) {
+        snprintf(expected, sizeof(expected), "%d", i);
+        assert_true(receive(router, text, DEADLINE_MS));
+        assert_string_equal(text, expected);
+    }
     socket_close(&dealer);
-    socket_close(&dealer);
+    socket_close(&router);
+}
+
+static void wait_lost(monitor_t *monitor, uint64_t expected)
+{
+    struct pollfd item = {.fd = monitor_fd(monitor), .events = POLLIN};
+    uint64_t token = 0;
+
+    assert_int_equal(poll(&item, 1, DEADLINE_MS), 1);
+    assert_true(monitor_next_lost(monitor, &token));
+    assert_true(token == expected);
+}
+
+/* What was meant for a peer that is gone does not reach whoever has its port then. */
+static void test_successor_gets_nothing_old(void **state)
+{
+    (void)state;
+    enum { RECONNECT_WOULD_COME_MS = 300 };
+    monitor_t *monitor = NULL;
+    void *never_met = open_one(&dealer_options);
+    void *met = open_one(&dealer_options);
+    void *router = open_one(&router_options);
+    void *fresh = open_one(&dealer_options);
+    endpoint_t endpoint = {.host = "127.0.0.1"};
+    char text[8];
+
+    assert_int_equal(monitor_open(&monitor, NULL), 0);
+    assert_int_equal(monitor_watch(monitor, met, 1, NULL), 0);
+    assert_int_equal(monitor_watch(monitor, never_met, 2, NULL), 0);
+    assert_int_equal(socket_bind(router, "127.0.0.1", 0, NULL), 0);
+    endpoint.port = (uint16_t)socket_port(router);
+    assert_int_equal(socket_connect(met, &endpoint, NULL), 0);
+    assert_int_equal(zmq_send(met, "first", 5, ZMQ_DONTWAIT), 5);
+    assert_true(receive(router, text, DEADLINE_MS));
+    socket_close(&router);
+    wait_lost(monitor, 1);
+    zmq_send(met, "old", 3, ZMQ_DONTWAIT); /* queued for nobody, or refused */
+    assert_port_becomes_free(endpoint.port);
+    assert_int_equal(socket_connect(never_met, &endpoint, NULL), 0);
+    assert_int_equal(zmq_send(never_met, "old", 3, ZMQ_DONTWAIT), 3);
+    wait_lost(monitor, 2);
+
+    router = open_one(&router_options);
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+    while (socket_bind(router, "127.0.0.1", endpoint.port, NULL) != 0)
+        assert_true(net_now().boot_ms < until_ms);
+    assert_int_equal(socket_connect(fresh, &endpoint, NULL), 0);
+    assert_int_equal(zmq_send(fresh, "new", 3, ZMQ_DONTWAIT), 3);
+    assert_true(receive(router, text, DEADLINE_MS));
+    assert_string_equal(text, "new");
+    assert_false(receive(router, text, RECONNECT_WOULD_COME_MS));
+    monitor_destroy(&monitor);
+    socket_close(&fresh);
+    socket_close(&met);
+    socket_close(&never_met);
+    socket_close(&router);
 }
 
 static void test_router_and_dealer_talk(void **state)
@@ -263,7 +345,8 @@ int main(void)
         cmocka_unit_test(test_taken_port_moves_the_block),
         cmocka_unit_test(test_no_block_at_all),
         cmocka_unit_test(test_ipv6_and_any_port),
-        cmocka_unit_test(test_dealer_does_not_queue_for_nobody),
+        cmocka_unit_test(test_dealer_queues_before_its_connection_stands),
+        cmocka_unit_test(test_successor_gets_nothing_old),
         cmocka_unit_test(test_router_and_dealer_talk),
         cmocka_unit_test(test_endpoints),
     };
