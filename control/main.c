@@ -19,6 +19,7 @@ enum {
     NODE_ID_MAX = 255,
     REPLY_MARGIN_MS = 200, /* a node answers so long before we give up */
     ABSENT_ROUNDS = 5,     /* without the node that is looked for */
+    END_MS = 250,          /* czmq may take 200 ms to see its threads off at the end */
 };
 
 typedef struct control {
@@ -375,7 +376,8 @@ static int run(control_t *self)
 
     if (command == NULL || net_start(&err) != 0)
         return fail(self, &err);
-    self->deadline_ms = net_now().boot_ms + self->timeout_ms;
+    int64_t end_ms = self->timeout_ms / 4 < END_MS ? self->timeout_ms / 4 : END_MS;
+    self->deadline_ms = net_now().boot_ms + self->timeout_ms - end_ms;
     int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
     survey_destroy(&self->survey);
     net_stop();

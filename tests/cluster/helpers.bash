@@ -1,0 +1,99 @@
+# What the cluster tests share: ports, programs started and ended by process id, and waiting.
+#
+# A test file says "load helpers" and calls cluster_setup in setup and cluster_teardown in teardown.
+# Each test has a folder ($folder) and ports of its own; whatever it started is ended in the end.
+
+BUILD=${BUILD:-build}
+case $BUILD in
+/*) ;;
+*) BUILD=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/$BUILD ;;
+esac
+
+# free_ports N: the first of N TCP and UDP ports in a row that nobody uses now. Each test looks in
+# another part of the range, so that tests side by side do not choose the same.
+free_ports() {
+    local n=$1 used first port try
+    used=" $( (cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6) 2>/dev/null |
+        awk '$2 ~ /:/ { sub(/.*:/, "", $2); print $2 }' |
+        while read -r port; do echo $((16#$port)); done | sort -u | tr '\n' ' ')"
+    for try in $(seq 1 200); do
+        first=$((10000 + (($$ * 131 + RANDOM + try * 97) % 20000)))
+        for ((port = first; port < first + n; port++)); do
+            [[ $used == *" $port "* ]] && continue 2
+        done
+        echo "$first"
+        return 0
+    done
+    return 1
+}
+
+cluster_setup() {
+    folder=$(mktemp -d "${BATS_TMPDIR:-/tmp}/hearsay-XXXXXX")
+    first_port=$(free_ports 100)
+    beacon_port=$first_port
+}
+
+# Ends what start_program started, stopped (SIGSTOP) or not, and removes the folder.
+cluster_teardown() {
+    local file pid
+    for file in "$folder"/*.pid; do
+        [ -e "$file" ] || continue
+        pid=$(cat "$file")
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    # Shown by bats when the test failed.
+    for file in "$folder"/*.log; do
+        [ -e "$file" ] && echo "--- ${file##*/}" && tail -n 30 "$file"
+    done
+    rm -rf "$folder"
+}
+
+# start_program NAME COMMAND...: in the background, its stderr in $folder/NAME.log, added to.
+start_program() {
+    local name=$1
+    shift
+    "$@" >>"$folder/$name.out" 2>>"$folder/$name.log" 3>&- &
+    echo $! >"$folder/$name.pid"
+}
+
+pid_of() { cat "$folder/$1.pid"; }
+
+# end_program NAME SIGNAL: sends it and waits until the process has ended; its exit code in $status.
+end_program() {
+    local pid
+    pid=$(pid_of "$1")
+    kill "-$2" "$pid" 2>/dev/null || true
+    status=0
+    wait "$pid" 2>/dev/null || status=$?
+    rm -f "$folder/$1.pid"
+}
+
+# wait_until SECONDS COMMAND...: until the command succeeds; 1 when the time is up.
+wait_until() {
+    local deadline=$(($(date +%s%3N) + $1 * 1000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$(date +%s%3N)" -lt "$deadline" ] || {
+            echo "in vain: $*"
+            return 1
+        }
+        # Only how often to look, not how long it takes.
+        sleep 0.05
+    done
+}
+
+log_has() { grep -q -- "$2" "$folder/$1.log"; }
+
+node_port() { echo $((first_port + 10 + 10 * $1)); }
+
+# node ID [ARGUMENTS...]: starts a node under the name node_ID.
+node() {
+    local id=$1
+    shift
+    start_program "node_$id" "$BUILD/hearsay-node" "$id" "$@" --beacon-port "$beacon_port" \
+        --listen "tcp://127.0.0.1:$(node_port "$id")" --data "$folder/replica_$id" \
+        --gossip-interval 1s
+}
+
+# ctl ARGUMENTS...: hearsayctl for this test's cluster.
+ctl() { "$BUILD/hearsayctl" --beacon-port "$beacon_port" "$@"; }
