@@ -139,7 +139,10 @@ bool checker_logged(checker_t *self, uint64_t position, slice_t entries)
     seglog_entry_t entry;
     for (size_t at = 0; at < entries.size; at += entry.size) {
         slice_t rest = slice_of(entries.data + at, entries.size - at);
-        if (seglog_next(rest, position + at, &entry) != SEGLOG_GOOD)
+        seglog_state_t state = seglog_next(rest, position + at, &entry);
+        if (state == SEGLOG_TORN)
+            return true; /* the process died in the middle of this write */
+        if (state != SEGLOG_GOOD)
             return false;
         if (entry.kind == SEGLOG_KIND_UPDATE && !learn_record(self, entry.payload))
             return false;

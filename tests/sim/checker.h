@@ -34,7 +34,10 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
 /* The text that a CHECK_SET of this number sets. */
 void checker_text(uint32_t number, char text[24]);
 
-/* A replica has logged these entries. False: two tags for one update, or entries that make no sense. */
+/*
+ * A replica has logged these entries; the last may be torn. False: two tags for one update, or entries
+ * that make no sense.
+ */
 bool checker_logged(checker_t *self, uint64_t position, slice_t entries);
 
 /* A request has ended. value: one msgpack value. False with *why when a promise is broken. */
