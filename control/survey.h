@@ -1,8 +1,8 @@
 /*
  * A survey: who of the cluster is there, and what each says of itself.
  *
- * Programs are found by beacon, by the addresses that people give, and by what those that answer say
- * of others. The survey owns its sockets and the documents, which stay until the member answers
+ * Programs are found by beacon, by the addresses that people give, and by what those that answer
+ * say of others. The survey owns its sockets and the documents, which stay until the member answers
  * again or the survey is destroyed. Everything has a deadline in boot ms (net_now).
  */
 #ifndef HEARSAY_CONTROL_SURVEY_H
@@ -42,8 +42,8 @@ typedef bool survey_done_fn(void *arg, const survey_t *survey);
 
 /*
  * Asks everybody, new and known. It ends when done (unless NULL) says so, when everybody who was
- * named has answered, or after a time that is enough for those who are there; at the deadline at the
- * latest. Returns 0, or -1 when a signal interrupted it.
+ * named has answered, or after a time that is enough for those who are there; at the deadline at
+ * the latest. Returns 0, or -1 when a signal interrupted it.
  */
 int survey_round(survey_t *self, int64_t deadline_ms, survey_done_fn *done, void *arg);
 

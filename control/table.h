@@ -1,6 +1,6 @@
 /*
- * A table for people: rows of cells in aligned columns, two blanks apart, the last one as long as it
- * likes. Owns its texts.
+ * A table for people: rows of cells in aligned columns, two blanks apart, the last one as long as
+ * it likes. Owns its texts.
  */
 #ifndef HEARSAY_CONTROL_TABLE_H
 #define HEARSAY_CONTROL_TABLE_H

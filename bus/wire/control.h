@@ -1,9 +1,9 @@
 /*
  * What hearsayctl asks nodes and brokers, and what they answer (docs/protocol.md, "Control").
  *
- * One request and one reply, each a msgpack array that begins with the version, between a DEALER and
- * the control ROUTER of a node or broker. INFO is answered by a reply with a document, which is a
- * node's or a broker's; fields that a newer program appended are skipped.
+ * One request and one reply, each a msgpack array that begins with the version, between a DEALER
+ * and the control ROUTER of a node or broker. INFO is answered by a reply with a document, which is
+ * a node's or a broker's; fields that a newer program appended are skipped.
  *
  * Decoded structs borrow from the message; decoders return false for a malformed one.
  */

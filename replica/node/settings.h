@@ -38,7 +38,7 @@ typedef struct settings {
     uint32_t value_max; /* bytes */
 } settings_t;
 
-/* Reads parsed options into *out. 0, or -1 with err of outcome USAGE (or of a missing interface). */
+/* Reads parsed options into *out. Returns 0, or -1 with err of outcome USAGE. */
 int settings_read(settings_t *out, const options_t *options, err_t *err);
 
 /*

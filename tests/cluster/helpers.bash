@@ -40,6 +40,7 @@ cluster_teardown() {
         [ -e "$file" ] || continue
         pid=$(cat "$file")
         kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
     done
     # Shown by bats when the test failed.
     for file in "$folder"/*.log; do
@@ -58,6 +59,7 @@ start_program() {
 
 pid_of() { cat "$folder/$1.pid"; }
 
+# shellcheck disable=SC2034 # status is for the tests
 # end_program NAME SIGNAL: sends it and waits until the process has ended; its exit code in $status.
 end_program() {
     local pid
