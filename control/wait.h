@@ -19,7 +19,8 @@ void wait_free(wait_goal_t *self);
 /*
  * True when, after this round, at least so many nodes are ready, connected to one another by their
  * present incarnations and have applied what any of them had at the first look, and at least so
- * many brokers are connected to each of these nodes. Otherwise false with what is missing in a line.
+ * many brokers are connected to each of these nodes. Otherwise false with what is missing in a
+ * line.
  */
 bool wait_is_over(wait_goal_t *self, const survey_t *survey, char missing[ERR_TEXT_SIZE]);
 
