@@ -709,7 +709,7 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
         .epoch = session->epoch,
         .seq = request->seq,
         .flags = (uint8_t)((request->is_doubtful ? 0 : REQUEST_FRESH) |
-                           (session->moves > CLIENT_MOVES_MAX ? REQUEST_LAST_TRY : 0)),
+                           (session->moves >= CLIENT_MOVES_MAX ? REQUEST_LAST_TRY : 0)),
         .left_ms = left_ms > 0 ? (uint32_t)left_ms : 0,
         .token_clock = session->token.clock,
         .hlc = request->hlc,
