@@ -23,7 +23,7 @@
 enum { STOP_LIMIT_MS = 1000 };
 
 static struct {
-    bool started;
+    bool started; /* by net_start() */
     void *context;
     int signal_fd;
     int signal_write_fd; /* of the self-pipe where there is no signalfd */
@@ -112,15 +112,8 @@ static void raise_file_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int net_start(err_t *err)
+static int start_context(err_t *err)
 {
-    if (runtime.started)
-        return 0;
-    /* The mask comes first: every thread made from here on inherits it. */
-    if (open_signals(err) != 0)
-        return -1;
-    signal(SIGPIPE, SIG_IGN);
-    raise_file_limit();
     /* These change how czmq's beacon works; IPv4 multicast would even abort the process. */
     unsetenv("ZSYS_INTERFACE");
     unsetenv("ZSYS_IPV4_MCAST_ADDRESS");
@@ -132,6 +125,20 @@ int net_start(err_t *err)
                        "cannot start ZeroMQ: %s; raise the limit of open files (ulimit -n)",
                        strerror(errno));
     zsys_set_logstream(NULL);
+    return 0;
+}
+
+int net_start(err_t *err)
+{
+    if (runtime.started)
+        return 0;
+    /* The mask comes first: every thread made from here on inherits it. */
+    if (open_signals(err) != 0)
+        return -1;
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    if (start_context(err) != 0)
+        return -1;
     zsys_set_max_sockets(0);
     zsys_set_linger(0);
     /* zsys_set_max_sockets may have made a new context. */
@@ -140,9 +147,14 @@ int net_start(err_t *err)
     return 0;
 }
 
+int net_start_library(err_t *err)
+{
+    return runtime.context != NULL ? 0 : start_context(err);
+}
+
 void *net_context(void)
 {
-    assert(runtime.started);
+    assert(runtime.context != NULL);
     return runtime.context;
 }
 
@@ -191,6 +203,7 @@ void net_stop(void)
         close(runtime.signal_write_fd);
     runtime.signal_fd = -1;
     runtime.signal_write_fd = -1;
+    runtime.context = NULL;
     runtime.started = false;
 }
 

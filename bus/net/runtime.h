@@ -3,8 +3,8 @@
  * signals, the clocks, randomness, and which machine this is.
  *
  * One per process, no object: net_start() first thing in main(), before any thread or socket, and
- * net_stop() last, when every socket and actor is closed. All functions but those two may be called
- * from any thread.
+ * net_stop() last, when every socket and actor is closed; a library calls net_start_library() alone.
+ * All functions but those three may be called from any thread.
  */
 #ifndef HEARSAY_BUS_NET_RUNTIME_H
 #define HEARSAY_BUS_NET_RUNTIME_H
@@ -20,6 +20,13 @@
  * Returns 0, or -1 with err. A second call does nothing.
  */
 int net_start(err_t *err);
+
+/*
+ * The same for a library in somebody else's process: without the signals, the limits and the end,
+ * which are the process's own. What it starts lasts as long as the process; sockets must be closed
+ * by then. A call after net_start() or a second one does nothing.
+ */
+int net_start_library(err_t *err);
 
 /*
  * Ends the libzmq context. Sockets left open would make that wait for ever: after 1 s the process

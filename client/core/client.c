@@ -175,7 +175,9 @@ static void send_frame(client_t *self, size_t offset)
 
 static hlc_t clock_now(client_t *self)
 {
-    self->clock = hlc_add_ms(self->clock, self->now.boot_ms - self->clock_boot_ms);
+    /* Before the first event a token may have come, but no time that could have passed since. */
+    if (self->clock_boot_ms != 0)
+        self->clock = hlc_add_ms(self->clock, self->now.boot_ms - self->clock_boot_ms);
     self->clock_boot_ms = self->now.boot_ms;
     return self->clock;
 }

@@ -1,0 +1,574 @@
+/*
+ * The connection: client/core with a DEALER, a monitor, a finder and the clocks that it needs, in a
+ * poll of its own.
+ */
+#include "client/lib/hearsay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+#include <zmq.h>
+
+#include "bus/base/memory.h"
+#include "bus/net/address.h"
+#include "bus/net/beacon.h"
+#include "bus/net/monitor.h"
+#include "bus/net/runtime.h"
+#include "bus/wire/token.h"
+#include "client/core/client.h"
+#include "client/lib/reply.h"
+#include "client/lib/request.h"
+
+enum {
+    MESSAGE_MAX = 20 * 1024 * 1024, /* bytes; as brokers have it */
+    QUEUE = 100000,                 /* messages; bytes are bounded by the core's window */
+    DRAIN = 256,                    /* messages taken between two turns */
+    SEEK_MS = 200,                  /* between two calls for brokers */
+    BYE_LINGER_MS = 100,
+    BEACON_PORT = 7700,
+};
+
+typedef struct call call_t;
+
+struct call {
+    hearsay_session_t *session; /* NULL once it has ended */
+    bool is_update;
+    hearsay_reply_fn *fn;
+    void *arg;
+    int64_t begun_us;
+    hearsay_reply_t *reply; /* once it has ended */
+    call_t *next;
+    call_t *prev;
+};
+
+struct hearsay_session {
+    hearsay_t *owner;
+    client_session_t *core;
+    call_t *calls; /* under way */
+    buf_t token;
+    hearsay_session_t *next;
+    hearsay_session_t *prev;
+};
+
+struct hearsay {
+    client_t *core;
+    monitor_t *monitor;
+    finder_t *finder; /* NULL: brokers were named */
+    beacon_t beacon;
+    bool is_seeking;
+    void *dealer; /* NULL: not connected */
+    uint32_t connection;
+    bool is_broken; /* the dealer could not be made or takes nothing more */
+    bool is_calling;
+    hearsay_note_fn *note;
+    void *note_arg;
+    hearsay_session_t *sessions;
+    call_t *ended; /* their callbacks are to be called, in this order */
+    size_t pending;
+};
+
+static int64_t now_us(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
+}
+
+/* ---- looking for brokers ---- */
+
+static void seek(hearsay_t *self)
+{
+    if (self->finder == NULL || self->is_seeking)
+        return;
+    self->is_seeking = true;
+    finder_publish(self->finder, &self->beacon, SEEK_MS);
+}
+
+static void stop_seeking(hearsay_t *self)
+{
+    if (!self->is_seeking)
+        return;
+    self->is_seeking = false;
+    finder_silence(self->finder);
+}
+
+static void take_beacons(hearsay_t *self)
+{
+    beacon_t beacon;
+    char address[FINDER_ADDRESS_SIZE];
+
+    for (int i = 0; i < DRAIN && finder_receive(self->finder, &beacon, address); i++)
+        if (beacon.kind == BEACON_BROKER) {
+            client_broker(self->core, net_now(), slice_text(address), beacon.port);
+            stop_seeking(self);
+        }
+}
+
+/* ---- the connection to a broker ---- */
+
+static void drop_dealer(hearsay_t *self)
+{
+    if (self->dealer == NULL)
+        return;
+    monitor_unwatch(self->monitor, self->dealer);
+    socket_close(&self->dealer);
+}
+
+static int connect_dealer(hearsay_t *self, slice_t host, uint16_t port)
+{
+    const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, 0, true};
+    endpoint_t endpoint = {.port = port};
+
+    if (host.size >= sizeof(endpoint.host) || port == 0)
+        return -1;
+    memcpy(endpoint.host, host.data, host.size);
+    if (socket_open(&self->dealer, &options, NULL) != 0)
+        return -1;
+    if (monitor_watch(self->monitor, self->dealer, self->connection, NULL) == 0 &&
+        socket_connect(self->dealer, &endpoint, NULL) == 0)
+        return 0;
+    drop_dealer(self);
+    return -1;
+}
+
+/* Everything that has come from the broker; true when there may be more. */
+static bool take_frames(hearsay_t *self)
+{
+    now_t now = net_now();
+
+    for (int i = 0; i < DRAIN && self->dealer != NULL; i++) {
+        zmq_msg_t message;
+        zmq_msg_init(&message);
+        if (zmq_msg_recv(&message, self->dealer, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&message);
+            return false;
+        }
+        client_frame(self->core, now, self->connection,
+                     slice_of(zmq_msg_data(&message), zmq_msg_size(&message)));
+        zmq_msg_close(&message);
+        stop_seeking(self);
+    }
+    return true;
+}
+
+/* What came before the loss counts. */
+static void take_losses(hearsay_t *self)
+{
+    uint64_t token;
+
+    while (monitor_next_lost(self->monitor, &token)) {
+        if (token != self->connection)
+            continue;
+        while (take_frames(self) && self->dealer != NULL)
+            continue;
+        client_connection_lost(self->core, net_now(), self->connection);
+    }
+    if (self->is_broken) {
+        self->is_broken = false;
+        client_connection_lost(self->core, net_now(), self->connection);
+    }
+}
+
+/* ---- effects ---- */
+
+/* To be called back once the core's effects are carried out: a callback may use the core. */
+static void end_call(call_t *call, hearsay_reply_t *reply)
+{
+    hearsay_session_t *session = call->session;
+    hearsay_t *self = session->owner;
+
+    DL_DELETE(session->calls, call);
+    call->session = NULL;
+    call->reply = reply;
+    DL_APPEND(self->ended, call);
+}
+
+static void take_done(const client_effect_t *effect, slice_t value)
+{
+    call_t *call = (call_t *)(uintptr_t)effect->ticket;
+    const reply_head_t head = {
+        .outcome = effect->outcome,
+        .replica = effect->replica,
+        .copies = effect->copies,
+        .sends = effect->sends,
+        .elapsed_us = now_us() - call->begun_us,
+    };
+    end_call(call, reply_new(&head, value));
+}
+
+static void give_note(const hearsay_t *self, slice_t bytes)
+{
+    if (self->note == NULL)
+        return;
+    char *text = mem_text(bytes.data, bytes.size);
+    self->note(self->note_arg, text);
+    free(text);
+}
+
+static void carry_out(hearsay_t *self, const client_effect_t *effect, slice_t bytes)
+{
+    switch (effect->kind) {
+    case CLIENT_CONNECT:
+        drop_dealer(self);
+        self->connection = effect->connection;
+        self->is_broken = connect_dealer(self, bytes, effect->port) != 0;
+        break;
+    case CLIENT_DISCONNECT:
+        drop_dealer(self);
+        seek(self);
+        break;
+    case CLIENT_SEND:
+        if (self->dealer != NULL && effect->connection == self->connection)
+            self->is_broken |= zmq_send(self->dealer, bytes.data, bytes.size, ZMQ_DONTWAIT) < 0;
+        break;
+    case CLIENT_DONE:
+        take_done(effect, bytes);
+        break;
+    case CLIENT_NOTE:
+        give_note(self, bytes);
+        break;
+    }
+}
+
+static void turn_once(hearsay_t *self)
+{
+    client_effects_t effects = client_turn(self->core, net_now());
+
+    for (size_t i = 0; i < effects.size; i++) {
+        const client_effect_t *effect = &effects.list[i];
+        carry_out(
+            self, effect,
+            slice_of(effect->size != 0 ? effects.arena + effect->offset : NULL, effect->size));
+    }
+}
+
+static void turn(hearsay_t *self)
+{
+    turn_once(self);
+    while (self->is_broken) {
+        take_losses(self);
+        turn_once(self);
+    }
+}
+
+static bool call_back(hearsay_t *self)
+{
+    bool is_any = self->ended != NULL;
+
+    assert(!self->is_calling);
+    self->is_calling = true;
+    while (self->ended != NULL) {
+        call_t *call = self->ended;
+        DL_DELETE(self->ended, call);
+        self->pending--;
+        call->fn(call->arg, call->reply);
+        free(call);
+    }
+    self->is_calling = false;
+    return is_any;
+}
+
+/* ---- waiting ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static long wait_ms(const hearsay_t *self, int64_t until_ms)
+{
+    int64_t deadline = earlier(until_ms, client_deadline(self->core));
+
+    if (self->finder != NULL)
+        deadline = earlier(deadline, finder_deadline(self->finder));
+    if (deadline == INT64_MAX)
+        return -1;
+    int64_t left_ms = deadline - net_now().boot_ms;
+    return left_ms < 0 ? 0 : (long)earlier(left_ms, 1000000);
+}
+
+/* One poll, and what came; HEARSAY_READABLE, HEARSAY_INTERRUPTED or 0. */
+static int poll_once(hearsay_t *self, int fd, int64_t until_ms)
+{
+    zmq_pollitem_t items[4];
+    int count = 0;
+    int dealer = -1;
+    int finder = -1;
+    int user = -1;
+
+    items[count++] = (zmq_pollitem_t){.fd = monitor_fd(self->monitor), .events = ZMQ_POLLIN};
+    if (self->dealer != NULL)
+        items[dealer = count++] = (zmq_pollitem_t){.socket = self->dealer, .events = ZMQ_POLLIN};
+    if (self->finder != NULL)
+        items[finder = count++] =
+            (zmq_pollitem_t){.socket = finder_socket(self->finder), .events = ZMQ_POLLIN};
+    if (fd >= 0)
+        items[user = count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
+    if (zmq_poll(items, count, wait_ms(self, until_ms)) < 0)
+        return HEARSAY_INTERRUPTED;
+    if (dealer >= 0 && items[dealer].revents != 0)
+        take_frames(self);
+    if (finder >= 0 && items[finder].revents != 0)
+        take_beacons(self);
+    if (items[0].revents != 0)
+        take_losses(self);
+    if (self->finder != NULL)
+        finder_tick(self->finder);
+    return user >= 0 && items[user].revents != 0 ? HEARSAY_READABLE : 0;
+}
+
+int hearsay_wait(hearsay_t *self, int fd, int timeout_ms)
+{
+    int64_t until_ms = timeout_ms < 0 ? INT64_MAX : net_now().boot_ms + timeout_ms;
+    bool is_over = false;
+    int came = 0;
+
+    for (;;) {
+        turn(self);
+        if (call_back(self)) {
+            turn(self); /* what the callbacks issued goes out now */
+            return came | HEARSAY_CALLED;
+        }
+        if (came != 0 || is_over || (fd < 0 && self->pending == 0))
+            return came;
+        came = poll_once(self, fd, until_ms);
+        is_over = net_now().boot_ms >= until_ms;
+    }
+}
+
+size_t hearsay_pending(const hearsay_t *self)
+{
+    return self->pending;
+}
+
+/* ---- requests ---- */
+
+int hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], size_t count,
+                   int timeout_ms, hearsay_reply_fn *fn, void *arg)
+{
+    hearsay_t *self = session->owner;
+    now_t now = net_now();
+    buf_t arguments = {0};
+    err_t err;
+    const command_t *command = request_pack(&arguments, words, count, &err);
+
+    if (command == NULL) {
+        buf_free(&arguments);
+        fn(arg, reply_failure(err.outcome, err.text));
+        return -1;
+    }
+    call_t *call = mem_zero(1, sizeof(*call));
+    *call = (call_t){.session = session,
+                     .is_update = command->is_update,
+                     .fn = fn,
+                     .arg = arg,
+                     .begun_us = now_us()};
+    DL_APPEND(session->calls, call);
+    self->pending++;
+    client_submit(self->core, now, session->core, (uint64_t)(uintptr_t)call, command->code,
+                  buf_slice(&arguments), (uint32_t)(count - 1),
+                  now.boot_ms + (timeout_ms > 0 ? timeout_ms : HEARSAY_TIMEOUT_MS));
+    buf_free(&arguments);
+    return 0;
+}
+
+static void keep_reply(void *arg, hearsay_reply_t *reply)
+{
+    hearsay_reply_t **kept = arg;
+    *kept = reply;
+}
+
+hearsay_reply_t *hearsay_call(hearsay_session_t *session, const hearsay_word_t words[],
+                              size_t count, int timeout_ms)
+{
+    hearsay_reply_t *reply = NULL;
+
+    hearsay_submit(session, words, count, timeout_ms, keep_reply, &reply);
+    /* Ends: the core ends every request at its deadline. */
+    while (reply == NULL)
+        hearsay_wait(session->owner, -1, -1);
+    return reply;
+}
+
+/* ---- sessions ---- */
+
+hearsay_session_t *hearsay_session_open(hearsay_t *self, const char *token, int replica)
+{
+    client_token_t seen = {0};
+
+    if (token != NULL && !token_read(slice_text(token), &seen.lineage, &seen.clock, &seen.seen)) {
+        vec_free(&seen.seen);
+        return NULL;
+    }
+    hearsay_session_t *session = mem_zero(1, sizeof(*session));
+    session->owner = self;
+    session->core = client_session_open(self->core, token != NULL ? &seen : NULL, replica);
+    DL_APPEND(self->sessions, session);
+    vec_free(&seen.seen);
+    return session;
+}
+
+static void close_session(hearsay_session_t *session)
+{
+    hearsay_t *self = session->owner;
+
+    client_session_close(self->core, session->core);
+    while (session->calls != NULL)
+        end_call(session->calls,
+                 session->calls->is_update
+                     ? reply_failure(OUTCOME_UNKNOWN,
+                                     "the session was closed before the answer: it may have been "
+                                     "applied")
+                     : reply_failure(OUTCOME_LOST, "the session was closed before the answer"));
+    DL_DELETE(self->sessions, session);
+    buf_free(&session->token);
+    free(session);
+}
+
+void hearsay_session_close(hearsay_session_t *session)
+{
+    hearsay_t *self = session->owner;
+
+    turn(self); /* what has come for it counts; its goodbye goes out with the next turn */
+    close_session(session);
+    call_back(self);
+}
+
+const char *hearsay_token(hearsay_session_t *session)
+{
+    const client_token_t *token = client_session_token(session->owner->core, session->core);
+
+    buf_reset(&session->token);
+    token_put(&session->token, token->lineage, token->clock, &token->seen);
+    return buf_text(&session->token);
+}
+
+int hearsay_session_merge(hearsay_session_t *session, const char *text)
+{
+    hearsay_t *self = session->owner;
+    uint64_t lineage = client_session_token(self->core, session->core)->lineage;
+    client_token_t token = {0};
+    bool is_good = token_read(slice_text(text), &token.lineage, &token.clock, &token.seen) &&
+                   (lineage == 0 || token.lineage == 0 || lineage == token.lineage);
+
+    if (is_good)
+        client_session_merge(self->core, session->core, &token);
+    vec_free(&token.seen);
+    return is_good ? 0 : -1;
+}
+
+/* ---- life ---- */
+
+void hearsay_set_note(hearsay_t *self, hearsay_note_fn *fn, void *arg)
+{
+    self->note = fn;
+    self->note_arg = arg;
+}
+
+static int refuse_open_network(const char *where, err_t *err)
+{
+    return err_set(err, OUTCOME_USAGE,
+                   "at %.60s anybody could read and write the data: give --insecure if you trust "
+                   "that network",
+                   where);
+}
+
+static int add_brokers(hearsay_t *self, const hearsay_options_t *options, err_t *err)
+{
+    for (size_t i = 0; i < options->broker_count; i++) {
+        endpoint_t endpoint;
+        if (!endpoint_parse(options->brokers[i], &endpoint, err))
+            return -1;
+        if (options->insecure == 0 && !address_is_loopback(endpoint.host))
+            return refuse_open_network(endpoint.host, err);
+        client_broker(self->core, net_now(), slice_text(endpoint.host), endpoint.port);
+    }
+    return 0;
+}
+
+static int open_finder(hearsay_t *self, const hearsay_options_t *options, uint64_t cluster,
+                       err_t *err)
+{
+    const char *interface = options->interface_name != NULL ? options->interface_name : "lo";
+
+    if (options->insecure == 0 && !address_is_loopback_interface(interface))
+        return refuse_open_network(interface, err);
+    if (finder_open(&self->finder, interface,
+                    options->beacon_port != 0 ? options->beacon_port : BEACON_PORT, err) != 0)
+        return -1;
+    self->beacon = (beacon_t){
+        .kind = BEACON_SEEKER,
+        .cluster = cluster,
+        .machine = net_machine_id(),
+        .incarnation = net_random64(),
+        .id = BEACON_NO_ID,
+    };
+    seek(self);
+    return 0;
+}
+
+static int open_all(hearsay_t *self, const hearsay_options_t *options, err_t *err)
+{
+    const char *name = options->cluster != NULL ? options->cluster : "hearsay";
+    const client_config_t config = {
+        .cluster = beacon_cluster_tag(name),
+        .seed = net_random64(),
+        .window = options->window != 0 ? options->window : HEARSAY_WINDOW,
+    };
+
+    if (config.window > CLIENT_WINDOW_MAX)
+        return err_set(err, OUTCOME_USAGE, "a window of %u is too much: %d is the most",
+                       config.window, CLIENT_WINDOW_MAX);
+    if (net_start_library(err) != 0)
+        return -1;
+    self->core = client_new(&config);
+    if (monitor_open(&self->monitor, err) != 0)
+        return -1;
+    return options->broker_count != 0 ? add_brokers(self, options, err)
+                                      : open_finder(self, options, config.cluster, err);
+}
+
+int hearsay_open(hearsay_t **out, const hearsay_options_t *options, char *error)
+{
+    const hearsay_options_t defaults = {0};
+    hearsay_t *self = mem_zero(1, sizeof(*self));
+    err_t err;
+
+    *out = NULL;
+    if (open_all(self, options != NULL ? options : &defaults, &err) != 0) {
+        hearsay_close(&self);
+        if (error != NULL)
+            snprintf(error, HEARSAY_ERROR_SIZE, "%s", err.text);
+        return outcome_exit(err.outcome);
+    }
+    *out = self;
+    return 0;
+}
+
+void hearsay_close(hearsay_t **self_p)
+{
+    hearsay_t *self = *self_p;
+    const int linger_ms = BYE_LINGER_MS;
+
+    if (self == NULL)
+        return;
+    *self_p = NULL;
+    while (self->sessions != NULL)
+        close_session(self->sessions);
+    call_back(self);
+    if (self->core != NULL) {
+        client_leave(self->core, net_now());
+        turn(self);
+    }
+    if (self->dealer != NULL)
+        zmq_setsockopt(self->dealer, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+    drop_dealer(self);
+    finder_destroy(&self->finder);
+    monitor_destroy(&self->monitor);
+    client_destroy(&self->core);
+    free(self);
+}

@@ -1,0 +1,242 @@
+/*
+ * libhearsay: sessions with a hearsay cluster.
+ *
+ *     hearsay_t *h;
+ *     char error[HEARSAY_ERROR_SIZE];
+ *     if (hearsay_open(&h, NULL, error) != 0)
+ *         ...
+ *     hearsay_session_t *session = hearsay_session_open(h, NULL, HEARSAY_ANY_REPLICA);
+ *     const hearsay_word_t words[] = {{"incr", 4}, {"visits", 6}};
+ *     hearsay_reply_t *reply = hearsay_call(session, words, 2, 5000);
+ *     if (hearsay_reply_ok(reply))
+ *         printf("%lld\n", hearsay_value_integer(hearsay_reply_value(reply)));
+ *     hearsay_reply_free(&reply);
+ *     hearsay_close(&h);
+ *
+ * A session sees its own writes and never goes back in time, whichever replica serves it. Its
+ * requests take effect in the order of issue; any number may be under way (hearsay_submit), which
+ * then travel together. When a replica or broker dies the library finds another one, sends again
+ * what was not answered, and every update still takes effect once.
+ *
+ * Threads: one thread at a time per hearsay_t and all that belongs to it; different ones are
+ * independent. The library has threads of its own that never call back; callbacks run inside
+ * hearsay_submit, hearsay_wait, hearsay_call, hearsay_session_close and hearsay_close. No signal is
+ * touched, no file is read or written, nothing is printed. When memory runs out the process aborts.
+ *
+ * Sizes are in bytes, times in milliseconds unless a name says otherwise. Texts handed out are
+ * UTF-8, end with a NUL and are owned as each function says.
+ */
+#ifndef HEARSAY_CLIENT_LIB_HEARSAY_H
+#define HEARSAY_CLIENT_LIB_HEARSAY_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A connection to a cluster, a session on it, an answer, and a value in an answer. */
+typedef struct hearsay hearsay_t;
+typedef struct hearsay_session hearsay_session_t;
+typedef struct hearsay_reply hearsay_reply_t;
+typedef struct hearsay_value hearsay_value_t;
+
+enum {
+    HEARSAY_ERROR_SIZE = 400, /* of a buffer for an error's text */
+    HEARSAY_ANY_REPLICA = -1,
+    HEARSAY_TIMEOUT_MS = 5000, /* of a request that gives none */
+    HEARSAY_WINDOW = 64
+};
+
+/* ---- a connection ---- */
+
+/* All zeros is the default of everything. Texts are copied. */
+typedef struct hearsay_options {
+    const char *cluster;        /* name; NULL: "hearsay" */
+    const char *interface_name; /* of the beacon; NULL: "lo" */
+    int beacon_port;            /* UDP; 0: 7700 */
+    const char *const *brokers; /* "tcp://host:port" each; with any of them no beacon is used */
+    size_t broker_count;
+    int insecure;    /* not 0: allow networks that others can listen on, without keys */
+    unsigned window; /* requests of one session under way at a time, 1..4096; 0: HEARSAY_WINDOW */
+} hearsay_options_t;
+
+/*
+ * Opens a connection in *out, which the caller owns; brokers are looked for in the background.
+ * options: may be NULL. error: HEARSAY_ERROR_SIZE bytes for one line, or NULL. Returns 0, or the
+ * exit code that a program should end with (2: wrong options, 5: the system is full); *out is then
+ * NULL.
+ */
+int hearsay_open(hearsay_t **out, const hearsay_options_t *options, char *error);
+
+/*
+ * Closes the connection and its sessions and sets *self to NULL; nothing happens for NULL in it.
+ * Callbacks that were not called yet are called with "UNKNOWN" (updates) or "LOST" (reads).
+ */
+void hearsay_close(hearsay_t **self);
+
+/*
+ * Something people may want to see: a broker or replica was lost, a session moved. text is borrowed
+ * for the call, without a newline; no function of the library may be called inside.
+ */
+typedef void hearsay_note_fn(void *arg, const char *text);
+
+/* From now on fn is called with notes; NULL: with none. */
+void hearsay_set_note(hearsay_t *self, hearsay_note_fn *fn, void *arg);
+
+/* ---- sessions ---- */
+
+/*
+ * Opens a session, which belongs to the connection. token: text that hearsay_token gave, of any
+ * program, to begin after what that session had seen; or NULL. replica: the id of the one to be
+ * served by, or HEARSAY_ANY_REPLICA. Nothing is sent yet. NULL when the token is no token.
+ */
+hearsay_session_t *hearsay_session_open(hearsay_t *self, const char *token, int replica);
+
+/* Closes a session; its callbacks are called as by hearsay_close. Not from a callback. */
+void hearsay_session_close(hearsay_session_t *session);
+
+/* What the session has seen, as a text; owned by the session, valid until its next function. */
+const char *hearsay_token(hearsay_session_t *session);
+
+/*
+ * Lets the session know what another one has seen: what it issues from now on comes after that.
+ * Returns 0, or -1 when the text is no token or one of another cluster's data; then nothing changed.
+ */
+int hearsay_session_merge(hearsay_session_t *session, const char *token);
+
+/* ---- requests ---- */
+
+/* Bytes, borrowed; they need no NUL and may hold any value. */
+typedef struct hearsay_word {
+    const void *data;
+    size_t size;
+} hearsay_word_t;
+
+/*
+ * Called once for each submitted request. The callee owns the reply. Inside, requests may be
+ * submitted and sessions opened, but nothing waited for and nothing closed.
+ */
+typedef void hearsay_reply_fn(void *arg, hearsay_reply_t *reply);
+
+/*
+ * Issues a request: words[0] is the command's name in small or capital letters, the others its
+ * arguments; all are copied. It ends after timeout_ms (0: HEARSAY_TIMEOUT_MS) at the latest, while
+ * hearsay_wait or hearsay_call is called. Returns 0, or -1 when it cannot be sent: an unknown
+ * command, a wrong number of arguments, an amount that is no number, more than can be carried. fn
+ * has then been called, with an error ("USAGE", "TOO_LARGE"), before this returns.
+ */
+int hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], size_t count,
+                   int timeout_ms, hearsay_reply_fn *fn, void *arg);
+
+/* Issues a request and waits for its reply, which the caller owns; never NULL. */
+hearsay_reply_t *hearsay_call(hearsay_session_t *session, const hearsay_word_t words[],
+                              size_t count, int timeout_ms);
+
+/* What hearsay_wait came back for; a sum of these, 0 when the time was up. */
+enum {
+    HEARSAY_CALLED = 1,     /* at least one callback was called */
+    HEARSAY_READABLE = 2,   /* the descriptor can be read, or is at its end */
+    HEARSAY_INTERRUPTED = 4 /* a signal was handled */
+};
+
+/*
+ * Sends, receives and calls back until there is something to say of, or timeout_ms have passed (-1:
+ * no limit). fd: a descriptor to wait for as well, or -1; with -1, and no request under way, it
+ * returns 0 at once.
+ */
+int hearsay_wait(hearsay_t *self, int fd, int timeout_ms);
+
+/* Requests whose callback has not been called yet. */
+size_t hearsay_pending(const hearsay_t *self);
+
+/* ---- replies ---- */
+
+/* Frees *reply unless NULL and sets it to NULL. */
+void hearsay_reply_free(hearsay_reply_t **reply);
+
+/* Not 0 when the request was carried out. */
+int hearsay_reply_ok(const hearsay_reply_t *reply);
+
+/* "OK", "WRONGTYPE", "NOT_REACHED", "UNKNOWN" and so on; static. */
+const char *hearsay_reply_outcome(const hearsay_reply_t *reply);
+
+/* The exit code of a program that ends with it: 0, 2, 3, 4 or 5. */
+int hearsay_reply_exit(const hearsay_reply_t *reply);
+
+/* Not 0 when an update that failed may have been applied all the same. */
+int hearsay_reply_may_be_applied(const hearsay_reply_t *reply);
+
+/* Of an error: one line that says what went wrong. "" when there was none. Owned by the reply. */
+const char *hearsay_reply_text(const hearsay_reply_t *reply);
+
+/* What was answered; nil for an error. Owned by the reply. */
+const hearsay_value_t *hearsay_reply_value(const hearsay_reply_t *reply);
+
+/* The id of the replica that answered, -1 when none did. */
+int hearsay_reply_replica(const hearsay_reply_t *reply);
+
+/* How many replicas were known to have the update; 0 for a read. */
+unsigned hearsay_reply_copies(const hearsay_reply_t *reply);
+
+/* How often it was sent; more than 1 after a replica or broker was lost. */
+unsigned hearsay_reply_sends(const hearsay_reply_t *reply);
+
+/* From issue to end, in microseconds. */
+long long hearsay_reply_elapsed_us(const hearsay_reply_t *reply);
+
+/* ---- values ---- */
+
+typedef enum hearsay_type {
+    HEARSAY_NIL, /* absent */
+    HEARSAY_BOOL,
+    HEARSAY_INTEGER,
+    HEARSAY_BYTES,
+    HEARSAY_LIST,
+    HEARSAY_MAP
+} hearsay_type_t;
+
+hearsay_type_t hearsay_value_type(const hearsay_value_t *value);
+
+/* Of an integer; 1 or 0 of a bool; 0 of everything else. */
+long long hearsay_value_integer(const hearsay_value_t *value);
+
+/*
+ * Of bytes; "" with *size 0 of everything else. Owned by the reply; a NUL stands behind them that
+ * does not count. size may be NULL.
+ */
+const char *hearsay_value_bytes(const hearsay_value_t *value, size_t *size);
+
+/* Items of a list, pairs of a map; 0 of everything else. */
+size_t hearsay_value_count(const hearsay_value_t *value);
+
+/* The i-th item of a list, or value of a map; NULL behind the last. Owned by the reply. */
+const hearsay_value_t *hearsay_value_item(const hearsay_value_t *value, size_t i);
+
+/* The i-th key of a map; NULL behind the last. Owned by the reply. */
+const hearsay_value_t *hearsay_value_key(const hearsay_value_t *value, size_t i);
+
+/* ---- commands ---- */
+
+typedef struct hearsay_command {
+    const char *name;
+    const char *arguments; /* as in a usage line */
+    const char *summary;
+    const char *example;
+    int is_update;
+} hearsay_command_t;
+
+/* All commands, for help and completion; static. */
+const hearsay_command_t *hearsay_commands(size_t *count);
+
+/* The command's row, NULL when there is none; static. */
+const hearsay_command_t *hearsay_command_find(const char *name);
+
+/* The name that is nearest to one that is none, NULL when none is near; static. */
+const char *hearsay_command_nearest(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

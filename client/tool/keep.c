@@ -1,0 +1,196 @@
+#include "client/tool/keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bus/base/bytes.h"
+#include "bus/base/memory.h"
+
+enum {
+    TOKEN_MAX = 64 * 1024,
+    LOCK_STEP_MS = 5,
+    LOCK_TRIES = 200, /* one second: nobody holds it for longer than a write */
+};
+
+struct keep {
+    char *path;
+    char *lock_path;
+    char *temporary;
+    buf_t token;
+};
+
+/* Names as parts of a file's name: what is no letter, digit, '_' or '.' becomes %HH. */
+static void put_name(buf_t *out, const char *name)
+{
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        unsigned char c = (unsigned char)name[i];
+        bool is_safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || (c == '.' && i > 0);
+        if (is_safe)
+            buf_append_u8(out, c);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
+/* Makes every folder of the path, 0700 each; false with errno when the last is not there then. */
+static bool make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static bool put_folder(buf_t *out)
+{
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+
+    if (state != NULL && state[0] == '/')
+        buf_printf(out, "%s/hearsay", state);
+    else if (home != NULL && home[0] == '/')
+        buf_printf(out, "%s/.local/state/hearsay", home);
+    else
+        return false;
+    return true;
+}
+
+static char *with_suffix(const buf_t *path, const char *suffix)
+{
+    buf_t text = {0};
+    buf_append_slice(&text, buf_slice(path));
+    buf_append_text(&text, suffix);
+    char *copy = mem_text(text.data, text.size);
+    buf_free(&text);
+    return copy;
+}
+
+keep_t *keep_open(const char *cluster, const char *name, err_t *err)
+{
+    buf_t path = {0};
+
+    if (!put_folder(&path)) {
+        err_set(err, OUTCOME_USAGE, "no session is kept: HOME is not set");
+        return NULL;
+    }
+    char *folder = mem_text(path.data, path.size);
+    bool is_made = make_folders(folder) && access(folder, R_OK | W_OK | X_OK) == 0;
+    if (!is_made)
+        err_set(err, OUTCOME_USAGE, "no session is kept: cannot use %.200s: %s", folder,
+                strerror(errno));
+    free(folder);
+    if (!is_made) {
+        buf_free(&path);
+        return NULL;
+    }
+    keep_t *self = mem_zero(1, sizeof(*self));
+    buf_append_u8(&path, '/');
+    put_name(&path, cluster);
+    buf_append_u8(&path, '-');
+    put_name(&path, name);
+    self->path = with_suffix(&path, ".session");
+    self->lock_path = with_suffix(&path, ".lock");
+    self->temporary = with_suffix(&path, ".new");
+    buf_free(&path);
+    return self;
+}
+
+void keep_close(keep_t **self)
+{
+    if (*self == NULL)
+        return;
+    free((*self)->path);
+    free((*self)->lock_path);
+    free((*self)->temporary);
+    buf_free(&(*self)->token);
+    free(*self);
+    *self = NULL;
+}
+
+static int fail(err_t *err, const char *what, const char *path)
+{
+    return err_set(err, OUTCOME_USAGE, "the session is not kept: cannot %s %.200s: %s", what, path,
+                   strerror(errno));
+}
+
+/* Reads the token into self->token; it is empty when there is no file. */
+static int read_token(keep_t *self, err_t *err)
+{
+    buf_reset(&self->token);
+    int fd = open(self->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : fail(err, "read", self->path);
+    ssize_t got = 1;
+    while (got > 0 && self->token.size < TOKEN_MAX) {
+        got = read(fd, buf_reserve(&self->token, TOKEN_MAX), TOKEN_MAX);
+        if (got > 0)
+            self->token.size += (size_t)got;
+    }
+    int rc = got < 0 ? fail(err, "read", self->path) : 0;
+    close(fd);
+    while (self->token.size != 0 && self->token.data[self->token.size - 1] <= ' ')
+        self->token.size--;
+    if (rc != 0)
+        buf_reset(&self->token);
+    return rc;
+}
+
+const char *keep_token(keep_t *self, err_t *err)
+{
+    err->text[0] = '\0';
+    return read_token(self, err) == 0 && self->token.size != 0 ? buf_text(&self->token) : NULL;
+}
+
+static int lock(const keep_t *self, err_t *err)
+{
+    const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
+    int fd = open(self->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return fail(err, "write", self->lock_path);
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (i == LOCK_TRIES) {
+            close(fd);
+            errno = EWOULDBLOCK;
+            return fail(err, "lock", self->lock_path);
+        }
+        nanosleep(&step, NULL);
+    }
+    return fd;
+}
+
+static int write_token(const keep_t *self, const char *token, err_t *err)
+{
+    int fd = open(self->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t size = strlen(token);
+
+    if (fd < 0)
+        return fail(err, "write", self->temporary);
+    bool is_written = write(fd, token, size) == (ssize_t)size && write(fd, "\n", 1) == 1;
+    if (close(fd) != 0 || !is_written || rename(self->temporary, self->path) != 0)
+        return fail(err, "write", self->path);
+    return 0;
+}
+
+int keep_store(keep_t *self, hearsay_session_t *session, err_t *err)
+{
+    int lock_fd = lock(self, err);
+    if (lock_fd < 0)
+        return -1;
+    /* What cannot be read or is no token is replaced. */
+    if (read_token(self, NULL) == 0 && self->token.size != 0)
+        hearsay_session_merge(session, buf_text(&self->token));
+    int rc = write_token(self, hearsay_token(session), err);
+    close(lock_fd);
+    return rc;
+}

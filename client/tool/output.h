@@ -1,0 +1,27 @@
+/*
+ * Replies as people and scripts see them. Pure formatting into a buffer.
+ */
+#ifndef HEARSAY_CLIENT_TOOL_OUTPUT_H
+#define HEARSAY_CLIENT_TOOL_OUTPUT_H
+
+#include "bus/base/bytes.h"
+#include "client/lib/hearsay.h"
+
+typedef enum output_style {
+    OUTPUT_VALUE,    /* one command: the bare value, lists and maps in several lines */
+    OUTPUT_TERMINAL, /* the same for eyes: what would not show or harm a terminal is quoted */
+    OUTPUT_LINE,     /* pipe mode: exactly one line for each reply, whatever is in it */
+    OUTPUT_JSON,     /* likewise, one object */
+} output_style_t;
+
+/*
+ * Appends a reply with its newline. token: what the session has seen by then. An error is a line
+ * that begins with ERROR, or an object.
+ */
+void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply,
+                  const char *token);
+
+/* Appends an error that is no reply: code is an outcome's name. */
+void output_error(buf_t *out, output_style_t style, const char *code, const char *message);
+
+#endif
