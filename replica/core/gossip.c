@@ -328,6 +328,7 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     peer->state = PEER_READY;
     peer->retry_step_ms = RETRY_MIN_MS;
     peer->pull_ms = self->now.boot_ms;
+    peer->must_pull = true; /* whatever it published before our subscription stood */
     mp_t vector = mp_open(hello.vector);
     mp_vector(&vector, &peer->vector);
     replica_note(self, NOTE_INFO, "peer joined id=%u incarnation=%016llx host=%s port=%u status=%s",

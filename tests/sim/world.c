@@ -867,7 +867,9 @@ static void fault(world_t *w)
         break;
     case 6: {
         proc_t *p = chance(w, 50) ? node : broker;
-        p->paused_until = w->now + between(w, 10 * MS, 2500 * MS);
+        int64_t until = w->now + between(w, 10 * MS, 2500 * MS);
+        /* Never shortened: what is put off already must not be overtaken. */
+        p->paused_until = until > p->paused_until ? until : p->paused_until;
         w->coverage->pauses++;
         break;
     }
@@ -888,7 +890,6 @@ static void heal(world_t *w)
     set_cuts(w, false);
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];
-        p->paused_until = 0;
         if (!p->is_up)
             start(w, p);
         if (p->kind == NODE) {
