@@ -8,11 +8,13 @@
 #ifndef HEARSAY_BUS_BASE_HASHED_H
 #define HEARSAY_BUS_BASE_HASHED_H
 
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "bus/base/memory.h"
 
 #define uthash_malloc(size)            mem_alloc(size)
+#define uthash_fatal(message)          abort() /* never: mem_alloc does not fail */
 #define HASH_FUNCTION(key, size, hash) ((hash) = (unsigned)XXH3_64bits((key), (size)))
 
 #include <uthash.h>

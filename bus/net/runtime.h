@@ -3,8 +3,8 @@
  * signals, the clocks, randomness, and which machine this is.
  *
  * One per process, no object: net_start() first thing in main(), before any thread or socket, and
- * net_stop() last, when every socket and actor is closed; a library calls net_start_library() alone.
- * All functions but those three may be called from any thread.
+ * net_stop() last, when every socket and actor is closed; a library calls net_start_library()
+ * alone. All functions but those three may be called from any thread.
  */
 #ifndef HEARSAY_BUS_NET_RUNTIME_H
 #define HEARSAY_BUS_NET_RUNTIME_H

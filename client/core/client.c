@@ -358,9 +358,9 @@ static bool may_send_again(const client_session_t *session, const pending_t *req
 }
 
 /*
- * Requests under way have an unknown outcome. Updates are sent again with their tag, unless that would
- * put them below something the session has seen since; a read in front of such an update would see the
- * session's own future, so it is given back.
+ * Requests under way have an unknown outcome. Updates are sent again with their tag, unless that
+ * would put them below something the session has seen since; a read in front of such an update
+ * would see the session's own future, so it is given back.
  */
 static void doubt_requests(client_t *self, client_session_t *session)
 {

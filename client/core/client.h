@@ -1,14 +1,15 @@
 /*
- * The client side of a session as a pure state machine: stamping, pipelining, epochs, retransmission,
- * fail-over (docs/protocol.md, "Sessions"; docs/consistency.md for why the rules are as they are).
+ * The client side of a session as a pure state machine: stamping, pipelining, epochs,
+ * retransmission, fail-over (docs/protocol.md, "Sessions"; docs/consistency.md for why the rules
+ * are as they are).
  *
  * One client_t is one connection to a broker at a time, with any number of sessions on it. Requests
  * of a session take effect in the order of issue. Only this code sends an update again, always with
- * the same client id, number and tag, so that it takes effect once; what cannot be known is reported
- * as UNKNOWN, and the session then goes on under a new client id.
+ * the same client id, number and tag, so that it takes effect once; what cannot be known is
+ * reported as UNKNOWN, and the session then goes on under a new client id.
  *
- * A caller gives it events, then carries out client_turn()'s effects in order. Effects are valid until
- * the next call that takes a client_t that is not const.
+ * A caller gives it events, then carries out client_turn()'s effects in order. Effects are valid
+ * until the next call that takes a client_t that is not const.
  */
 #ifndef HEARSAY_CLIENT_CORE_CLIENT_H
 #define HEARSAY_CLIENT_CORE_CLIENT_H
@@ -79,8 +80,8 @@ void client_broker(client_t *self, now_t now, slice_t host, uint16_t port);
 size_t client_brokers(const client_t *self);
 
 /*
- * A new session. token (copied, or NULL): what it is to have seen. pin: a replica id or -1. Owned by
- * the client; ends with client_session_close or the client.
+ * A new session. token (copied, or NULL): what it is to have seen. pin: a replica id or -1. Owned
+ * by the client; ends with client_session_close or the client.
  */
 client_session_t *client_session_open(client_t *self, const client_token_t *token, int32_t pin);
 

@@ -101,7 +101,8 @@ const char *hearsay_token(hearsay_session_t *session);
 
 /*
  * Lets the session know what another one has seen: what it issues from now on comes after that.
- * Returns 0, or -1 when the text is no token or one of another cluster's data; then nothing changed.
+ * Returns 0, or -1 when the text is no token or one of another cluster's data; then nothing
+ * changed.
  */
 int hearsay_session_merge(hearsay_session_t *session, const char *token);
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/base/hashed.h"
 #include "bus/base/memory.h"
 #include "bus/wire/frame.h"
 #include "bus/wire/peer.h"
 
-#include "bus/base/hashed.h"
 #include <utlist.h>
 
 enum { RETRY_MIN_MS = 250, RETRY_MAX_MS = 2000 };
@@ -491,9 +491,9 @@ static route_t *route_of(const client_t *client, const replica_t *replica)
 }
 
 /*
- * Among the replicas of one status: the one that lacks least of the session's token, then the one the
- * client already has a route to unless that has more than 1.25 times its share, then the one with
- * the fewest sessions; ties go round.
+ * Among the replicas of one status: the one that lacks least of the session's token, then the one
+ * the client already has a route to unless that has more than 1.25 times its share, then the one
+ * with the fewest sessions; ties go round.
  */
 static replica_t *choose_by_status(frontend_t *self, const client_t *client,
                                    const session_hello_t *hello, uint8_t status)
@@ -719,7 +719,9 @@ static void renumber(frontend_t *self, route_t *route)
     HASH_ADD(hh, self->routes, number, sizeof route->number, route);
 }
 
-/* The bytes of the items, without the head of the array: what the replica will count as answered. */
+/*
+ * The bytes of the items, without the head of the array: what the replica will count as answered.
+ */
 static size_t item_bytes(slice_t body)
 {
     mp_t in = mp_open(body);
