@@ -36,6 +36,7 @@ struct pending {
     bool is_update;
     bool is_sent;     /* under way in the present epoch */
     bool is_doubtful; /* a transmission went unanswered: it may have been executed */
+    uint64_t epoch;   /* in which it was sent last */
     hlc_t hlc;        /* of its tag; 0: to be stamped when it is sent */
     uint64_t message; /* the frame it went with */
     int64_t deadline_ms;
@@ -59,6 +60,7 @@ struct client_session {
     session_state_t state;
     bool wants_reopen; /* elsewhere, once nothing is under way here */
     bool wants_new_id; /* once nothing that this id stands for is open */
+    bool is_draining;  /* nothing new before what is under way was answered */
     bool has_news;     /* the token grew by client_session_merge */
     uint64_t epoch;
     uint64_t next_seq;
@@ -393,7 +395,7 @@ static void doubt_requests(client_t *self, client_session_t *session)
 static void lose_way(client_t *self, client_session_t *session)
 {
     session->state = SESSION_CLOSED;
-    session->wants_reopen = false;
+    session->wants_reopen = session->is_draining = false;
     session->epoch++;
     doubt_requests(self, session);
 }
@@ -511,13 +513,11 @@ static bool is_turned_back(outcome_t outcome)
 static void take_reply(client_t *self, const reply_t *reply)
 {
     client_session_t *session = find_session(self, reply->session);
-    if (session == NULL || reply->epoch != session->epoch)
-        return; /* of an epoch that is over: what it says was settled otherwise */
-    pending_t *request = session->requests;
+    pending_t *request = session != NULL ? session->requests : NULL;
     while (request != NULL && request->seq != reply->seq)
         request = request->next;
-    if (request == NULL || !request->is_sent)
-        return; /* given up since */
+    if (request == NULL || !request->is_sent || request->epoch != reply->epoch)
+        return; /* given up, or settled otherwise, since it was sent in that epoch */
     if (is_turned_back(reply->outcome)) {
         clock_raise(self, reply->clock);
         turn_back_from(self, session, request, reply->outcome);
@@ -558,6 +558,8 @@ static void take_turned_back(client_t *self, const frame_t *frame)
             request = request->next;
         if (request != NULL)
             turn_back_from(self, session, request, outcome_from_wire(frame->reason));
+        /* What was forwarded before may yet be turned back by the replica: it goes first again. */
+        session->is_draining = session->sent != 0;
         if (frame->reason == OUTCOME_MOVED)
             session->wants_reopen = true;
     }
@@ -725,6 +727,7 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
     request_put(&self->batch.bytes, &item, session->has_news ? &session->token.seen : NULL);
     session->has_news = false;
     self->batch.items++;
+    request->epoch = session->epoch;
     request->message = self->batch.message;
     request->in_flight = (uint32_t)(self->batch.bytes.size - before);
     request->is_sent = true;
@@ -757,7 +760,8 @@ static void pump_session(client_t *self, client_session_t *session)
         send_hello(self, session);
         return;
     }
-    if (session->state != SESSION_OPEN || session->wants_reopen)
+    session->is_draining = session->is_draining && session->sent != 0;
+    if (session->state != SESSION_OPEN || session->wants_reopen || session->is_draining)
         return;
     pending_t *request = session->requests;
     while (request != NULL && request->is_sent)

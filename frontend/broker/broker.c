@@ -631,7 +631,8 @@ static int start(broker_t *self, err_t *err)
 
     if (open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
-    const frontend_config_t config = {beacon_cluster_tag(settings->cluster), self->incarnation};
+    const frontend_config_t config = {.cluster = beacon_cluster_tag(settings->cluster),
+                                      .incarnation = self->incarnation};
     self->frontend = frontend_new(&config, net_now());
     say_ready(self);
     for (size_t i = 0; i < settings->peer_count; i++) {

@@ -168,6 +168,8 @@ frontend_t *frontend_new(const frontend_config_t *config, now_t now)
 {
     frontend_t *self = mem_zero(1, sizeof *self);
     self->config = *config;
+    if (self->config.replica_window == 0)
+        self->config.replica_window = FRONTEND_REPLICA_WINDOW;
     self->now = now;
     self->started_ms = now.boot_ms;
     self->probe_ms = now.boot_ms + FRONTEND_PROBE_MS;
@@ -747,7 +749,7 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
     size_t size = item_bytes(body);
     bool is_over = route->in_flight != 0 && route->in_flight + size > FRONTEND_WINDOW;
     bool replica_is_over =
-        replica->in_flight != 0 && replica->in_flight + size > FRONTEND_REPLICA_WINDOW;
+        replica->in_flight != 0 && replica->in_flight + size > self->config.replica_window;
     if (is_over || replica_is_over) {
         renumber(self, route);
         turn_back(self, client, frame, OUTCOME_BUSY, route->number);

@@ -23,7 +23,8 @@ typedef struct frontend frontend_t;
 
 typedef struct frontend_config {
     uint64_t cluster;
-    uint64_t incarnation; /* random, of this start */
+    uint64_t incarnation;    /* random, of this start */
+    uint32_t replica_window; /* bytes in flight to one replica; 0: FRONTEND_REPLICA_WINDOW */
 } frontend_config_t;
 
 /* Limits; over them a HELLO or request is answered BUSY and counted. */

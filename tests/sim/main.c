@@ -35,6 +35,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"requests that waited for their token", c->waited},
         {"BEHIND", c->turned_back_behind},
         {"MOVED", c->turned_back_moved},
+        {"BUSY", c->busy},
         {"UNKNOWN", c->unknown},
         {"LOST reads", c->lost_reads},
         {"NOT_REACHED", c->not_reached},

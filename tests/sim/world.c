@@ -107,6 +107,7 @@ typedef struct world {
     uint32_t chans_capacity;
     bool is_cut[PROCS_MAX][PROCS_MAX]; /* from, to */
     uint32_t loss_ppm;
+    uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_healing;
     checker_t *checker;
     sim_coverage_t *coverage;
@@ -417,7 +418,11 @@ static void start(world_t *w, proc_t *p)
     if (p->kind == NODE) {
         start_node(w, p);
     } else if (p->kind == BROKER) {
-        const frontend_config_t config = {CLUSTER, random_u64(&w->random) | 1};
+        const frontend_config_t config = {
+            .cluster = CLUSTER,
+            .incarnation = random_u64(&w->random) | 1,
+            .replica_window = w->replica_window,
+        };
         p->frontend = frontend_new(&config, time_of(w, p));
     } else {
         start_client(w, p);
@@ -452,6 +457,8 @@ static void kill_proc(world_t *w, proc_t *p)
     p->is_up = false;
     if (p->kind == NODE)
         add_node_counts(w, p->replica);
+    if (p->kind == BROKER)
+        w->coverage->busy += frontend_info(p->frontend, (now_t){0}).counts->busy;
     replica_destroy(&p->replica);
     frontend_destroy(&p->frontend);
     for (uint32_t i = 0; i < w->chans_size; i++)
@@ -1108,6 +1115,7 @@ static void populate(world_t *w)
     w->brokers = (uint32_t)between(w, 1, BROKERS_MAX);
     w->clients = (uint32_t)between(w, 2, CLIENTS_MAX);
     w->procs_size = w->nodes + w->brokers + w->clients;
+    w->replica_window = chance(w, 25) ? (uint32_t)between(w, 200, 2000) : 0;
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];
         p->kind = i < w->nodes ? NODE : i < w->nodes + w->brokers ? BROKER : CLIENT;

@@ -31,6 +31,7 @@ typedef struct sim_coverage {
     uint64_t waited;
     uint64_t turned_back_behind;
     uint64_t turned_back_moved;
+    uint64_t busy; /* at brokers that were killed */
     uint64_t missing;
     uint64_t unknown;
     uint64_t lost_reads;
