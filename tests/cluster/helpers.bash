@@ -53,7 +53,8 @@ cluster_teardown() {
 start_program() {
     local name=$1
     shift
-    "$@" >>"$folder/$name.out" 2>>"$folder/$name.log" 3>&- &
+    # 3 is of bats, 9 the pipe of a test: whose end is waited for must not be held open.
+    "$@" >>"$folder/$name.out" 2>>"$folder/$name.log" 3>&- 9>&- &
     echo $! >"$folder/$name.pid"
 }
 
@@ -99,3 +100,21 @@ node() {
 
 # ctl ARGUMENTS...: hearsayctl for this test's cluster.
 ctl() { "$BUILD/hearsayctl" --beacon-port "$beacon_port" "$@"; }
+
+broker_port() { echo $((first_port + 50 + 5 * ${1:-0})); }
+
+# broker [N [ARGUMENTS...]]: starts a broker under the name broker_N (0).
+broker() {
+    local n=${1:-0}
+    [ $# -eq 0 ] || shift
+    start_program "broker_$n" "$BUILD/hearsay-broker" --beacon-port "$beacon_port" \
+        --listen "tcp://127.0.0.1:$(broker_port "$n")" "$@"
+}
+
+# hearsay ARGUMENTS...: the client for this test's cluster, its session in the test's folder.
+hearsay() {
+    XDG_STATE_HOME="$folder/state" "$BUILD/hearsay" --beacon-port "$beacon_port" "$@"
+}
+
+# json_field NAME: of each object of one line; numbers and plain texts.
+json_field() { sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
