@@ -47,6 +47,16 @@ void app_store(app_t *self)
     keep_close(&self->keep);
 }
 
+/* What fills a column of arguments up; "…" is three bytes and one character wide. */
+static int padding(const char *text)
+{
+    enum { COLUMN = 34 };
+    int width = 0;
+    for (; *text != '\0'; text++)
+        width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width < COLUMN ? COLUMN - width : 0;
+}
+
 bool app_help(buf_t *out, const char *command, err_t *err)
 {
     size_t count;
@@ -54,7 +64,8 @@ bool app_help(buf_t *out, const char *command, err_t *err)
 
     if (command == NULL) {
         for (size_t i = 0; i < count; i++)
-            buf_printf(out, "  %-8s %-36s %s\n", all[i].name, all[i].arguments, all[i].summary);
+            buf_printf(out, "  %-8s %s%*s %s\n", all[i].name, all[i].arguments,
+                       padding(all[i].arguments), "", all[i].summary);
         return true;
     }
     const hearsay_command_t *one = hearsay_command_find(command);

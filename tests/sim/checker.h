@@ -1,9 +1,9 @@
 /*
- * The judge: holds every answer against what the sessions have seen, and the end against a dumb fold
- * of all updates ever logged.
+ * The judge: holds every answer against what the sessions have seen, and the end against a dumb
+ * fold of all updates ever logged.
  *
- * Registers r0… are set to unique texts "v<n>" and deleted; counters c0… are only ever incremented by
- * 1; hash h0 has such counters as fields. The judge learns the tag of every update from the log
+ * Registers r0… are set to unique texts "v<n>" and deleted; counters c0… are only ever incremented
+ * by 1; hash h0 has such counters as fields. The judge learns the tag of every update from the log
  * entries that replicas write, so it needs no help from the cores.
  */
 #ifndef HEARSAY_TESTS_SIM_CHECKER_H
@@ -35,8 +35,8 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
 void checker_text(uint32_t number, char text[24]);
 
 /*
- * A replica has logged these entries; the last may be torn. False: two tags for one update, or entries
- * that make no sense.
+ * A replica has logged these entries; the last may be torn. False: two tags for one update, or
+ * entries that make no sense.
  */
 bool checker_logged(checker_t *self, uint64_t position, slice_t entries);
 

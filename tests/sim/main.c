@@ -3,8 +3,8 @@
  *
  *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--trace]
  *
- * With --seconds it goes on to further seeds until that much real time has passed. A failing seed is
- * printed with the command that repeats it.
+ * With --seconds it goes on to further seeds until that much real time has passed. A failing seed
+ * is printed with the command that repeats it.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -228,7 +228,9 @@ static int64_t delay(world_t *w)
     return random_chance(&w->random, 20000) ? us + between(w, 0, 60 * MS) : us;
 }
 
-/* Sends over a channel; what is cut off is stuck and lost with the channel (a heartbeat notices). */
+/*
+ * Sends over a channel; what is cut off is stuck and lost with the channel (a heartbeat notices).
+ */
 static void transmit(world_t *w, uint32_t chan_number, bool is_forward, slice_t bytes)
 {
     chan_t *c = &w->chans[chan_number];

@@ -3,9 +3,9 @@
  * network, disks and clocks of its own, in one process, in virtual time, from one seed.
  *
  * Connections are in order and reliable until they break, as TCP is; published messages get lost,
- * doubled and overtaken. Processes are killed (also in the middle of carrying out a turn, with a torn
- * write), paused and started again; hosts are cut off from one another, both ways or one way; wall
- * clocks differ and jump. The world ends a run early at the first violation.
+ * doubled and overtaken. Processes are killed (also in the middle of carrying out a turn, with a
+ * torn write), paused and started again; hosts are cut off from one another, both ways or one way;
+ * wall clocks differ and jump. The world ends a run early at the first violation.
  */
 #ifndef HEARSAY_TESTS_SIM_WORLD_H
 #define HEARSAY_TESTS_SIM_WORLD_H

@@ -1,7 +1,7 @@
 /*
  * The worked examples of docs/protocol.md are decoded from the page itself and must be, byte for
- * byte, what this version sends. Runs from the root of the repository. When the wire format changes,
- * HEARSAY_PRINT_EXAMPLES=1 prints the blocks anew.
+ * byte, what this version sends. Runs from the root of the repository. When the wire format
+ * changes, HEARSAY_PRINT_EXAMPLES=1 prints the blocks anew.
  */
 #include <setjmp.h>
 #include <stdarg.h>
