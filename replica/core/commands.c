@@ -9,6 +9,8 @@
 static const char WRONGTYPE[] = "the key holds another type: delete it first, or use another key";
 static const char KEY_TOO_LARGE[] = "a key or field is longer than 1024 bytes";
 static const char VALUE_TOO_LARGE[] = "the value is longer than --max-value allows";
+static const char ANSWER_TOO_LARGE[] = "the answer is longer than 18 MiB: ask for fewer keys";
+static const char UPDATE_TOO_LARGE[] = "the update is longer than 18 MiB: set fewer keys at once";
 static const char NUMBER_WANTED[] = "the amount is not a decimal 64-bit integer";
 static const char NOT_A_NUMBER[] = "the value there is not a decimal 64-bit integer";
 static const char OVERFLOW[] = "the sum would not fit in 64 bits";
@@ -75,7 +77,7 @@ static outcome_t run_exists(replica_t *self, command_run_t *run)
 static outcome_t run_mget(replica_t *self, command_run_t *run)
 {
     mp_put_array(&self->value, run->request->arguments);
-    for (uint32_t i = 0; i < run->request->arguments; i++) {
+    for (uint32_t i = 0; i < run->request->arguments && self->value.size <= REPLICA_BODY_MAX; i++) {
         if (!is_of_type(self, self->arguments[i], STORE_REGISTER)) {
             mp_put_nil(&self->value);
             continue;
@@ -96,10 +98,14 @@ static outcome_t run_hget(replica_t *self, command_run_t *run)
     return OUTCOME_OK;
 }
 
+/* What is over the limit is refused as a whole, so that the rest need not be written. */
 static void put_field(void *arg, slice_t field, const cell_view_t *view)
 {
-    mp_put_bin(arg, field);
-    put_view(arg, view);
+    buf_t *out = arg;
+    if (out->size > REPLICA_BODY_MAX)
+        return;
+    mp_put_bin(out, field);
+    put_view(out, view);
 }
 
 static outcome_t run_hgetall(replica_t *self, command_run_t *run)
@@ -220,6 +226,8 @@ static outcome_t run_add(replica_t *self, command_run_t *run)
         return outcome;
     if (request->arguments > names && !slice_to_int64(self->arguments[names], &amount))
         return fail(run, OUTCOME_USAGE, NUMBER_WANTED);
+    if (request->command == COMMAND_DECR && amount == INT64_MIN)
+        return fail(run, OUTCOME_OVERFLOW, OVERFLOW); /* there is no number that is its opposite */
     if (request->command == COMMAND_DECR)
         amount = (int64_t)(0 - (uint64_t)amount);
     if (!is_of_type(self, key, is_field ? STORE_HASH : STORE_REGISTER))
@@ -266,6 +274,11 @@ outcome_t command_run(replica_t *self, command_run_t *run)
     if (self->arguments[0].size == 0)
         return fail(run, OUTCOME_USAGE, "the key is empty");
     outcome_t outcome = handlers[run->request->command](self, run);
+    if (outcome == OUTCOME_OK && self->value.size > REPLICA_BODY_MAX)
+        return fail(run, OUTCOME_TOO_LARGE, ANSWER_TOO_LARGE);
+    if (command_by_code(run->request->command)->is_update &&
+        run->request->arguments_at.size > REPLICA_BODY_MAX)
+        return fail(run, OUTCOME_TOO_LARGE, UPDATE_TOO_LARGE);
     if (outcome == OUTCOME_OK && (run->request->flags & REQUEST_FRESH) != 0)
         run->hides = hides_any(self, run->tag);
     return outcome;

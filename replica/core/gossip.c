@@ -206,6 +206,28 @@ static bool settle_lineage(replica_t *self, uint64_t lineage, bool is_fixed, cha
     return true;
 }
 
+/*
+ * Whether what a node publishes is of our data. A peer that it is not of any more, as two that began
+ * without data took an update each at the same time, is let go: its next HELLO says why.
+ */
+static bool is_our_lineage(replica_t *self, peer_t *peer, uint64_t lineage, bool is_fixed)
+{
+    char why[ERR_TEXT_SIZE];
+    if (lineage == 0) {
+        self->counts.malformed++;
+        return false;
+    }
+    if (settle_lineage(self, lineage, is_fixed, why, sizeof why))
+        return true;
+    if (peer != NULL && peer->state == PEER_READY) {
+        replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", peer->id,
+                     (unsigned long long)peer->incarnation, why);
+        lose(self, peer, "of another lineage");
+        peer->retry_step_ms = RETRY_MAX_MS;
+    }
+    return false;
+}
+
 /* Two live nodes with one id: the older start keeps it (ties by incarnation). */
 static bool is_older_than_us(const replica_t *self, const peer_hello_t *hello)
 {
@@ -466,12 +488,11 @@ static void take_batch(replica_t *self, slice_t message)
         self->counts.malformed++;
         return;
     }
-    char why[ERR_TEXT_SIZE];
+    peer_t *peer = peer_by_incarnation(self, batch.origin);
     if (!is_ours(self, batch.cluster) || batch.origin == self->config.incarnation ||
-        !settle_lineage(self, batch.lineage, true, why, sizeof why))
+        !is_our_lineage(self, peer, batch.lineage, true))
         return;
     take_records(self, batch.records);
-    peer_t *peer = peer_by_incarnation(self, batch.origin);
     if (peer == NULL)
         return;
     peer->heard_ms = self->now.boot_ms;
@@ -487,10 +508,9 @@ static void take_round(replica_t *self, slice_t message)
         self->counts.malformed++;
         return;
     }
-    char why[ERR_TEXT_SIZE];
     peer_t *peer = peer_by_incarnation(self, round.incarnation);
     if (!is_ours(self, round.cluster) || peer == NULL ||
-        !settle_lineage(self, round.lineage, round.lineage_is_fixed, why, sizeof why))
+        !is_our_lineage(self, peer, round.lineage, round.lineage_is_fixed))
         return;
     mp_t vector = mp_open(round.vector);
     mp_vector(&vector, &self->vector);
@@ -580,7 +600,7 @@ static void consider_pull(replica_t *self)
         }
     }
     /* Sessions wait for what no peer is known to have: ask them in turn. */
-    if (self->waiters == NULL || now_ms < self->blind_pull_ms || self->peers_size == 0)
+    if (self->waiters == NULL || now_ms < self->blind_pull_ms)
         return;
     self->blind_pull_ms = now_ms + BLIND_PULL_MS;
     for (size_t i = 0; i < self->peers_size; i++) {
@@ -610,12 +630,13 @@ static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
         self->status == STATUS_OFFLINE)
         return; /* an answer that came too late */
     self->pull.is_open = false;
+    uint64_t asked_position = self->pull.position;
     take_records(self, records.records);
     mp_t vector = mp_open(records.vector);
     mp_vector(&vector, &self->vector);
     if (mp_ok(&vector))
         vec_merge(&peer->vector, &self->vector);
-    if (!records.end)
+    if (!records.end && records.next > asked_position)
         send_pull(self, peer, records.next);
     else if (lacks(self, &peer->vector))
         peer->pull_ms = self->now.boot_ms + PULL_DELAY_MS;
@@ -623,13 +644,23 @@ static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
 
 /* ---- serving pulls ---- */
 
-static served_t *served_for(replica_t *self, uint32_t link)
+static served_t *find_served(replica_t *self, uint32_t link)
 {
     for (size_t i = 0; i < self->served_size; i++)
         if (self->served[i].link == link)
             return &self->served[i];
-    /* Full: the oldest asker asks again after its time-out. */
-    size_t at = self->served_size < SERVED_MAX ? self->served_size++ : 0;
+    return NULL;
+}
+
+static served_t *get_served(replica_t *self, uint32_t link)
+{
+    served_t *found = find_served(self, link);
+    if (found != NULL)
+        return found;
+    /* Full, mostly of links that are gone: the oldest makes room, and would ask again. */
+    size_t at = self->served_next++ % SERVED_MAX;
+    if (self->served_size < SERVED_MAX)
+        self->served_size++;
     self->served[at].link = link;
     return &self->served[at];
 }
@@ -659,7 +690,7 @@ static void take_pull(replica_t *self, uint32_t link, slice_t message)
     }
     if (self->status == STATUS_OFFLINE)
         return;
-    served_t *served = served_for(self, link);
+    served_t *served = get_served(self, link);
     served->request = pull.request;
     mp_t have = mp_open(pull.have);
     mp_vector(&have, &served->have);
@@ -684,8 +715,8 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
                        uint64_t position, slice_t bytes)
 {
     replica_enter(self, now);
-    served_t *served = served_for(self, link);
-    if (served->request != request)
+    const served_t *served = find_served(self, link);
+    if (served == NULL || served->request != request)
         return; /* it has asked for something else since */
     buf_reset(&self->encoded);
     uint32_t count = 0;
@@ -919,6 +950,8 @@ int64_t gossip_deadline(const replica_t *self)
         if (peer->state == PEER_IDLE)
             deadline = earlier(deadline, peer->retry_ms);
         else
+            deadline = earlier(deadline, peer->heard_ms + REPLICA_SILENCE_MS);
+        if (peer->state == PEER_READY)
             deadline = earlier(deadline, peer->pinged_ms + REPLICA_HEARTBEAT_MS);
         if (peer->state == PEER_READY && peer->pull_ms > self->now.boot_ms)
             deadline = earlier(deadline, peer->pull_ms);

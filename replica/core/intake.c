@@ -1,6 +1,6 @@
 /*
  * Intake: the checks that a request passes before it is executed, in this order, all again after a
- * wait: executed table, token, type and limits, clock, visibility. (The epoch was looked at when the
+ * wait: executed table, token, arguments, clock, limits and type, visibility. (The epoch was looked at when the
  * request came, in session.c.)
  */
 #include "replica/core/internal.h"
@@ -45,9 +45,7 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
         refuse(self, session, request, OUTCOME_CLASH, "this request was answered and acknowledged");
         return true;
     case EXECUTED_FULL:
-        self->counts.busy++;
-        refuse(self, session, request, OUTCOME_BUSY,
-               "this client has too many unacknowledged updates");
+        session_turn_back(self, session, request, OUTCOME_BUSY); /* too many unacknowledged */
         return true;
     case EXECUTED_HIT:
         break;
@@ -67,7 +65,7 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
     return true;
 }
 
-/* Merges what the request brings of its token. False when it is malformed. */
+/* Merges what the request brings of its token. False when it is malformed or grows too great. */
 static bool take_token(replica_t *self, session_t *session, const request_t *request)
 {
     if (!request->has_token)
@@ -76,7 +74,10 @@ static bool take_token(replica_t *self, session_t *session, const request_t *req
     mp_vector(&in, &self->vector);
     if (!mp_ok(&in))
         return false;
-    vec_merge(&session->token, &self->vector);
+    vec_merge(&self->vector, &session->token);
+    if (self->vector.size > VEC_PARTS_MAX)
+        return false;
+    vec_copy(&session->token, &self->vector);
     return true;
 }
 
@@ -165,7 +166,8 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
     if (command->is_update && answer_from_table(self, session, request))
         return INTAKE_ANSWERED;
     if (!take_token(self, session, request)) {
-        refuse(self, session, request, OUTCOME_USAGE, "the token is malformed");
+        refuse(self, session, request, OUTCOME_USAGE,
+               "the token is malformed or has too many parts");
         return INTAKE_ANSWERED;
     }
     if (!vec_covers(&self->applied, &session->token))

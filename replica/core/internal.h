@@ -112,6 +112,7 @@ struct replica {
     size_t blind_next;
     served_t served[SERVED_MAX];
     size_t served_size;
+    size_t served_next; /* the entry that makes room next */
     int64_t round_ms;       /* next periodic round */
     int64_t after_burst_ms; /* round that closes a burst, INT64_MAX: none due */
 

@@ -59,6 +59,8 @@ enum {
     REPLICA_WAITING_BYTES_MAX = 64 * 1024 * 1024,
     REPLICA_HELD_BYTES_MAX = 64 * 1024 * 1024,
     REPLICA_WINDOW = 4 * 1024 * 1024, /* bytes a client may have in flight */
+    /* Bytes of one answer or one update: with what is around it, it fits a message of 20 MiB. */
+    REPLICA_BODY_MAX = 18 * 1024 * 1024,
     REPLICA_HEARTBEAT_MS = 250,
     REPLICA_SILENCE_MS = 1000, /* after this a link or peer counts as lost */
     REPLICA_HOLD_MS = 150,     /* a request waits so long here before the session should move */

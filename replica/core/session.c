@@ -41,6 +41,7 @@ static void free_waiting(replica_t *self, session_t *session, waiting_t *waiting
     }
 }
 
+/* Its connection is going too, or what waits was answered. */
 static void free_session(replica_t *self, session_t *session)
 {
     while (session->waiting != NULL)
@@ -381,8 +382,12 @@ static void take_request(replica_t *self, conn_t *conn, const frame_t *frame, sl
         if (is_good)
             take_item(self, conn, &request);
     }
-    if (is_good)
+    /* Bytes behind the items would count as in flight at the broker for ever. */
+    if (is_good && mp_done(&in)) {
+        if (conn->sessions == NULL && !conn->is_dirty)
+            free_conn(self, conn); /* it had no items, and nothing here */
         return;
+    }
     /* What the rest of the frame meant cannot be known: the connection starts anew. */
     self->counts.malformed++;
     const frame_t bye = {.kind = FRAME_BYE,
@@ -444,12 +449,23 @@ static outcome_t refusal(const replica_t *self, const session_hello_t *hello, co
     return OUTCOME_OK;
 }
 
-static session_t *open_session(replica_t *self, conn_t *conn, uint64_t id)
+/* Ends a session alone: what waits is answered, and a connection that had no other goes with it. */
+static void end_session(replica_t *self, session_t *session)
+{
+    conn_t *conn = session->conn;
+    turn_back_waiting(self, session, OUTCOME_MOVED);
+    free_session(self, session);
+    if (conn->sessions == NULL && !conn->is_dirty)
+        free_conn(self, conn);
+}
+
+static session_t *open_session(replica_t *self, link_t *link, const frame_t *frame, uint64_t id)
 {
     session_t *session;
     HASH_FIND(hh, self->sessions, &id, sizeof id, session);
     if (session != NULL)
-        free_session(self, session); /* it came by another way; what it had there is void */
+        end_session(self, session); /* begun anew, or come by another way */
+    conn_t *conn = get_conn(link, frame);
     session = mem_zero(1, sizeof *session);
     session->id = id;
     session->conn = conn;
@@ -474,7 +490,7 @@ static void take_session_hello(replica_t *self, link_t *link, const frame_t *fra
         self->counts.malformed++;
     }
     if (outcome == OUTCOME_OK) {
-        session_t *session = open_session(self, get_conn(link, frame), hello.session);
+        session_t *session = open_session(self, link, frame, hello.session);
         vec_copy(&session->token, &self->vector);
         if (hello.clock <= hlc_add_ms(replica_clock(self), self->config.max_drift_ms))
             replica_clock_raise(self, hello.clock);
@@ -519,7 +535,7 @@ static void take_bye(replica_t *self, link_t *link, const frame_t *frame, slice_
     } else if (session_bye_read(body, &id)) {
         HASH_FIND(hh, self->sessions, &id, sizeof id, session);
         if (session != NULL && session->conn == conn)
-            free_session(self, session);
+            end_session(self, session);
     }
 }
 
@@ -603,6 +619,8 @@ void sessions_turn(replica_t *self)
         self->dirty = conn->next_dirty;
         conn->is_dirty = false;
         flush_conn(self, conn);
+        if (conn->sessions == NULL)
+            free_conn(self, conn); /* a connection is kept for its sessions alone */
     }
 }
 

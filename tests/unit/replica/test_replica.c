@@ -1,0 +1,877 @@
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/base/memory.h"
+#include "bus/wire/record.h"
+#include "replica/core/replica.h"
+#include "tests/unit/frames.h"
+
+enum {
+    LOG_START = 32,
+    ITEMS_MAX = 64,
+    LINK = 5, /* of the broker */
+    SLOT = 3,
+    GENERATION = 1,
+    LEFT_MS = 5000,
+};
+
+typedef struct item {
+    uint64_t session;
+    uint64_t epoch;
+    uint64_t seq;
+    outcome_t outcome;
+    hlc_t clock;
+    char value[64]; /* msgpack */
+    size_t size;
+} item_t;
+
+/* One replica with what its effects came to. */
+typedef struct node {
+    replica_t *replica;
+    struct node *peer;
+    now_t now;
+    uint64_t incarnation;
+    buf_t log;
+    bool is_deaf;      /* PUBLISH does not reach it */
+    bool is_slow;      /* its log is not read at once */
+    uint32_t key;      /* of the broker's link */
+    uint16_t reason;   /* of the last WELCOME */
+    uint32_t answered; /* bytes, by all replies */
+    unsigned byes;
+    unsigned statuses;
+    uint8_t status;
+    uint64_t serial;
+    unsigned pulls;
+    unsigned reads;
+    size_t batch_size; /* of the last BATCH's records */
+    bool is_stopped;
+    bool log_first;
+    uint32_t connect; /* link of the last CONNECT */
+    uint32_t read_link;
+    uint64_t read_request;
+    uint64_t read_position;
+    item_t items[ITEMS_MAX];
+    size_t items_size;
+} node_t;
+
+static void take_reply_frame(node_t *n, const frame_t *frame, slice_t body)
+{
+    mp_t in = mp_open(body);
+    uint32_t items = mp_array(&in, FRAME_ITEMS_MAX);
+    assert_int_equal(items, frame->items);
+    n->answered += frame->window;
+    for (uint32_t i = 0; i < items; i++) {
+        reply_t reply;
+        assert_true(reply_read(&in, &reply));
+        assert_true(n->items_size < ITEMS_MAX);
+        item_t *item = &n->items[n->items_size++];
+        *item = (item_t){.session = reply.session,
+                         .epoch = reply.epoch,
+                         .seq = reply.seq,
+                         .outcome = reply.outcome,
+                         .clock = reply.clock};
+        item->size = reply.value.size < sizeof item->value ? reply.value.size : sizeof item->value;
+        memcpy(item->value, reply.value.data, item->size);
+    }
+}
+
+static void take_service(node_t *n, slice_t bytes)
+{
+    frame_t frame = frames_header(bytes);
+    link_status_t status;
+    if (frame.kind == FRAME_REPLY) {
+        take_reply_frame(n, &frame, frame_body(bytes));
+    } else if (frame.kind == FRAME_BYE) {
+        n->byes++;
+    } else if (frame.kind == FRAME_WELCOME && frame.slot != FRAME_SLOT_LINK) {
+        n->reason = frame.reason;
+    } else if (link_status_read(frame_body(bytes), &status)) {
+        n->key = frame.route;
+        n->status = status.status;
+        n->serial = status.serial;
+        n->statuses++;
+    }
+}
+
+static void read_log(node_t *n)
+{
+    size_t from = (size_t)(n->read_position - LOG_START);
+    replica_log_bytes(n->replica, n->now, n->read_link, n->read_request, n->read_position,
+                      slice_of(n->log.data + from, n->log.size - from));
+}
+
+static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
+{
+    peer_batch_t batch;
+    switch (effect->kind) {
+    case REPLICA_APPEND:
+        buf_append_slice(&n->log, bytes);
+        break;
+    case REPLICA_PUBLISH:
+        if (peer_kind(bytes) == PEER_BATCH && peer_batch_read(bytes, &batch))
+            n->batch_size = batch.records.size;
+        if (n->peer != NULL && !n->peer->is_deaf)
+            replica_gossip(n->peer->replica, n->peer->now, bytes);
+        break;
+    case REPLICA_TO_SERVICE:
+        take_service(n, bytes);
+        break;
+    case REPLICA_TO_PEER:
+        n->pulls += peer_kind(bytes) == PEER_PULL;
+        if (n->peer != NULL)
+            replica_peer_router(n->peer->replica, n->peer->now, effect->link, bytes);
+        break;
+    case REPLICA_TO_PEER_ROUTER:
+        if (n->peer != NULL)
+            replica_peer(n->peer->replica, n->peer->now, effect->link, bytes);
+        break;
+    case REPLICA_READ:
+        n->reads++;
+        n->read_link = effect->link;
+        n->read_request = effect->request;
+        n->read_position = effect->position;
+        break;
+    case REPLICA_CONNECT:
+        n->connect = effect->link;
+        break;
+    case REPLICA_STOP:
+        n->is_stopped = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* One turn; true when there was something to do. */
+static bool turn(node_t *n)
+{
+    replica_effects_t effects = replica_turn(n->replica, n->now);
+    for (size_t i = 0; i < effects.size; i++) {
+        if (effects.list[i].kind == REPLICA_APPEND)
+            n->log_first = i == 0;
+        carry_out(n, &effects.list[i], replica_effect_bytes(&effects, &effects.list[i]));
+    }
+    return effects.size != 0;
+}
+
+/* Turns of a node and its peer until both are quiet. */
+static void settle(node_t *n)
+{
+    for (bool busy = true; busy;) {
+        busy = turn(n);
+        if (n->peer != NULL)
+            busy |= turn(n->peer);
+        for (node_t *r = n; r != NULL; r = r == n ? n->peer : NULL) {
+            if (r->reads == 0 || r->is_slow)
+                continue;
+            r->reads = 0;
+            read_log(r);
+            busy = true;
+        }
+    }
+}
+
+static void pass(node_t *n, int64_t ms)
+{
+    for (node_t *r = n; r != NULL; r = r == n ? n->peer : NULL) {
+        r->now.boot_ms += ms;
+        r->now.wall_ms += ms;
+        replica_tick(r->replica, r->now);
+    }
+    settle(n);
+}
+
+static replica_config_t config_of(uint16_t id, uint64_t incarnation)
+{
+    return (replica_config_t){
+        .cluster = frames_cluster,
+        .id = id,
+        .incarnation = incarnation,
+        .seed = incarnation,
+        .host = "h",
+        .port = (uint16_t)(7710 + 10 * id),
+        .gossip_interval_ms = 8000,
+        .max_drift_ms = 60000,
+        .value_max = 1024 * 1024,
+    };
+}
+
+static node_t *node_new(uint16_t id, uint64_t incarnation)
+{
+    node_t *n = mem_zero(1, sizeof *n);
+    n->now = (now_t){1000000, 5000};
+    n->incarnation = incarnation;
+    const replica_config_t config = config_of(id, incarnation);
+    n->replica = replica_new(&config);
+    replica_start(n->replica, n->now, LOG_START);
+    turn(n);
+    return n;
+}
+
+static void node_free(node_t *n)
+{
+    replica_destroy(&n->replica);
+    buf_free(&n->log);
+    free(n);
+}
+
+/* ---- a broker ---- */
+
+static frame_t header(const node_t *n)
+{
+    return (frame_t){.slot = SLOT, .generation = GENERATION, .route = n->key};
+}
+
+static void service(node_t *n, buf_t frame)
+{
+    replica_service(n->replica, n->now, LINK, buf_slice(&frame));
+    buf_free(&frame);
+}
+
+static void link_up(node_t *n)
+{
+    service(n, frames_link_hello(77, 0));
+    pass(n, 0);
+    assert_int_not_equal(n->statuses, 0);
+}
+
+static void hello(node_t *n, uint64_t session, const vec_t *token)
+{
+    n->reason = 0xFFFF;
+    service(n, frames_hello(header(n), session, token, -1, 0));
+    settle(n);
+}
+
+static hlc_t clock_of(const node_t *n)
+{
+    return replica_info(n->replica, n->now).clock;
+}
+
+typedef struct ask {
+    uint64_t session;
+    uint64_t epoch;
+    uint64_t seq;
+    uint8_t command;
+    const char *a;
+    const char *b;
+    hlc_t hlc; /* 0: a new one for an update */
+    uint8_t flags;
+    uint32_t left_ms;
+    const vec_t *token;
+    uint64_t floor;
+} ask_t;
+
+static buf_t ask_frame(const node_t *n, const ask_t *ask)
+{
+    request_t request = {
+        .session = ask->session,
+        .epoch = ask->epoch != 0 ? ask->epoch : 1,
+        .seq = ask->seq,
+        .flags = ask->flags,
+        .left_ms = ask->left_ms != 0 ? ask->left_ms : LEFT_MS,
+        .hlc = ask->hlc != 0 || ask->command < COMMAND_SET ? ask->hlc : clock_of(n) + ask->seq,
+        .floor = ask->floor,
+        .command = ask->command,
+    };
+    buf_t words = frames_words(&request.arguments, ask->a, ask->b, NULL);
+    request.arguments_at = buf_slice(&words);
+    buf_t frame = frames_request(header(n), &request, ask->token);
+    buf_free(&words);
+    return frame;
+}
+
+static void send(node_t *n, ask_t ask)
+{
+    service(n, ask_frame(n, &ask));
+}
+
+/* Sends it and gives the one reply. */
+static item_t call(node_t *n, ask_t ask)
+{
+    n->items_size = 0;
+    send(n, ask);
+    settle(n);
+    assert_int_equal(n->items_size, 1);
+    assert_int_equal(n->items[0].seq, ask.seq);
+    return n->items[0];
+}
+
+static item_t set(node_t *n, uint64_t session, uint64_t seq, const char *value)
+{
+    return call(n, (ask_t){.session = session,
+                           .seq = seq,
+                           .command = COMMAND_SET,
+                           .a = "k",
+                           .b = value,
+                           .flags = REQUEST_FRESH});
+}
+
+static node_t *served(uint16_t id, uint64_t incarnation, uint64_t session)
+{
+    node_t *n = node_new(id, incarnation);
+    link_up(n);
+    hello(n, session, NULL);
+    assert_int_equal(n->reason, OUTCOME_OK);
+    return n;
+}
+
+static vec_t vec_one(uint64_t incarnation, uint64_t count)
+{
+    vec_t v = {0};
+    vec_raise(&v, incarnation, count);
+    return v;
+}
+
+static void assert_value(const item_t *item, const char *text)
+{
+    mp_t in = mp_open(slice_of(item->value, item->size));
+    slice_t value = mp_bytes(&in);
+    assert_true(mp_ok(&in));
+    assert_true(slice_equal(value, slice_text(text)));
+}
+
+/* ---- intake ---- */
+
+static void test_log_before_reply(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    assert_int_equal(set(n, 1, 1, "x").outcome, OUTCOME_OK);
+    assert_true(n->log_first);
+    item_t got = call(n, (ask_t){.session = 1, .seq = 2, .command = COMMAND_GET, .a = "k"});
+    assert_int_equal(got.outcome, OUTCOME_OK);
+    assert_value(&got, "x");
+    node_free(n);
+}
+
+static void test_retag(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    set(n, 1, 1, "x");
+    hlc_t low = clock_of(n) - 100000;
+    ask_t ask = {.session = 1,
+                 .seq = 2,
+                 .command = COMMAND_SET,
+                 .a = "k",
+                 .b = "y",
+                 .hlc = low,
+                 .flags = REQUEST_FRESH};
+    assert_int_equal(call(n, ask).outcome, OUTCOME_RETAG);
+    /* All later ones of the epoch go the same way, the next epoch is served. */
+    assert_int_equal(set(n, 1, 3, "z").outcome, OUTCOME_RETAG);
+    ask.epoch = 2;
+    ask.hlc = 0;
+    assert_int_equal(call(n, ask).outcome, OUTCOME_OK);
+    /* A retransmission is executed under its tag, whether it shows or not. */
+    ask.seq = 3;
+    ask.hlc = low;
+    ask.flags = 0;
+    assert_int_equal(call(n, ask).outcome, OUTCOME_OK);
+    item_t got =
+        call(n, (ask_t){.session = 1, .epoch = 2, .seq = 4, .command = COMMAND_GET, .a = "k"});
+    assert_value(&got, "y");
+    node_free(n);
+}
+
+static void test_executed_elsewhere(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 9);
+    a->peer = b;
+    ask_t ask = {.session = 1,
+                 .seq = 1,
+                 .command = COMMAND_INCR,
+                 .a = "n",
+                 .hlc = clock_of(a) + 1,
+                 .flags = REQUEST_FRESH};
+    assert_int_equal(call(a, ask).outcome, OUTCOME_OK);
+    /* Even a token that B does not cover is not asked for: the table comes first. */
+    vec_t token = vec_one(999, 7);
+    hello(b, 1, &token);
+    ask.flags = 0;
+    item_t again = call(b, ask);
+    assert_int_equal(again.outcome, OUTCOME_OK);
+    assert_int_equal(again.value[0], 1);
+    assert_int_equal(replica_info(b->replica, b->now).counts->retries, 1);
+    ask.hlc++;
+    assert_int_equal(call(b, ask).outcome, OUTCOME_CLASH);
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+}
+
+static void test_clock(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    ask_t ask = {.session = 1, .seq = 1, .command = COMMAND_SET, .a = "k", .b = "v"};
+    ask.hlc = hlc_add_ms(clock_of(n), 60001);
+    assert_int_equal(call(n, ask).outcome, OUTCOME_CLOCK);
+    ask.hlc = hlc_add_ms(clock_of(n), 59999);
+    assert_int_equal(call(n, ask).outcome, OUTCOME_OK);
+    assert_true(clock_of(n) > ask.hlc);
+    node_free(n);
+}
+
+static void test_decr_by_the_least(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    set(n, 1, 1, "5");
+    ask_t ask = {.session = 1,
+                 .seq = 2,
+                 .command = COMMAND_DECR,
+                 .a = "k",
+                 .b = "-9223372036854775808",
+                 .flags = REQUEST_FRESH};
+    assert_int_equal(call(n, ask).outcome, OUTCOME_OVERFLOW);
+    node_free(n);
+}
+
+/* An answer that would not fit in a message is refused: sent, it would close the broker's link. */
+static void test_answer_too_large(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    char *text = mem_zero(1, 1024 * 1024 + 1);
+    memset(text, 'x', 1024 * 1024);
+    assert_int_equal(set(n, 1, 1, text).outcome, OUTCOME_OK);
+    buf_t words = {0};
+    enum { KEYS = 24 };
+    for (int i = 0; i < KEYS; i++)
+        mp_put_bin(&words, slice_text("k"));
+    const request_t request = {.session = 1,
+                               .epoch = 1,
+                               .seq = 2,
+                               .left_ms = LEFT_MS,
+                               .command = COMMAND_MGET,
+                               .arguments = KEYS,
+                               .arguments_at = buf_slice(&words)};
+    n->items_size = 0;
+    service(n, frames_request(header(n), &request, NULL));
+    settle(n);
+    assert_int_equal(n->items_size, 1);
+    assert_int_equal(n->items[0].outcome, OUTCOME_TOO_LARGE);
+    buf_free(&words);
+    free(text);
+    node_free(n);
+}
+
+/* A table full of this client's updates turns back the epoch: nothing behind may be executed. */
+static void test_too_many_unacknowledged(void **state)
+{
+    enum { MOST = 4096 };
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    for (uint64_t seq = 1; seq <= MOST; seq++)
+        assert_int_equal(set(n, 1, seq, "v").outcome, OUTCOME_OK);
+    assert_int_equal(set(n, 1, MOST + 1, "v").outcome, OUTCOME_BUSY);
+    ask_t get = {.session = 1, .seq = MOST + 2, .command = COMMAND_GET, .a = "k"};
+    assert_int_equal(call(n, get).outcome, OUTCOME_BUSY);
+    get.epoch = 2;
+    assert_int_equal(call(n, get).outcome, OUTCOME_OK);
+    node_free(n);
+}
+
+/* ---- waiting ---- */
+
+static void test_behind_then_missing(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    vec_t token = vec_one(999, 3);
+    n->items_size = 0;
+    send(n, (ask_t){.session = 1, .seq = 1, .command = COMMAND_GET, .a = "k", .token = &token});
+    send(n, (ask_t){.session = 1, .seq = 2, .command = COMMAND_GET, .a = "k"});
+    settle(n);
+    assert_int_equal(n->items_size, 0);
+    assert_int_equal(replica_info(n->replica, n->now).waiting, 2);
+    /* Nobody can be asked: it is still no reason to come back at once. */
+    assert_true(replica_deadline(n->replica) > n->now.boot_ms);
+    pass(n, REPLICA_HOLD_MS);
+    assert_int_equal(n->items_size, 2);
+    assert_int_equal(n->items[0].outcome, OUTCOME_BEHIND);
+    assert_int_equal(n->items[1].outcome, OUTCOME_BEHIND);
+    n->items_size = 0;
+    send(n, (ask_t){.session = 1,
+                    .epoch = 2,
+                    .seq = 1,
+                    .command = COMMAND_GET,
+                    .a = "k",
+                    .flags = REQUEST_LAST_TRY,
+                    .left_ms = 1000});
+    pass(n, 899);
+    assert_int_equal(n->items_size, 0);
+    pass(n, 1);
+    assert_int_equal(n->items_size, 1);
+    assert_int_equal(n->items[0].outcome, OUTCOME_MISSING);
+    vec_free(&token);
+    node_free(n);
+}
+
+static void test_waiting_is_served(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 9);
+    vec_t token = vec_one(10, 1);
+    b->items_size = 0;
+    send(b, (ask_t){.session = 9, .seq = 1, .command = COMMAND_GET, .a = "k", .token = &token});
+    settle(b);
+    assert_int_equal(b->items_size, 0);
+    a->peer = b;
+    set(a, 1, 1, "x");
+    settle(b);
+    assert_int_equal(b->items_size, 1);
+    assert_value(&b->items[0], "x");
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+}
+
+/* Each request that came is answered, also when its session ends or is opened again. */
+static void test_waiting_ends_with_its_session(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    hello(n, 2, NULL);
+    vec_t token = vec_one(999, 3);
+    for (int round = 0; round < 2; round++) {
+        const ask_t ask = {
+            .session = 1, .seq = 1, .command = COMMAND_GET, .a = "k", .token = &token};
+        buf_t frame = ask_frame(n, &ask);
+        n->items_size = n->answered = 0;
+        size_t size = frame.size - FRAME_HEADER_SIZE - 1;
+        service(n, frame);
+        settle(n);
+        assert_int_equal(n->items_size, 0);
+        if (round == 0)
+            hello(n, 1, NULL);
+        else
+            service(n, frames_bye(header(n), 1));
+        settle(n);
+        assert_int_equal(n->items_size, 1);
+        assert_int_equal(n->items[0].outcome, OUTCOME_MOVED);
+        assert_int_equal(n->answered, size);
+        assert_int_equal(replica_info(n->replica, n->now).waiting, 0);
+    }
+    vec_free(&token);
+    node_free(n);
+}
+
+static void test_offline(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    vec_t token = vec_one(999, 3);
+    n->items_size = 0;
+    send(n, (ask_t){.session = 1, .seq = 1, .command = COMMAND_GET, .a = "k", .token = &token});
+    settle(n);
+    assert_true(replica_status_is_confirmed(n->replica));
+    replica_set_status(n->replica, n->now, STATUS_OFFLINE, MODE_MANUAL);
+    settle(n);
+    assert_int_equal(n->items_size, 1);
+    assert_int_equal(n->items[0].outcome, OUTCOME_MOVED);
+    assert_int_equal(n->status, STATUS_OFFLINE);
+    assert_false(replica_status_is_confirmed(n->replica));
+    const link_status_t status = {.incarnation = 10, .status = STATUS_OFFLINE, .serial = n->serial};
+    const frame_t confirm = {
+        .kind = FRAME_STATUS, .flags = FRAME_ANSWER, .slot = FRAME_SLOT_LINK, .route = n->key};
+    const vec_t nothing = {0};
+    buf_t frame = frames_plain(confirm);
+    link_status_put(&frame, &status, &nothing);
+    service(n, frame);
+    assert_true(replica_status_is_confirmed(n->replica));
+    assert_int_equal(
+        call(n, (ask_t){.session = 1, .epoch = 2, .seq = 2, .command = COMMAND_GET, .a = "k"})
+            .outcome,
+        OUTCOME_MOVED);
+    hello(n, 1, NULL);
+    assert_int_equal(n->reason, OUTCOME_NOT_REACHED);
+    vec_free(&token);
+    node_free(n);
+}
+
+/* ---- connections ---- */
+
+/* A session named by another connection moves there; the first one is told with its next request. */
+static void test_session_moves(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    frame_t other = header(n);
+    other.slot = SLOT + 1;
+    service(n, frames_hello(other, 1, NULL, -1, 0));
+    settle(n);
+    assert_int_equal(replica_info(n->replica, n->now).sessions, 1);
+    assert_int_equal(
+        call(n, (ask_t){.session = 1, .seq = 1, .command = COMMAND_GET, .a = "k"}).outcome,
+        OUTCOME_MOVED);
+    node_free(n);
+}
+
+static void test_malformed_request(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    const ask_t ask = {.session = 1, .seq = 1, .command = COMMAND_GET, .a = "k"};
+    buf_t frame = ask_frame(n, &ask);
+    buf_append_u8(&frame, 0xC0); /* bytes that nothing would count as answered */
+    service(n, frame);
+    settle(n);
+    assert_int_equal(n->byes, 1);
+    assert_int_equal(replica_info(n->replica, n->now).sessions, 0);
+    node_free(n);
+}
+
+static void test_unknown_link(void **state)
+{
+    (void)state;
+    node_t *n = node_new(0, 10);
+    n->key = 4711;
+    send(n, (ask_t){.session = 1, .seq = 1, .command = COMMAND_GET, .a = "k"});
+    settle(n);
+    assert_int_equal(n->byes, 1);
+    service(n, frames_link_hello(77, 999)); /* it means another incarnation */
+    settle(n);
+    assert_int_equal(n->byes, 2);
+    assert_int_equal(n->statuses, 0);
+    node_free(n);
+}
+
+/* ---- gossip ---- */
+
+static void connect_nodes(node_t *a, node_t *b)
+{
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(b->replica, b->now, 0, a->incarnation, slice_text("h"), 7710);
+    settle(a);
+    replica_peer_info_t info;
+    assert_true(replica_peer_info(b->replica, 0, &info));
+    assert_true(info.is_connected);
+}
+
+static uint64_t has(const node_t *n, uint64_t incarnation)
+{
+    return vec_get(replica_info(n->replica, n->now).vector, incarnation);
+}
+
+static void test_gap_by_batch(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    b->is_deaf = true;
+    set(a, 1, 1, "x");
+    assert_int_equal(has(b, 10), 0);
+    b->is_deaf = false;
+    b->pulls = 0;
+    set(a, 1, 2, "y");
+    assert_int_equal(b->pulls, 1);
+    assert_int_equal(has(b, 10), 2);
+    assert_true(replica_digest(a->replica) == replica_digest(b->replica));
+    node_free(a);
+    node_free(b);
+}
+
+static void test_gap_by_round(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    b->is_deaf = true;
+    set(a, 1, 1, "x");
+    b->is_deaf = false;
+    pass(a, 100); /* the round that closes the burst */
+    pass(a, 20);  /* the stream may still bring it */
+    assert_int_equal(has(b, 10), 1);
+    node_free(a);
+    node_free(b);
+}
+
+static void test_great_record_is_announced(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    char *text = mem_zero(1, 70001);
+    memset(text, 'x', 70000);
+    set(a, 1, 1, text);
+    assert_int_equal(a->batch_size, 0);
+    assert_int_equal(has(b, 10), 1);
+    free(text);
+    node_free(a);
+    node_free(b);
+}
+
+static void test_other_lineage(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    set(a, 1, 1, "x");
+    set(b, 2, 1, "y");
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(b->replica, b->now, 0, 10, slice_text("h"), 7710);
+    settle(a);
+    replica_peer_info_t info;
+    assert_true(replica_peer_info(b->replica, 0, &info));
+    assert_false(info.is_connected);
+    pass(a, 10000);
+    assert_int_equal(has(a, 20), 0);
+    assert_int_equal(has(b, 10), 0);
+    node_free(a);
+    node_free(b);
+}
+
+/* Two that were one cluster without data, and then each took a first update of its own. */
+static void test_lineages_part(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    replica_peer_info_t info;
+    b->is_deaf = true;
+    const peer_batch_t batch = {.cluster = frames_cluster, .lineage = 0xABC, .origin = 33};
+    buf_t bytes = {0};
+    peer_batch_put(&bytes, &batch);
+    replica_gossip(a->replica, a->now, buf_slice(&bytes)); /* A takes over another one's */
+    buf_free(&bytes);
+    settle(a);
+    set(b, 2, 1, "y"); /* its batch is the first that A hears of it */
+    assert_int_equal(has(a, 20), 0);
+    for (size_t i = 0; replica_peer_info(a->replica, i, &info); i++)
+        assert_false(info.is_connected && info.incarnation == 20);
+    node_free(a);
+    node_free(b);
+}
+
+static void test_no_lineage(void **state)
+{
+    (void)state;
+    node_t *n = node_new(0, 10);
+    const peer_batch_t batch = {.cluster = frames_cluster, .origin = 33};
+    buf_t bytes = {0};
+    peer_batch_put(&bytes, &batch);
+    replica_gossip(n->replica, n->now, buf_slice(&bytes));
+    buf_free(&bytes);
+    settle(n);
+    assert_int_equal(n->log.size, 0);
+    assert_int_equal(replica_info(n->replica, n->now).counts->malformed, 1);
+    node_free(n);
+}
+
+static void test_id_taken(void **state)
+{
+    (void)state;
+    node_t *old = node_new(0, 10);
+    node_t *young = node_new(0, 20);
+    old->now.boot_ms += 5000;
+    old->peer = young;
+    young->peer = old;
+    replica_candidate(young->replica, young->now, 0, 10, slice_text("h"), 7710);
+    settle(old);
+    assert_true(young->is_stopped);
+    assert_false(old->is_stopped);
+    node_free(old);
+    node_free(young);
+}
+
+/* A peer that does not answer is waited for, not asked for all the time. */
+static void test_silent_peer(void **state)
+{
+    (void)state;
+    node_t *n = node_new(0, 10);
+    replica_candidate(n->replica, n->now, 1, 20, slice_text("h"), 7720);
+    settle(n);
+    int calls = 0;
+    int64_t end_ms = n->now.boot_ms + 1500;
+    for (; n->now.boot_ms < end_ms; calls++) {
+        int64_t next_ms = replica_deadline(n->replica);
+        assert_true(next_ms > n->now.boot_ms);
+        pass(n, next_ms - n->now.boot_ms);
+    }
+    assert_true(calls < 20);
+    node_free(n);
+}
+
+static buf_t pull(uint64_t request, const vec_t *have)
+{
+    buf_t bytes = {0};
+    peer_pull_put(&bytes, request, have, 0);
+    return bytes;
+}
+
+/* Links come and go for as long as a node lives; pulls of two peers must not get mixed up. */
+static void test_pulls_of_many_links(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    const vec_t nothing = {0};
+    set(n, 1, 1, "x");
+    n->is_slow = true;
+    for (uint32_t link = 1; link <= 200; link++) {
+        buf_t first = pull(link, &nothing);
+        buf_t second = pull(link + 1, &nothing);
+        replica_peer_router(n->replica, n->now, link, buf_slice(&first));
+        settle(n);
+        const node_t read = *n;
+        replica_peer_router(n->replica, n->now, 1000 + link, buf_slice(&second));
+        settle(n);
+        uint64_t served_before = replica_info(n->replica, n->now).counts->pulls_served;
+        read_log(n);
+        n->read_link = read.read_link;
+        n->read_request = read.read_request;
+        read_log(n);
+        assert_int_equal(replica_info(n->replica, n->now).counts->pulls_served, served_before + 2);
+        buf_free(&first);
+        buf_free(&second);
+    }
+    node_free(n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_log_before_reply),
+        cmocka_unit_test(test_retag),
+        cmocka_unit_test(test_executed_elsewhere),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_decr_by_the_least),
+        cmocka_unit_test(test_answer_too_large),
+        cmocka_unit_test(test_too_many_unacknowledged),
+        cmocka_unit_test(test_behind_then_missing),
+        cmocka_unit_test(test_waiting_is_served),
+        cmocka_unit_test(test_waiting_ends_with_its_session),
+        cmocka_unit_test(test_offline),
+        cmocka_unit_test(test_session_moves),
+        cmocka_unit_test(test_malformed_request),
+        cmocka_unit_test(test_unknown_link),
+        cmocka_unit_test(test_gap_by_batch),
+        cmocka_unit_test(test_gap_by_round),
+        cmocka_unit_test(test_great_record_is_announced),
+        cmocka_unit_test(test_other_lineage),
+        cmocka_unit_test(test_lineages_part),
+        cmocka_unit_test(test_no_lineage),
+        cmocka_unit_test(test_id_taken),
+        cmocka_unit_test(test_silent_peer),
+        cmocka_unit_test(test_pulls_of_many_links),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
