@@ -36,6 +36,7 @@ struct pending {
     bool is_update;
     bool is_sent;     /* under way in the present epoch */
     bool is_doubtful; /* a transmission went unanswered: it may have been executed */
+    bool has_token;   /* it was sent with what client_session_merge brought */
     uint64_t epoch;   /* in which it was sent last */
     hlc_t hlc;        /* of its tag; 0: to be stamped when it is sent */
     uint64_t message; /* the frame it went with */
@@ -245,6 +246,9 @@ static void take_back(client_t *self, client_session_t *session, pending_t *requ
     unsend(self, session, request);
     if (!request->is_doubtful)
         request->hlc = 0;
+    /* The replica need not have looked at its token. */
+    session->has_news |= request->has_token;
+    request->has_token = false;
 }
 
 /* ---- sessions ---- */
@@ -297,15 +301,22 @@ static void free_session(client_t *self, client_session_t *session)
     free(session);
 }
 
-void client_session_close(client_t *self, client_session_t *session)
+/* Broker and replica forget the session under its present id. */
+static void leave_session(client_t *self, client_session_t *session)
 {
-    enter(self, self->now);
     if (self->is_connected && session->state != SESSION_CLOSED) {
         const frame_t bye = {.kind = FRAME_BYE, .route = session->route};
         size_t offset = frame_begin(&self->arena, &bye);
         session_bye_put(&self->arena, session->id);
         send_frame(self, offset);
     }
+    session->state = SESSION_CLOSED;
+}
+
+void client_session_close(client_t *self, client_session_t *session)
+{
+    enter(self, self->now);
+    leave_session(self, session);
     free_session(self, session);
 }
 
@@ -319,6 +330,8 @@ void client_session_merge(client_t *self, client_session_t *session, const clien
 {
     vec_merge(&session->token.seen, &token->seen);
     session->token.clock = hlc_max(session->token.clock, token->clock);
+    if (session->token.lineage == 0)
+        session->token.lineage = token->lineage;
     clock_raise(self, token->clock);
     session->has_news = true;
 }
@@ -350,7 +363,7 @@ size_t client_pending(const client_t *self)
 
 /* ---- a way is lost ---- */
 
-/* Adds the values seen to what retries are held against (only greater ones count). */
+/* An update may be sent again unless it would end up below something the session has seen. */
 static bool may_send_again(const client_session_t *session, const pending_t *request)
 {
     /* Increments commute with one another: only a set or delete seen since stands in the way. */
@@ -714,7 +727,9 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
         .seq = request->seq,
         .flags = (uint8_t)((request->is_doubtful ? 0 : REQUEST_FRESH) |
                            (session->moves >= CLIENT_MOVES_MAX ? REQUEST_LAST_TRY : 0)),
-        .left_ms = left_ms > 0 ? (uint32_t)left_ms : 0,
+        .left_ms = left_ms <= 0           ? 0
+                   : left_ms < UINT32_MAX ? (uint32_t)left_ms
+                                          : UINT32_MAX,
         .token_clock = session->token.clock,
         .hlc = request->hlc,
         /* All before the first open request were answered, and the token covers them. */
@@ -725,6 +740,7 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
     };
     size_t before = self->batch.bytes.size;
     request_put(&self->batch.bytes, &item, session->has_news ? &session->token.seen : NULL);
+    request->has_token = session->has_news;
     session->has_news = false;
     self->batch.items++;
     request->epoch = session->epoch;
@@ -747,7 +763,7 @@ static void pump_session(client_t *self, client_session_t *session)
 {
     if (session->wants_new_id && may_renew(session)) {
         session->wants_new_id = false;
-        session->state = SESSION_CLOSED;
+        leave_session(self, session);
         session->epoch++;
         draw_id(self, session);
     }
@@ -875,7 +891,7 @@ int64_t client_deadline(const client_t *self)
         }
         if (session->requests != NULL && session->retry_ms > self->now.boot_ms)
             deadline = earlier(deadline, session->retry_ms);
-        if (session->state == SESSION_OPENING)
+        if (session->requests != NULL && session->state == SESSION_OPENING)
             deadline = earlier(deadline, session->opened_ms + CLIENT_SILENCE_MS);
     }
     if (!self->is_connected && self->pending != 0 && self->brokers_size != 0)
