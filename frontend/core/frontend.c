@@ -670,22 +670,23 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
     const replica_t *old_replica = session != NULL ? session->route->replica : NULL;
     if (session != NULL)
         free_session(self, session->route->client, session);
-    if (HASH_COUNT(self->sessions) >= FRONTEND_SESSIONS_MAX ||
-        HASH_COUNT(self->routes) >= FRONTEND_ROUTES_MAX) {
+    const char *why;
+    bool is_full = HASH_COUNT(self->sessions) >= FRONTEND_SESSIONS_MAX ||
+                   HASH_COUNT(self->routes) >= FRONTEND_ROUTES_MAX;
+    replica_t *replica = is_full ? NULL : choose(self, client, &hello, &why);
+    if (old_replica != NULL && old_replica != replica)
+        leave_session(self, old_client, old_replica, hello.session);
+    if (is_full) {
         self->counts.busy++;
         welcome_failure(self, client, hello.session, OUTCOME_BUSY,
                         "the broker has as many sessions as it takes: try again later");
         return done;
     }
-    const char *why;
-    replica_t *replica = choose(self, client, &hello, &why);
     if (replica == NULL) {
         self->counts.not_reached++;
         welcome_failure(self, client, hello.session, OUTCOME_NOT_REACHED, why);
         return done;
     }
-    if (old_replica != NULL && old_replica != replica)
-        leave_session(self, old_client, old_replica, hello.session);
     session = mem_zero(1, sizeof *session);
     session->id = hello.session;
     session->route = get_route(self, client, replica);
@@ -865,23 +866,27 @@ static client_t *client_of_slot(frontend_t *self, const frame_t *frame)
     return client;
 }
 
-static void take_welcome(frontend_t *self, const client_t *client, frame_t *frame, slice_t body)
+/* False when it is not to be forwarded: the client waits for another replica's answer. */
+static bool take_welcome(frontend_t *self, const route_t *route, frame_t *frame, slice_t body)
 {
     session_welcome_t welcome;
     session_t *session =
         session_welcome_read(body, &welcome) ? find_session(self, welcome.session) : NULL;
-    if (session == NULL || session->route->client != client) {
+    if (session == NULL || session->route->client != route->client) {
         frame->route = 0;
         if (frame->reason == OUTCOME_OK)
             frame->reason = OUTCOME_NOT_REACHED; /* it has gone elsewhere meanwhile */
-        return;
+        return true;
     }
+    if (session->route != route)
+        return false;
     frame->route = session->route->number;
     frame->window = FRONTEND_WINDOW;
     if (frame->reason == OUTCOME_OK)
         session->is_open = true;
     else
         free_session(self, session->route->client, session);
+    return true;
 }
 
 static void take_reply(frontend_t *self, route_t *route, frame_t *frame)
@@ -921,11 +926,16 @@ frontend_forward_t frontend_replica(frontend_t *self, now_t now, uint32_t link, 
     }
     uint32_t connection = client->connection;
     if (frame.kind == FRAME_WELCOME) {
-        take_welcome(self, client, &frame, body);
+        if (!take_welcome(self, route, &frame, body)) {
+            self->counts.dropped++;
+            return done;
+        }
     } else if (frame.kind == FRAME_REPLY) {
         take_reply(self, route, &frame);
     } else if (frame.kind == FRAME_BYE) {
-        free_client(self, client); /* it sent what the replica cannot read */
+        /* It sent what the replica cannot read: it has to begin anew, there and elsewhere. */
+        free_route(self, route);
+        close_client(self, client);
     } else {
         self->counts.malformed++;
         return done;

@@ -111,7 +111,7 @@ typedef struct frontend_counts {
     uint64_t routes_lost;
     uint64_t not_reached; /* sessions for which there was no replica */
     uint64_t malformed;
-    uint64_t dropped; /* replies whose client is gone */
+    uint64_t dropped; /* answers whose client or session is gone */
 } frontend_counts_t;
 
 typedef struct frontend_info {
