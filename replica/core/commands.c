@@ -1,6 +1,6 @@
 /*
- * The commands. A read writes its answer and what it saw; an update decides its answer, fills in its
- * operations, and says whether they would show. Nothing is changed here.
+ * The commands. A read writes its answer and what it saw; an update decides its answer, fills in
+ * its operations, and says whether they would show. Nothing is changed here.
  */
 #include <stdio.h>
 

@@ -3,8 +3,8 @@
  *
  * New updates are published at once; a round with the value timestamp follows each burst and comes
  * every gossip interval, so that a lost message is noticed (Ladin et al. 1992, section 4: gossip
- * carries the sender's timestamp). What is lacking is pulled from one peer at a time, in the order of
- * its log, in which every record can be applied as it comes.
+ * carries the sender's timestamp). What is lacking is pulled from one peer at a time, in the order
+ * of its log, in which every record can be applied as it comes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,8 +207,8 @@ static bool settle_lineage(replica_t *self, uint64_t lineage, bool is_fixed, cha
 }
 
 /*
- * Whether what a node publishes is of our data. A peer that it is not of any more, as two that began
- * without data took an update each at the same time, is let go: its next HELLO says why.
+ * Whether what a node publishes is of our data. A peer that turns out to be of other data, as when
+ * two that began without any took an update each at the same time, is let go.
  */
 static bool is_our_lineage(replica_t *self, peer_t *peer, uint64_t lineage, bool is_fixed)
 {

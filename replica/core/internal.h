@@ -112,7 +112,7 @@ struct replica {
     size_t blind_next;
     served_t served[SERVED_MAX];
     size_t served_size;
-    size_t served_next; /* the entry that makes room next */
+    size_t served_next;     /* the entry that makes room next */
     int64_t round_ms;       /* next periodic round */
     int64_t after_burst_ms; /* round that closes a burst, INT64_MAX: none due */
 
@@ -267,8 +267,8 @@ void session_turn_back(replica_t *self, session_t *session, const request_t *req
 
 /*
  * Prepares a command: reads answer into self->value and self->seen; updates fill self->op_list and
- * their result into self->value. hides says whether a first transmission would not show; then nothing
- * else was done. An outcome other than OK explains itself in *why (static text).
+ * their result into self->value. hides says whether a first transmission would not show; then
+ * nothing else was done. An outcome other than OK explains itself in *why (static text).
  */
 typedef struct command_run {
     const request_t *request;

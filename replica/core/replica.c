@@ -232,7 +232,7 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->now = now;
     self->is_started = true;
     self->started_ms = now.boot_ms;
-    /* Two empty nodes that both begin alone would begin two lineages: they look around for longer. */
+    /* Two empty nodes that both begin alone begin two lineages: they look around for longer. */
     int64_t settle_ms = self->config.settle_ms * (self->lineage_is_fixed ? 1 : FRESH_SETTLES);
     self->ready_ms = now.boot_ms + settle_ms;
     self->log_end = log_end;

@@ -3,8 +3,8 @@
  *
  * The gossip architecture of Coulouris et al. (Distributed Systems, ch. 18) after Ladin, Liskov,
  * Shrira, Ghemawat, Providing High Availability Using Lazy Replication, ACM TOCS 10(4) 1992, with
- * the rules of docs/consistency.md. The core owns the data, the hold-back queue, the executed table,
- * the timestamp table, the sessions and what is to be sent; it has no socket, file or clock.
+ * the rules of docs/consistency.md. The core owns the data, the hold-back queue, the executed
+ * table, the timestamp table, the sessions and what is to be sent; it has no socket, file or clock.
  *
  * A caller gives it events as they come (one call each), then calls replica_turn() and carries out
  * the effects in order. In that order the log entries of a turn come first, so that no reply and no
@@ -109,8 +109,8 @@ replica_t *replica_new(const replica_config_t *config);
 void replica_destroy(replica_t **self);
 
 /*
- * Takes one log entry back in (kind and payload as of seglog.h), before replica_start. -1 with err for an
- * entry that cannot be of this log.
+ * Takes one log entry back in (kind and payload as of seglog.h), before replica_start. -1 with err
+ * for an entry that cannot be of this log.
  */
 int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err);
 

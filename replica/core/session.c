@@ -1,8 +1,8 @@
 /*
  * Brokers' links, their clients' connections, sessions, and the replies to them.
  *
- * Every request item gets exactly one reply item, so that a broker can count what is in flight without
- * knowing requests. Replies of a turn are grouped by connection.
+ * Every request item gets exactly one reply item, so that a broker can count what is in flight
+ * without knowing requests. Replies of a turn are grouped by connection.
  */
 #include <stdlib.h>
 #include <string.h>
