@@ -8,6 +8,7 @@
 #include "bus/base/json.h"
 #include "bus/base/nearest.h"
 #include "bus/base/options.h"
+#include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
 #include "control/show.h"
@@ -98,12 +99,8 @@ static int open_survey(control_t *self, err_t *err)
     size_t count;
     const char *const *texts = options_list(options, "peer", &count);
 
-    if (strcmp(interface, "lo") != 0 && strcmp(interface, "127.0.0.1") != 0 &&
-        !options_flag(options, "insecure"))
-        return err_set(err, OUTCOME_USAGE,
-                       "on interface %.40s anybody could answer: give --insecure if you trust that "
-                       "network, or stay on lo",
-                       interface);
+    if (address_check_interface(interface, options_flag(options, "insecure"), err) != 0)
+        return -1;
     for (size_t i = 0; i < count; i++)
         if (!endpoint_parse(texts[i], &peers[i], err))
             return -1;

@@ -55,6 +55,50 @@ int address_of_interface(const char *interface, char host[ENDPOINT_HOST_SIZE], e
                    interface);
 }
 
+int address_check_interface(const char *interface, bool is_insecure, err_t *err)
+{
+    if (is_insecure || address_is_loopback_interface(interface))
+        return 0;
+    return err_set(err, OUTCOME_USAGE,
+                   "on interface %.40s anybody could read and write the data: give --insecure if "
+                   "you trust that network, or stay on lo",
+                   interface);
+}
+
+int address_check_host(const char *host, bool is_insecure, err_t *err)
+{
+    if (is_insecure || address_is_loopback(host))
+        return 0;
+    return err_set(err, OUTCOME_USAGE,
+                   "at %.60s anybody could read and write the data: give --insecure if you trust "
+                   "that network, or stay on 127.0.0.1",
+                   host);
+}
+
+int address_read_served(address_served_t *out, const options_t *options, uint16_t port, err_t *err)
+{
+    const char *interface = options_text(options, "interface");
+    const char *listen = options_text(options, "listen");
+    const char *advertise = options_text(options, "advertise");
+    bool is_insecure = options_flag(options, "insecure");
+    char own[ENDPOINT_HOST_SIZE];
+
+    *out =
+        (address_served_t){.listen.port = port, .listen_exact = options_given(options, "listen")};
+    if (address_check_interface(interface, is_insecure, err) != 0 ||
+        (listen != NULL && !endpoint_parse(listen, &out->listen, err)) ||
+        (listen != NULL && address_check_host(out->listen.host, is_insecure, err) != 0) ||
+        address_of_interface(interface, own, err) != 0)
+        return -1;
+    if (!out->listen_exact)
+        memcpy(out->listen.host, own, sizeof(own));
+    if (advertise != NULL)
+        return address_parse_advertised(advertise, &out->advertised, err);
+    memcpy(out->advertised.host, address_is_any(out->listen.host) ? own : out->listen.host,
+           ENDPOINT_HOST_SIZE);
+    return 0;
+}
+
 int address_parse_advertised(const char *text, endpoint_t *out, err_t *err)
 {
     char longer[ENDPOINT_TEXT_SIZE + 32];

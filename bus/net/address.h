@@ -6,6 +6,7 @@
 #ifndef HEARSAY_BUS_NET_ADDRESS_H
 #define HEARSAY_BUS_NET_ADDRESS_H
 
+#include "bus/base/options.h"
 #include "bus/net/socket.h"
 
 /* True for the names of the loopback interface that finder_open() takes. */
@@ -22,6 +23,26 @@ bool address_is_any(const char *host);
  * or has none.
  */
 int address_of_interface(const char *interface, char host[ENDPOINT_HOST_SIZE], err_t *err);
+
+/*
+ * Without keys nobody but this machine is served or asked, unless that is wanted in so many words
+ * (is_insecure). 0, or -1 with err.
+ */
+int address_check_interface(const char *interface, bool is_insecure, err_t *err);
+int address_check_host(const char *host, bool is_insecure, err_t *err);
+
+/* Where a program serves. */
+typedef struct address_served {
+    endpoint_t listen;     /* where the block of ports is to begin */
+    bool listen_exact;     /* asked for: no other block instead */
+    endpoint_t advertised; /* told to others; port 0: the one that is bound */
+} address_served_t;
+
+/*
+ * Reads --interface, --listen, --advertise and --insecure. port holds where --listen has neither a
+ * value nor a default; the host is then the interface's. 0, or -1 with err.
+ */
+int address_read_served(address_served_t *out, const options_t *options, uint16_t port, err_t *err);
 
 /*
  * Reads what --advertise takes: "tcp://host:port", "host:port", or "host" alone, where the port

@@ -208,7 +208,7 @@ void monitor_destroy(monitor_t **self_p)
 /* A PAIR that gets the events of the socket; NULL with errno. */
 static void *open_pair(void *socket)
 {
-    /* For the process, as are inproc names: libzmq gives a name free only some time after its end. */
+    /* For the process, as inproc names are: libzmq gives a name free only some time after. */
     static atomic_ullong serial;
     char endpoint[64];
     int linger_ms = 0;

@@ -36,13 +36,23 @@ static bool take_key(slice_t text, size_t *at, char key[KEY_SIZE])
     return size != 0 && *at <= text.size;
 }
 
-/* A value stands in quotes, or goes up to the next blank. */
+/* True where a value that begins after a quote, or without one, is at its end. */
+static bool is_end(slice_t text, size_t at, bool is_quoted)
+{
+    if (at >= text.size)
+        return true;
+    if (!is_quoted)
+        return text.data[at] == ' ';
+    return text.data[at] == '"' && (at + 1 == text.size || text.data[at + 1] == ' ');
+}
+
+/* A value stands in quotes, of which it may hold some itself, or goes up to the next blank. */
 static slice_t take_value(slice_t text, size_t *at)
 {
     bool is_quoted = *at < text.size && text.data[*at] == '"';
     size_t start = *at + is_quoted;
     size_t end = start;
-    while (end < text.size && text.data[end] != (is_quoted ? '"' : ' '))
+    while (!is_end(text, end, is_quoted))
         end++;
     *at = end + is_quoted;
     return slice_of(text.data + start, end - start);

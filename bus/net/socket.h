@@ -3,11 +3,11 @@
  * place, and the addresses people write for them.
  *
  * Every socket lingers 0 ms, speaks IPv6 too, gives a handshake 3 s and a listen queue of 4096. A
- * DEALER has one peer and never reconnects by itself: what was queued for a dead peer must not reach
- * its successor, so the owner makes a new socket (which is stronger than ZMQ_IMMEDIATE, and lets a
- * first message be queued before the connection stands). A ROUTER refuses to send to a peer it does
- * not know. The owner of a socket uses it from one thread and closes it with socket_close() before
- * net_stop().
+ * DEALER has one peer and never reconnects by itself: what was queued for a dead peer must not
+ * reach its successor, so the owner makes a new socket (which is stronger than ZMQ_IMMEDIATE, and
+ * lets a first message be queued before the connection stands). A ROUTER refuses to send to a peer
+ * it does not know. The owner of a socket uses it from one thread and closes it with socket_close()
+ * before net_stop().
  */
 #ifndef HEARSAY_BUS_NET_SOCKET_H
 #define HEARSAY_BUS_NET_SOCKET_H

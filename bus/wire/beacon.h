@@ -23,18 +23,18 @@ typedef enum beacon_kind {
 } beacon_kind_t;
 
 typedef struct beacon {
-    uint8_t kind; /* beacon_kind_t */
-    uint8_t flags; /* 0 for now */
-    uint64_t cluster; /* beacon_cluster_tag() of the cluster's name */
-    uint64_t lineage; /* 0: no data yet */
-    uint64_t machine; /* the same for all programs of one machine; 0: unknown */
+    uint8_t kind;         /* beacon_kind_t */
+    uint8_t flags;        /* 0 for now */
+    uint64_t cluster;     /* beacon_cluster_tag() of the cluster's name */
+    uint64_t lineage;     /* 0: no data yet */
+    uint64_t machine;     /* the same for all programs of one machine; 0: unknown */
     uint64_t incarnation; /* random for each start of a program */
-    uint16_t id; /* of a node, or BEACON_NO_ID */
-    uint8_t address[16]; /* IPv6 or IPv4-mapped; all 0: the sender's as seen */
-    uint16_t port; /* first of the block: node 5 ports, broker 3 ports (client, control, trace) */
+    uint16_t id;          /* of a node, or BEACON_NO_ID */
+    uint8_t address[16];  /* IPv6 or IPv4-mapped; all 0: the sender's as seen */
+    uint16_t port;   /* first of the block: node 5 ports, broker 3 ports (client, control, trace) */
     uint8_t key[32]; /* CURVE public key; 0 without security */
     uint64_t counter; /* grows with every packet of one incarnation */
-    uint8_t mac[32]; /* of the cluster key; 0 without security */
+    uint8_t mac[32];  /* of the cluster key; 0 without security */
 } beacon_t;
 
 /* The tag by which beacons of other clusters are told apart: XXH3-64 of the name. */

@@ -1,5 +1,7 @@
 #include "bus/wire/control.h"
 
+#include "bus/wire/fields.h"
+
 enum {
     REQUEST_FIELDS = 6,
     REPLY_FIELDS = 5,
@@ -8,29 +10,9 @@ enum {
     BROKER_FIELDS = 12
 };
 
-/* Opens an array of the fields that are needed and, of a newer program, some more. */
-static uint32_t open_fields(mp_t *in, uint32_t needed)
-{
-    uint32_t items = mp_array(in, needed + 64);
-    if (items < needed)
-        mp_fail(in);
-    return items;
-}
-
-static uint64_t number(mp_t *in, uint64_t most)
-{
-    uint64_t value = mp_uint(in);
-    if (value > most)
-        mp_fail(in);
-    return value;
-}
-
 static slice_t text(mp_t *in)
 {
-    slice_t value = mp_bytes(in);
-    if (value.size > CONTROL_TEXT_MAX)
-        mp_fail(in);
-    return value;
+    return fields_bytes(in, CONTROL_TEXT_MAX);
 }
 
 /* A text of ours or of a peer, cut to what may be sent. */
@@ -69,7 +51,7 @@ void control_request_put(buf_t *out, const control_request_t *request)
 bool control_request_read(slice_t message, control_request_t *out)
 {
     mp_t in = mp_open(message);
-    uint32_t items = open_fields(&in, REQUEST_FIELDS);
+    uint32_t items = fields_open(&in, REQUEST_FIELDS);
     if (mp_uint(&in) != CONTROL_VERSION)
         mp_fail(&in);
     out->request = mp_uint(&in);
@@ -78,11 +60,11 @@ bool control_request_read(slice_t message, control_request_t *out)
         mp_fail(&in);
     out->command = (control_command_t)command;
     out->has_status = !mp_nil(&in);
-    out->status = out->has_status ? (replica_status_t)number(&in, STATUS_OFFLINE) : STATUS_ACTIVE;
-    out->mode = (control_mode_t)number(&in, CONTROL_MODE_AUTO);
-    out->timeout_ms = (uint32_t)number(&in, UINT32_MAX);
-    mp_array_end(&in, items, REQUEST_FIELDS);
-    return mp_done(&in);
+    out->status =
+        out->has_status ? (replica_status_t)fields_uint(&in, STATUS_OFFLINE) : STATUS_ACTIVE;
+    out->mode = (control_mode_t)fields_uint(&in, CONTROL_MODE_AUTO);
+    out->timeout_ms = fields_u32(&in);
+    return fields_close(&in, items, REQUEST_FIELDS);
 }
 
 void control_reply_put(buf_t *out, const control_reply_t *reply)
@@ -101,15 +83,14 @@ void control_reply_put(buf_t *out, const control_reply_t *reply)
 bool control_reply_read(slice_t message, control_reply_t *out)
 {
     mp_t in = mp_open(message);
-    uint32_t items = open_fields(&in, REPLY_FIELDS);
+    uint32_t items = fields_open(&in, REPLY_FIELDS);
     if (mp_uint(&in) != CONTROL_VERSION)
         mp_fail(&in);
     out->request = mp_uint(&in);
-    out->outcome = outcome_from_wire((unsigned)number(&in, UINT16_MAX));
+    out->outcome = outcome_from_wire(fields_u16(&in));
     out->text = text(&in);
     out->document = mp_nil(&in) ? slice_of(NULL, 0) : mp_skip(&in);
-    mp_array_end(&in, items, REPLY_FIELDS);
-    return mp_done(&in);
+    return fields_close(&in, items, REPLY_FIELDS);
 }
 
 /* ---- items of documents ---- */
@@ -125,7 +106,7 @@ bool control_count_next(mp_t *in, control_count_t *out)
 {
     if (mp_peek(in) == MP_END)
         return false;
-    uint32_t items = open_fields(in, 2);
+    uint32_t items = fields_open(in, 2);
     out->name = text(in);
     out->value = mp_uint(in);
     mp_array_end(in, items, 2);
@@ -149,13 +130,13 @@ bool control_peer_next(mp_t *in, control_peer_t *out)
 {
     if (mp_peek(in) == MP_END)
         return false;
-    uint32_t items = open_fields(in, PEER_FIELDS);
-    out->id = (uint16_t)number(in, UINT16_MAX);
+    uint32_t items = fields_open(in, PEER_FIELDS);
+    out->id = fields_u16(in);
     out->incarnation = mp_uint(in);
     out->host = text(in);
-    out->port = (uint16_t)number(in, UINT16_MAX);
+    out->port = fields_u16(in);
     out->is_connected = mp_bool(in);
-    out->status = (replica_status_t)number(in, STATUS_OFFLINE);
+    out->status = (replica_status_t)fields_uint(in, STATUS_OFFLINE);
     out->sessions = mp_uint(in);
     out->vector = vector(in);
     mp_array_end(in, items, PEER_FIELDS);
@@ -168,27 +149,39 @@ static void put_items(buf_t *out, uint32_t count, slice_t items)
     buf_append_slice(out, items);
 }
 
-/* The items of an array, each read once so that later readers cannot meet a bad one. */
-static slice_t counts(mp_t *in, uint32_t *count)
+typedef bool skip_item_fn(mp_t *in);
+
+static bool skip_count(mp_t *in)
 {
     control_count_t item;
-    *count = mp_array(in, CONTROL_COUNTS_MAX);
+    return control_count_next(in, &item);
+}
+
+static bool skip_peer(mp_t *in)
+{
+    control_peer_t item;
+    return control_peer_next(in, &item);
+}
+
+/* The items of an array, each read once so that later readers cannot meet a bad one. */
+static slice_t items_at(mp_t *in, uint32_t most, skip_item_fn *skip, uint32_t *count)
+{
+    *count = mp_array(in, most);
     const uint8_t *start = in->at;
     for (uint32_t i = 0; i < *count; i++)
-        if (!control_count_next(in, &item))
+        if (!skip(in))
             mp_fail(in);
     return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
 }
 
+static slice_t counts(mp_t *in, uint32_t *count)
+{
+    return items_at(in, CONTROL_COUNTS_MAX, skip_count, count);
+}
+
 static slice_t peers(mp_t *in, uint32_t *count)
 {
-    control_peer_t item;
-    *count = mp_array(in, CONTROL_PEERS_MAX);
-    const uint8_t *start = in->at;
-    for (uint32_t i = 0; i < *count; i++)
-        if (!control_peer_next(in, &item))
-            mp_fail(in);
-    return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
+    return items_at(in, CONTROL_PEERS_MAX, skip_peer, count);
 }
 
 /* ---- documents ---- */
@@ -231,19 +224,19 @@ void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vecto
 bool control_node_read(slice_t document, control_node_t *out)
 {
     mp_t in = mp_open(document);
-    uint32_t items = open_fields(&in, NODE_FIELDS);
+    uint32_t items = fields_open(&in, NODE_FIELDS);
     if (mp_uint(&in) != CONTROL_NODE)
         mp_fail(&in);
-    out->id = (uint16_t)number(&in, UINT16_MAX);
+    out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->is_ready = mp_bool(&in);
-    out->status = (replica_status_t)number(&in, STATUS_OFFLINE);
+    out->status = (replica_status_t)fields_uint(&in, STATUS_OFFLINE);
     out->mode = text(&in);
     out->host = text(&in);
-    out->port = (uint16_t)number(&in, UINT16_MAX);
+    out->port = fields_u16(&in);
     out->clock = mp_uint(&in);
-    out->age_ms = (int64_t)number(&in, INT64_MAX);
+    out->age_ms = (int64_t)fields_uint(&in, INT64_MAX);
     out->vector = vector(&in);
     out->keys = mp_uint(&in);
     out->sessions = mp_uint(&in);
@@ -254,8 +247,7 @@ bool control_node_read(slice_t document, control_node_t *out)
     out->pid = mp_uint(&in);
     out->counts_at = counts(&in, &out->counts);
     out->peers_at = peers(&in, &out->peers);
-    mp_array_end(&in, items, NODE_FIELDS);
-    return mp_done(&in);
+    return fields_close(&in, items, NODE_FIELDS);
 }
 
 void control_broker_put(buf_t *out, const control_broker_t *broker)
@@ -278,13 +270,13 @@ void control_broker_put(buf_t *out, const control_broker_t *broker)
 bool control_broker_read(slice_t document, control_broker_t *out)
 {
     mp_t in = mp_open(document);
-    uint32_t items = open_fields(&in, BROKER_FIELDS);
+    uint32_t items = fields_open(&in, BROKER_FIELDS);
     if (mp_uint(&in) != CONTROL_BROKER)
         mp_fail(&in);
     out->incarnation = mp_uint(&in);
     out->host = text(&in);
-    out->port = (uint16_t)number(&in, UINT16_MAX);
-    out->age_ms = (int64_t)number(&in, INT64_MAX);
+    out->port = fields_u16(&in);
+    out->age_ms = (int64_t)fields_uint(&in, INT64_MAX);
     out->clients = mp_uint(&in);
     out->sessions = mp_uint(&in);
     out->in_flight = mp_uint(&in);
@@ -292,6 +284,5 @@ bool control_broker_read(slice_t document, control_broker_t *out)
     out->pid = mp_uint(&in);
     out->counts_at = counts(&in, &out->counts);
     out->replicas_at = peers(&in, &out->replicas);
-    mp_array_end(&in, items, BROKER_FIELDS);
-    return mp_done(&in);
+    return fields_close(&in, items, BROKER_FIELDS);
 }

@@ -1,5 +1,7 @@
 #include "bus/wire/peer.h"
 
+#include "bus/wire/fields.h"
+
 static void preamble(buf_t *out, peer_kind_t kind)
 {
     const uint8_t bytes[PEER_PREAMBLE_SIZE] = {'H', 'P', PEER_VERSION, (uint8_t)kind, 0, 0, 0, 0};
@@ -20,47 +22,14 @@ static mp_t open_body(slice_t message, uint32_t needed, uint32_t *items)
 {
     mp_t in =
         mp_open(slice_of(message.data + PEER_PREAMBLE_SIZE, message.size - PEER_PREAMBLE_SIZE));
-    *items = mp_array(&in, needed + 64);
-    if (*items < needed)
-        mp_fail(&in);
+    *items = fields_open(&in, needed);
     return in;
-}
-
-static bool close_body(mp_t *in, uint32_t items, uint32_t read)
-{
-    mp_array_end(in, items, read);
-    return mp_done(in);
-}
-
-static slice_t vector_at(mp_t *in)
-{
-    if (mp_peek(in) != MP_ARRAY)
-        mp_fail(in);
-    return mp_skip(in);
-}
-
-static uint16_t u16_at(mp_t *in)
-{
-    uint64_t value = mp_uint(in);
-    if (value > UINT16_MAX)
-        mp_fail(in);
-    return (uint16_t)value;
 }
 
 static peer_address_t address_at(mp_t *in)
 {
-    peer_address_t address = {.host = mp_bytes(in), .port = u16_at(in)};
-    if (address.host.size > PEER_HOST_MAX)
-        mp_fail(in);
-    return address;
-}
-
-static uint8_t status_at(mp_t *in)
-{
-    uint16_t value = u16_at(in);
-    if (value > UINT8_MAX)
-        mp_fail(in);
-    return (uint8_t)value;
+    slice_t host = fields_bytes(in, PEER_HOST_MAX);
+    return (peer_address_t){.host = host, .port = fields_u16(in)};
 }
 
 void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, const vec_t *vector,
@@ -96,27 +65,25 @@ bool peer_hello_read(slice_t message, peer_hello_t *out)
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
-    out->id = u16_at(&in);
+    out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->age_ms = mp_int(&in);
-    out->status = status_at(&in);
+    out->status = fields_u8(&in);
     out->clock = mp_uint(&in);
-    out->vector = vector_at(&in);
+    out->vector = fields_vector(&in);
     out->address = address_at(&in);
     out->neighbours = mp_array(&in, PEER_NEIGHBOURS_MAX);
     const uint8_t *start = in.at;
     for (uint32_t i = 0; i < out->neighbours; i++)
         mp_skip(&in);
     out->neighbours_at = slice_of(start, (size_t)(in.at - start));
-    return close_body(&in, items, 12) && out->incarnation != 0 && out->lineage != 0;
+    return fields_close(&in, items, 12) && out->incarnation != 0 && out->lineage != 0;
 }
 
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out)
 {
-    uint32_t items = mp_array(in, 64);
-    if (items < 4)
-        mp_fail(in);
-    out->id = u16_at(in);
+    uint32_t items = fields_open(in, 4);
+    out->id = fields_u16(in);
     out->incarnation = mp_uint(in);
     out->address = address_at(in);
     mp_array_end(in, items, 4);
@@ -139,7 +106,7 @@ bool peer_refused_read(slice_t message, peer_refused_t *out)
     out->incarnation = mp_uint(&in);
     out->id_taken = mp_bool(&in);
     out->text = mp_bytes(&in);
-    return close_body(&in, items, 3);
+    return fields_close(&in, items, 3);
 }
 
 void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation, uint8_t status)
@@ -155,8 +122,8 @@ bool peer_ping_read(slice_t message, uint64_t *incarnation, uint8_t *status)
     uint32_t items;
     mp_t in = open_body(message, 2, &items);
     *incarnation = mp_uint(&in);
-    *status = status_at(&in);
-    return close_body(&in, items, 2);
+    *status = fields_u8(&in);
+    return fields_close(&in, items, 2);
 }
 
 void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position)
@@ -173,9 +140,19 @@ bool peer_pull_read(slice_t message, peer_pull_t *out)
     uint32_t items;
     mp_t in = open_body(message, 3, &items);
     out->request = mp_uint(&in);
-    out->have = vector_at(&in);
+    out->have = fields_vector(&in);
     out->position = mp_uint(&in);
-    return close_body(&in, items, 3);
+    return fields_close(&in, items, 3);
+}
+
+/* No record takes less than a byte. */
+static slice_t records_at(mp_t *in, uint32_t *count)
+{
+    *count = (uint32_t)fields_uint(in, PEER_RECORDS_MAX);
+    slice_t records = mp_bytes(in);
+    if (*count > records.size)
+        mp_fail(in);
+    return records;
 }
 
 /* Records travel as one bin that holds them one behind the other, as the log has them. */
@@ -198,13 +175,9 @@ bool peer_records_read(slice_t message, peer_records_t *out)
     out->request = mp_uint(&in);
     out->next = mp_uint(&in);
     out->end = mp_bool(&in);
-    out->vector = vector_at(&in);
-    uint64_t count = mp_uint(&in);
-    out->records = mp_bytes(&in);
-    if (count > PEER_RECORDS_MAX || count > out->records.size)
-        return false;
-    out->count = (uint32_t)count;
-    return close_body(&in, items, 6);
+    out->vector = fields_vector(&in);
+    out->records = records_at(&in, &out->count);
+    return fields_close(&in, items, 6);
 }
 
 void peer_batch_put(buf_t *out, const peer_batch_t *batch)
@@ -227,12 +200,8 @@ bool peer_batch_read(slice_t message, peer_batch_t *out)
     out->lineage = mp_uint(&in);
     out->origin = mp_uint(&in);
     out->head = mp_uint(&in);
-    uint64_t count = mp_uint(&in);
-    out->records = mp_bytes(&in);
-    if (count > PEER_RECORDS_MAX || count > out->records.size)
-        return false;
-    out->count = (uint32_t)count;
-    return close_body(&in, items, 6) && out->origin != 0;
+    out->records = records_at(&in, &out->count);
+    return fields_close(&in, items, 6) && out->origin != 0;
 }
 
 bool peer_record_next(mp_t *in, slice_t *record)
@@ -264,12 +233,12 @@ bool peer_round_read(slice_t message, peer_round_t *out)
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
-    out->id = u16_at(&in);
+    out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
-    out->status = status_at(&in);
+    out->status = fields_u8(&in);
     out->clock = mp_uint(&in);
-    out->vector = vector_at(&in);
-    return close_body(&in, items, 8) && out->incarnation != 0;
+    out->vector = fields_vector(&in);
+    return fields_close(&in, items, 8) && out->incarnation != 0;
 }
 
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation)
@@ -286,5 +255,5 @@ bool peer_joined_read(slice_t message, uint64_t *cluster, uint64_t *incarnation)
     mp_t in = open_body(message, 2, &items);
     *cluster = mp_uint(&in);
     *incarnation = mp_uint(&in);
-    return close_body(&in, items, 2);
+    return fields_close(&in, items, 2);
 }

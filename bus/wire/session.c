@@ -2,30 +2,7 @@
 
 #include <string.h>
 
-/* A fixed number of leading fields, anything behind them skipped: how bodies may grow. */
-static uint32_t open_fields(mp_t *in, uint32_t needed)
-{
-    uint32_t items = mp_array(in, needed + 64);
-    if (items < needed)
-        mp_fail(in);
-    return items;
-}
-
-/* A vector is kept as its bytes and read by who needs it. */
-static slice_t vector_at(mp_t *in)
-{
-    if (mp_peek(in) != MP_ARRAY)
-        mp_fail(in);
-    return mp_skip(in);
-}
-
-static uint64_t bounded(mp_t *in, uint64_t most)
-{
-    uint64_t value = mp_uint(in);
-    if (value > most)
-        mp_fail(in);
-    return value;
-}
+#include "bus/wire/fields.h"
 
 void session_hello_put(buf_t *out, const session_hello_t *hello, const vec_t *token)
 {
@@ -42,19 +19,18 @@ void session_hello_put(buf_t *out, const session_hello_t *hello, const vec_t *to
 bool session_hello_read(slice_t body, session_hello_t *out)
 {
     mp_t in = mp_open(body);
-    uint32_t items = open_fields(&in, 7);
+    uint32_t items = fields_open(&in, 7);
     out->session = mp_uint(&in);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->clock = mp_uint(&in);
-    out->token = vector_at(&in);
+    out->token = fields_vector(&in);
     int64_t pin = mp_int(&in);
     if (pin < -1 || pin > 255)
         mp_fail(&in);
     out->pin = (int32_t)pin;
     out->avoid = mp_uint(&in);
-    mp_array_end(&in, items, 7);
-    return mp_done(&in) && out->session != 0;
+    return fields_close(&in, items, 7) && out->session != 0;
 }
 
 void session_welcome_put(buf_t *out, const session_welcome_t *welcome)
@@ -71,15 +47,14 @@ void session_welcome_put(buf_t *out, const session_welcome_t *welcome)
 bool session_welcome_read(slice_t body, session_welcome_t *out)
 {
     mp_t in = mp_open(body);
-    uint32_t items = open_fields(&in, 6);
+    uint32_t items = fields_open(&in, 6);
     out->session = mp_uint(&in);
-    out->id = (uint16_t)bounded(&in, UINT16_MAX);
+    out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->clock = mp_uint(&in);
     out->text = mp_bytes(&in);
-    mp_array_end(&in, items, 6);
-    return mp_done(&in);
+    return fields_close(&in, items, 6);
 }
 
 void session_bye_put(buf_t *out, uint64_t session)
@@ -91,10 +66,9 @@ void session_bye_put(buf_t *out, uint64_t session)
 bool session_bye_read(slice_t body, uint64_t *session)
 {
     mp_t in = mp_open(body);
-    uint32_t items = open_fields(&in, 1);
+    uint32_t items = fields_open(&in, 1);
     *session = mp_uint(&in);
-    mp_array_end(&in, items, 1);
-    return mp_done(&in);
+    return fields_close(&in, items, 1);
 }
 
 enum { REQUEST_FIELDS = 10 };
@@ -129,17 +103,17 @@ bool request_read(mp_t *in, request_t *out)
     out->session = mp_uint(in);
     out->epoch = mp_uint(in);
     out->seq = mp_uint(in);
-    out->flags = (uint8_t)bounded(in, UINT8_MAX);
-    out->left_ms = (uint32_t)bounded(in, UINT32_MAX);
+    out->flags = fields_u8(in);
+    out->left_ms = fields_u32(in);
     out->has_token = !mp_nil(in);
     out->token_clock = out->has_token ? mp_uint(in) : 0;
     if (out->has_token)
-        out->token = vector_at(in);
+        out->token = fields_vector(in);
     else if (!mp_nil(in))
         mp_fail(in);
     out->hlc = mp_uint(in);
     out->floor = mp_uint(in);
-    out->command = (uint8_t)bounded(in, UINT8_MAX);
+    out->command = fields_u8(in);
     if (!mp_ok(in))
         return false;
     out->arguments = items - REQUEST_FIELDS;
@@ -175,15 +149,15 @@ void reply_put(buf_t *out, const reply_t *reply, const vec_t *token)
 
 bool reply_read(mp_t *in, reply_t *out)
 {
-    uint32_t items = open_fields(in, REPLY_FIELDS);
+    uint32_t items = fields_open(in, REPLY_FIELDS);
     out->session = mp_uint(in);
     out->epoch = mp_uint(in);
     out->seq = mp_uint(in);
-    out->outcome = outcome_from_wire((unsigned)bounded(in, UINT16_MAX));
+    out->outcome = outcome_from_wire(fields_u16(in));
     out->value = mp_skip(in);
-    out->token = vector_at(in);
+    out->token = fields_vector(in);
     out->clock = mp_uint(in);
-    out->copies = (uint16_t)bounded(in, UINT16_MAX);
+    out->copies = fields_u16(in);
     out->seen_base = mp_uint(in);
     out->seen_any = mp_uint(in);
     mp_array_end(in, items, REPLY_FIELDS);
@@ -201,12 +175,11 @@ void link_hello_put(buf_t *out, const link_hello_t *hello)
 bool link_hello_read(slice_t body, link_hello_t *out)
 {
     mp_t in = mp_open(body);
-    uint32_t items = open_fields(&in, 3);
+    uint32_t items = fields_open(&in, 3);
     out->cluster = mp_uint(&in);
     out->incarnation = mp_uint(&in);
     out->wanted = mp_uint(&in);
-    mp_array_end(&in, items, 3);
-    return mp_done(&in);
+    return fields_close(&in, items, 3);
 }
 
 void link_status_put(buf_t *out, const link_status_t *status, const vec_t *vector)
@@ -224,16 +197,15 @@ void link_status_put(buf_t *out, const link_status_t *status, const vec_t *vecto
 bool link_status_read(slice_t body, link_status_t *out)
 {
     mp_t in = mp_open(body);
-    uint32_t items = open_fields(&in, 7);
-    out->id = (uint16_t)bounded(&in, UINT16_MAX);
+    uint32_t items = fields_open(&in, 7);
+    out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->lineage = mp_uint(&in);
-    out->status = (uint8_t)bounded(&in, STATUS_OFFLINE);
+    out->status = (uint8_t)fields_uint(&in, STATUS_OFFLINE);
     out->serial = mp_uint(&in);
     out->clock = mp_uint(&in);
-    out->vector = vector_at(&in);
-    mp_array_end(&in, items, 7);
-    return mp_done(&in);
+    out->vector = fields_vector(&in);
+    return fields_close(&in, items, 7);
 }
 
 static const char *const status_names[] = {"active", "overloaded", "offline"};

@@ -469,22 +469,14 @@ void hearsay_set_note(hearsay_t *self, hearsay_note_fn *fn, void *arg)
     self->note_arg = arg;
 }
 
-static int refuse_open_network(const char *where, err_t *err)
-{
-    return err_set(err, OUTCOME_USAGE,
-                   "at %.60s anybody could read and write the data: give --insecure if you trust "
-                   "that network",
-                   where);
-}
-
 static int add_brokers(hearsay_t *self, const hearsay_options_t *options, err_t *err)
 {
     for (size_t i = 0; i < options->broker_count; i++) {
         endpoint_t endpoint;
         if (!endpoint_parse(options->brokers[i], &endpoint, err))
             return -1;
-        if (options->insecure == 0 && !address_is_loopback(endpoint.host))
-            return refuse_open_network(endpoint.host, err);
+        if (address_check_host(endpoint.host, options->insecure != 0, err) != 0)
+            return -1;
         client_broker(self->core, net_now(), slice_text(endpoint.host), endpoint.port);
     }
     return 0;
@@ -495,8 +487,8 @@ static int open_finder(hearsay_t *self, const hearsay_options_t *options, uint64
 {
     const char *interface = options->interface_name != NULL ? options->interface_name : "lo";
 
-    if (options->insecure == 0 && !address_is_loopback_interface(interface))
-        return refuse_open_network(interface, err);
+    if (address_check_interface(interface, options->insecure != 0, err) != 0)
+        return -1;
     if (finder_open(&self->finder, interface,
                     options->beacon_port != 0 ? options->beacon_port : BEACON_PORT, err) != 0)
         return -1;

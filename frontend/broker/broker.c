@@ -11,7 +11,9 @@
 #include "bus/base/memory.h"
 #include "bus/net/address.h"
 #include "bus/net/beacon.h"
+#include "bus/net/known.h"
 #include "bus/net/loop.h"
+#include "bus/net/message.h"
 #include "bus/net/monitor.h"
 #include "bus/net/notes.h"
 #include "bus/net/runtime.h"
@@ -24,8 +26,6 @@ enum {
     CONTROL_QUEUE = 1000,
     HEARTBEAT_MS = 1000, /* of ZeroMQ: finds hosts that went without a word */
     BEACON_MS = 1000,
-    KNOWN_MAX = 512, /* programs whose beacon was answered */
-    ROUTER_ID_SIZE = 5,
 };
 
 /* The block of ports, in its order. */
@@ -69,8 +69,7 @@ struct broker {
     void *sockets[PORTS];
     link_t links[FRONTEND_REPLICAS_MAX];
     beacon_t beacon;
-    uint64_t known[KNOWN_MAX]; /* a ring of incarnations */
-    size_t next_known;
+    known_t known;
     loss_t *losses;
     size_t losses_size;
     size_t losses_capacity;
@@ -101,41 +100,22 @@ static link_t *find_link(broker_t *self, uint32_t number)
     return NULL;
 }
 
-/* Sends the message as it is, without a copy; false, and it is still the caller's, when refused. */
-static bool send_routed(void *router, uint32_t connection, zmq_msg_t *message)
-{
-    uint8_t id[ROUTER_ID_SIZE] = {0};
-
-    be32_put(id + 1, connection);
-    return zmq_send(router, id, sizeof(id), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
-           zmq_msg_send(message, router, ZMQ_DONTWAIT) >= 0;
-}
-
 /* Gives the message away, or notes who did not take it. */
 static void send_message(broker_t *self, bool to_replica, uint32_t target, zmq_msg_t *message)
 {
     link_t *link = to_replica ? find_link(self, target) : NULL;
-    bool is_sent = to_replica
-                       ? link != NULL && zmq_msg_send(message, link->dealer, ZMQ_DONTWAIT) >= 0
-                       : send_routed(self->sockets[PORT_CLIENT], target, message);
+    bool is_sent = to_replica ? link != NULL && message_pass(link->dealer, message)
+                              : message_pass_to(self->sockets[PORT_CLIENT], target, message);
     if (is_sent)
         return;
     zmq_msg_close(message);
     note_loss(self, to_replica, target);
 }
 
-static void make_message(zmq_msg_t *message, slice_t bytes)
-{
-    if (zmq_msg_init_size(message, bytes.size) != 0)
-        abort(); /* as mem_alloc does */
-    if (bytes.size != 0)
-        memcpy(zmq_msg_data(message), bytes.data, bytes.size);
-}
-
 static void send_bytes(broker_t *self, bool to_replica, uint32_t target, slice_t bytes)
 {
     zmq_msg_t message;
-    make_message(&message, bytes);
+    message_make(&message, bytes);
     send_message(self, to_replica, target, &message);
 }
 
@@ -252,54 +232,6 @@ static void forward(broker_t *self, frontend_forward_t where, zmq_msg_t *message
 
 /* ---- what comes in ---- */
 
-static void drop_rest(void *socket)
-{
-    bool more = true;
-
-    while (more) {
-        zmq_msg_t frame;
-        zmq_msg_init(&frame);
-        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame) != 0;
-        zmq_msg_close(&frame);
-    }
-}
-
-typedef enum taken { TAKEN_NOTHING, TAKEN_ONE, TAKEN_ODD } taken_t;
-
-/* Takes the last frame of a message; the caller closes it for TAKEN_ONE. */
-static taken_t take_last(void *socket, zmq_msg_t *message)
-{
-    zmq_msg_init(message);
-    if (zmq_msg_recv(message, socket, ZMQ_DONTWAIT) < 0) {
-        zmq_msg_close(message);
-        return TAKEN_NOTHING;
-    }
-    if (zmq_msg_more(message) == 0)
-        return TAKEN_ONE;
-    zmq_msg_close(message);
-    drop_rest(socket);
-    return TAKEN_ODD;
-}
-
-/* A connection's number is that in the id that libzmq gives who chooses none: a 0 and 32 bits. */
-static taken_t take_routed(void *router, uint32_t *connection, zmq_msg_t *message)
-{
-    uint8_t id[ROUTER_ID_SIZE];
-    int size = zmq_recv(router, id, sizeof(id), ZMQ_DONTWAIT);
-
-    if (size < 0)
-        return TAKEN_NOTHING;
-    taken_t taken = take_last(router, message);
-    if (taken != TAKEN_ONE)
-        return TAKEN_ODD;
-    if (size == ROUTER_ID_SIZE && id[0] == 0) {
-        *connection = be32_get(id + 1);
-        return TAKEN_ONE;
-    }
-    zmq_msg_close(message);
-    return TAKEN_ODD;
-}
-
 static bool client_ready(void *arg)
 {
     broker_t *self = arg;
@@ -308,10 +240,11 @@ static bool client_ready(void *arg)
     for (int i = 0; i < LOOP_DRAIN; i++) {
         uint32_t connection;
         zmq_msg_t message;
-        taken_t taken = take_routed(self->sockets[PORT_CLIENT], &connection, &message);
-        if (taken == TAKEN_NOTHING)
+        message_taken_t taken =
+            message_take_from(self->sockets[PORT_CLIENT], &connection, &message);
+        if (taken == MESSAGE_NONE)
             return false;
-        if (taken == TAKEN_ONE)
+        if (taken == MESSAGE_TAKEN)
             forward(self,
                     frontend_client(self->frontend, now, connection, zmq_msg_data(&message),
                                     zmq_msg_size(&message)),
@@ -331,10 +264,10 @@ static bool drain_link(link_t *link, int most)
 
     for (int i = 0; i < most && link->number == number; i++) {
         zmq_msg_t message;
-        taken_t taken = take_last(link->dealer, &message);
-        if (taken == TAKEN_NOTHING)
+        message_taken_t taken = message_take(link->dealer, &message);
+        if (taken == MESSAGE_NONE)
             return false;
-        if (taken == TAKEN_ONE)
+        if (taken == MESSAGE_TAKEN)
             forward(self,
                     frontend_replica(self->frontend, now, number, zmq_msg_data(&message),
                                      zmq_msg_size(&message)),
@@ -367,16 +300,6 @@ static bool monitor_ready(void *arg)
     return false;
 }
 
-/* True when this one was not known. */
-static bool learn_of(broker_t *self, uint64_t incarnation)
-{
-    for (size_t i = 0; i < KNOWN_MAX; i++)
-        if (self->known[i] == incarnation)
-            return false;
-    self->known[self->next_known++ % KNOWN_MAX] = incarnation;
-    return true;
-}
-
 static bool finder_ready(void *arg)
 {
     broker_t *self = arg;
@@ -391,7 +314,7 @@ static bool finder_ready(void *arg)
                                slice_text(address), (uint16_t)(beacon.port + 1));
             carry_out(self);
         }
-        if (beacon.kind == BEACON_SEEKER || learn_of(self, beacon.incarnation))
+        if (beacon.kind == BEACON_SEEKER || known_add(&self->known, beacon.incarnation))
             finder_publish_now(self->finder);
     }
     return true;
@@ -401,15 +324,10 @@ static bool finder_ready(void *arg)
 
 static void send_reply(broker_t *self, uint32_t connection, const control_reply_t *answer)
 {
-    zmq_msg_t message;
-
     buf_reset(&self->reply);
     control_reply_put(&self->reply, answer);
-    make_message(&message, buf_slice(&self->reply));
-    if (send_routed(self->sockets[PORT_CONTROL], connection, &message))
-        return;
-    zmq_msg_close(&message);
-    self->counts.dropped_control++;
+    self->counts.dropped_control +=
+        !message_send_to(self->sockets[PORT_CONTROL], connection, buf_slice(&self->reply));
 }
 
 static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, buf_t *out)
@@ -472,7 +390,7 @@ static void answer_info(broker_t *self, uint32_t connection, uint64_t request)
     uint32_t replicas = put_replicas(self, &self->replicas_text);
     const control_broker_t broker = {
         .incarnation = info.incarnation,
-        .host = slice_text(self->settings->advertised.host),
+        .host = slice_text(self->settings->served.advertised.host),
         .port = self->beacon.port,
         .age_ms = info.age_ms,
         .clients = info.clients,
@@ -517,14 +435,15 @@ static bool control_ready(void *arg)
     for (int i = 0; i < LOOP_DRAIN; i++) {
         uint32_t connection;
         zmq_msg_t message;
-        taken_t taken = take_routed(self->sockets[PORT_CONTROL], &connection, &message);
-        if (taken == TAKEN_NOTHING)
+        message_taken_t taken =
+            message_take_from(self->sockets[PORT_CONTROL], &connection, &message);
+        if (taken == MESSAGE_NONE)
             return false;
-        if (taken == TAKEN_ODD) {
+        if (taken == MESSAGE_DROPPED) {
             self->counts.odd_messages++;
             continue;
         }
-        answer(self, connection, slice_of(zmq_msg_data(&message), zmq_msg_size(&message)));
+        answer(self, connection, message_slice(&message));
         zmq_msg_close(&message);
     }
     return true;
@@ -574,8 +493,8 @@ static int open_sockets(broker_t *self, err_t *err)
         if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
             monitor_watch(self->monitor, self->sockets[i], MONITOR_NO_TOKEN, err) != 0)
             return -1;
-    int port = socket_bind_block(self->sockets, PORTS, settings->listen.host, settings->listen.port,
-                                 settings->listen_exact, err);
+    int port = socket_bind_block(self->sockets, PORTS, settings->served.listen.host,
+                                 settings->served.listen.port, settings->served.listen_exact, err);
     if (port < 0)
         return -1;
     self->port = (uint16_t)port;
@@ -608,9 +527,10 @@ static int open_finder(broker_t *self, err_t *err)
         .machine = net_machine_id(),
         .incarnation = self->incarnation,
         .id = BEACON_NO_ID,
-        .port = settings->advertised.port != 0 ? settings->advertised.port : self->port,
+        .port =
+            settings->served.advertised.port != 0 ? settings->served.advertised.port : self->port,
     };
-    address_to_beacon(settings->advertised.host, self->beacon.address);
+    address_to_beacon(settings->served.advertised.host, self->beacon.address);
     finder_publish(self->finder, &self->beacon, BEACON_MS);
     return 0;
 }
@@ -619,7 +539,7 @@ static void say_ready(broker_t *self)
 {
     log_record_t record = logger_begin(&self->line, LOG_LEVEL_INFO, "ready");
     log_hex64(&record, "incarnation", self->incarnation);
-    log_text(&record, "address", slice_text(self->settings->listen.host));
+    log_text(&record, "address", slice_text(self->settings->served.listen.host));
     log_uint(&record, "port", self->port);
     log_text(&record, "cluster", slice_text(self->settings->cluster));
     logger_end(&record, LOG_LEVEL_INFO);

@@ -7,15 +7,13 @@
 #define HEARSAY_FRONTEND_BROKER_SETTINGS_H
 
 #include "bus/base/options.h"
-#include "bus/net/socket.h"
+#include "bus/net/address.h"
 
 typedef struct broker_settings {
     const char *cluster;
     const char *interface;
     int beacon_port;
-    endpoint_t listen;                  /* where the block of ports is to begin */
-    bool listen_exact;                  /* asked for: no other block instead */
-    endpoint_t advertised;              /* told to others; port 0: the one that is bound */
+    address_served_t served;
     endpoint_t peers[OPTIONS_LIST_MAX]; /* first ports of nodes */
     size_t peer_count;
 } broker_settings_t;

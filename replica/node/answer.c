@@ -1,10 +1,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "bus/net/logger.h"
+#include "bus/net/message.h"
 #include "bus/net/runtime.h"
 #include "replica/node/internal.h"
-#include "replica/node/message.h"
 
 static void reply(node_t *self, uint32_t connection, const control_reply_t *answer)
 {
@@ -98,7 +97,7 @@ static void answer_info(node_t *self, uint32_t connection, uint64_t request)
         .is_ready = replica_is_ready(self->replica),
         .status = info.status,
         .mode = slice_text(replica_mode_name(info.mode)),
-        .host = slice_text(self->settings->host),
+        .host = slice_text(self->settings->served.advertised.host),
         .port = self->advertised_port,
         .clock = info.clock,
         .age_ms = info.age_ms,

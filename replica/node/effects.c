@@ -1,12 +1,9 @@
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "bus/base/memory.h"
 #include "bus/net/logger.h"
+#include "bus/net/message.h"
+#include "bus/net/notes.h"
 #include "bus/net/runtime.h"
 #include "replica/node/internal.h"
-#include "replica/node/message.h"
 
 /* Rounds of effects in one turn; what is left then waits for the next one. */
 enum { ROUNDS_MAX = 16 };
@@ -17,72 +14,6 @@ void node_end(node_t *self, int exit_code)
         return;
     self->is_ending = true;
     loop_stop(self->loop, exit_code);
-}
-
-/* ---- notes ---- */
-
-/* Where " key=" begins, or the end of the text. */
-static size_t find_pairs(slice_t text)
-{
-    size_t word = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == ' ')
-            word = i + 1;
-        else if (text.data[i] == '=' && word != 0 && i > word)
-            return word;
-    }
-    return text.size;
-}
-
-/* The value of a pair, in quotes or up to the next blank; moves *at behind it. */
-static slice_t take_value(slice_t text, size_t *at)
-{
-    size_t start = *at;
-    size_t end = start;
-    if (start < text.size && text.data[start] == '"') {
-        for (end = ++start; end < text.size; end++)
-            if (text.data[end] == '"' && (end + 1 == text.size || text.data[end + 1] == ' '))
-                break;
-        *at = end + 1;
-    } else {
-        while (end < text.size && text.data[end] != ' ')
-            end++;
-        *at = end;
-    }
-    return slice_of(text.data + start, end - start);
-}
-
-static bool is_key(const char *key)
-{
-    return key[0] != '\0' && key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_-")] == '\0';
-}
-
-/* A note of the core is a text with key=value pairs behind it: a record with these values. */
-static void write_note(node_t *self, log_level_t level, slice_t note)
-{
-    if (!logger_wants(level))
-        return;
-    size_t at = find_pairs(note);
-    size_t message_size = at < note.size ? at - 1 : at;
-    char *message = mem_text(note.data, message_size);
-    log_record_t record = logger_begin(&self->line, level, message);
-    while (at < note.size) {
-        const uint8_t *equals = memchr(note.data + at, '=', note.size - at);
-        char key[32];
-        size_t size = equals != NULL ? (size_t)(equals - note.data) - at : 0;
-        if (equals == NULL || size >= sizeof(key))
-            break;
-        memcpy(key, note.data + at, size);
-        key[size] = '\0';
-        at += size + 1;
-        slice_t value = take_value(note, &at);
-        if (!is_key(key))
-            break;
-        log_text(&record, key, value);
-        at++;
-    }
-    logger_end(&record, level);
-    free(message);
 }
 
 static log_level_t level_of(replica_level_t level)
@@ -157,7 +88,7 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
         links_disconnect(self->links, effect->link);
         break;
     case REPLICA_NOTE:
-        write_note(self, level_of(effect->level), bytes);
+        notes_log(&self->line, level_of(effect->level), bytes);
         break;
     case REPLICA_STOP:
         log_line(LOG_LEVEL_ERROR, "%.*s", (int)bytes.size, (const char *)bytes.data);

@@ -6,9 +6,9 @@
 #define HEARSAY_REPLICA_NODE_INTERNAL_H
 
 #include "bus/net/beacon.h"
+#include "bus/net/known.h"
 #include "bus/wire/control.h"
 #include "replica/disk/disk.h"
-#include "replica/node/known.h"
 #include "replica/node/links.h"
 #include "replica/node/settings.h"
 

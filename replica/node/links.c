@@ -7,8 +7,8 @@
 #include <zmq.h>
 
 #include "bus/base/memory.h"
+#include "bus/net/message.h"
 #include "bus/net/socket.h"
-#include "replica/node/message.h"
 
 enum {
     GOSSIP_PORT = 2, /* behind the first of the block */
@@ -41,18 +41,17 @@ static bool drain(links_t *self, void *socket, uint32_t link)
 {
     for (int i = 0; i < LOOP_DRAIN; i++) {
         zmq_msg_t message;
-        zmq_msg_init(&message);
-        if (zmq_msg_recv(&message, socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&message);
+        switch (message_take(socket, &message)) {
+        case MESSAGE_NONE:
             return false;
-        }
-        if (zmq_msg_more(&message) != 0) {
-            message_drop_rest(socket);
+        case MESSAGE_DROPPED:
             self->malformed++;
-        } else {
+            break;
+        case MESSAGE_TAKEN:
             self->fn(self->arg, link, message_slice(&message));
+            zmq_msg_close(&message);
+            break;
         }
-        zmq_msg_close(&message);
     }
     return true;
 }

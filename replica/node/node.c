@@ -1,16 +1,16 @@
 #include "replica/node/node.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
 #include "bus/base/memory.h"
+#include "bus/net/address.h"
 #include "bus/net/logger.h"
+#include "bus/net/message.h"
 #include "bus/net/runtime.h"
 #include "replica/node/internal.h"
-#include "replica/node/message.h"
 
 enum {
     MESSAGE_MAX = 20 * 1024 * 1024, /* bytes; the greatest value and what is around it */
@@ -32,7 +32,7 @@ static bool drain_router(node_t *self, node_port_t port, take_fn *take)
     for (int i = 0; i < LOOP_DRAIN; i++) {
         uint32_t connection;
         zmq_msg_t body;
-        switch (message_take(self->sockets[port], &connection, &body)) {
+        switch (message_take_from(self->sockets[port], &connection, &body)) {
         case MESSAGE_NONE:
             return false;
         case MESSAGE_DROPPED:
@@ -163,7 +163,7 @@ static void say_ready(node_t *self)
     log_record_t record = logger_begin(&self->line, LOG_LEVEL_INFO, "ready");
     log_uint(&record, "id", info.id);
     log_hex64(&record, "incarnation", info.incarnation);
-    log_text(&record, "address", slice_text(self->settings->listen.host));
+    log_text(&record, "address", slice_text(self->settings->served.listen.host));
     log_uint(&record, "port", self->port);
     log_text(&record, "data", slice_text(self->settings->data));
     log_uint(&record, "keys", info.keys);
@@ -240,7 +240,7 @@ static int open_replica(node_t *self, err_t *err)
         .id = settings->id,
         .incarnation = self->incarnation,
         .seed = net_random64(),
-        .host = settings->host,
+        .host = settings->served.advertised.host,
         .port = self->advertised_port,
         .gossip_interval_ms = settings->gossip_interval_ms,
         .max_drift_ms = settings->max_drift_ms,
@@ -278,12 +278,13 @@ static int open_sockets(node_t *self, err_t *err)
     if (rc != 0)
         return err_set(err, OUTCOME_FULL, "cannot prepare the gossip socket: %s",
                        zmq_strerror(zmq_errno()));
-    int port = socket_bind_block(self->sockets, NODE_PORTS, settings->listen.host,
-                                 settings->listen.port, settings->listen_exact, err);
+    int port = socket_bind_block(self->sockets, NODE_PORTS, settings->served.listen.host,
+                                 settings->served.listen.port, settings->served.listen_exact, err);
     if (port < 0)
         return -1;
     self->port = (uint16_t)port;
-    self->advertised_port = settings->advertised_port != 0 ? settings->advertised_port : self->port;
+    uint16_t told = settings->served.advertised.port;
+    self->advertised_port = told != 0 ? told : self->port;
     return 0;
 }
 
@@ -315,16 +316,6 @@ static int serve_sockets(node_t *self, err_t *err)
     return 0;
 }
 
-/* The address for beacons: IPv4 as mapped; all zeros, the sender's own, when it is a name. */
-static void put_address(beacon_t *beacon, const char *host)
-{
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-    if (inet_pton(AF_INET, host, beacon->address + sizeof(mapped)) == 1)
-        memcpy(beacon->address, mapped, sizeof(mapped));
-    else if (inet_pton(AF_INET6, host, beacon->address) != 1)
-        memset(beacon->address, 0, sizeof(beacon->address));
-}
-
 static int open_finder(node_t *self, err_t *err)
 {
     const settings_t *settings = self->settings;
@@ -341,7 +332,7 @@ static int open_finder(node_t *self, err_t *err)
         .id = settings->id,
         .port = self->advertised_port,
     };
-    put_address(&self->beacon, settings->host);
+    address_to_beacon(settings->served.advertised.host, self->beacon.address);
     finder_publish(self->finder, &self->beacon, BEACON_MS);
     return 0;
 }

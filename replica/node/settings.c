@@ -1,8 +1,5 @@
 #include "replica/node/settings.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -138,107 +135,6 @@ static int read_words(settings_t *out, const options_t *options, err_t *err)
     return count == 2 ? read_status(out, words[1], err) : 0;
 }
 
-/* ---- addresses ---- */
-
-static bool is_loopback_host(const char *host)
-{
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
-}
-
-static bool is_any_host(const char *host)
-{
-    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
-/* The IPv4 address of an interface as text. */
-static int interface_address(const char *interface, char host[ENDPOINT_HOST_SIZE], err_t *err)
-{
-    struct ifaddrs *all = NULL;
-    bool found = false;
-
-    if (strcmp(interface, "lo") == 0 || strcmp(interface, "127.0.0.1") == 0) {
-        snprintf(host, ENDPOINT_HOST_SIZE, "127.0.0.1");
-        return 0;
-    }
-    if (getifaddrs(&all) != 0)
-        all = NULL;
-    for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next) {
-        struct sockaddr_in address;
-        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET ||
-            strcmp(i->ifa_name, interface) != 0)
-            continue;
-        memcpy(&address, i->ifa_addr, sizeof(address));
-        found = inet_ntop(AF_INET, &address.sin_addr, host, ENDPOINT_HOST_SIZE) != NULL;
-    }
-    if (all != NULL)
-        freeifaddrs(all);
-    if (found)
-        return 0;
-    return err_set(err, OUTCOME_USAGE,
-                   "interface %.40s has no IPv4 address: set it up, or give another with "
-                   "--interface",
-                   interface);
-}
-
-/* "tcp://host:port", "host:port" or "host" alone, where port becomes 0. */
-static int read_advertise(settings_t *out, const char *text, err_t *err)
-{
-    char longer[ENDPOINT_TEXT_SIZE + 32];
-    endpoint_t endpoint;
-    bool has_port = true;
-    bool good = endpoint_parse(text, &endpoint, NULL);
-
-    if (!good) {
-        snprintf(longer, sizeof(longer), "tcp://%.260s", text);
-        good = endpoint_parse(longer, &endpoint, NULL);
-    }
-    if (!good) {
-        has_port = false;
-        bool bare_ipv6 = strchr(text, ':') != NULL && text[0] != '[';
-        snprintf(longer, sizeof(longer), bare_ipv6 ? "tcp://[%.270s]:1" : "tcp://%.270s:1", text);
-        good = endpoint_parse(longer, &endpoint, NULL);
-    }
-    if (!good)
-        return err_set(err, OUTCOME_USAGE,
-                       "--advertise: \"%.*s\" is no address: give a host, or host:port", SHOWN,
-                       text);
-    memcpy(out->host, endpoint.host, sizeof(out->host));
-    out->advertised_port = has_port ? endpoint.port : 0;
-    return 0;
-}
-
-static int read_addresses(settings_t *out, const options_t *options, err_t *err)
-{
-    const char *listen = options_text(options, "listen");
-    const char *advertise = options_text(options, "advertise");
-    bool insecure = options_flag(options, "insecure");
-
-    out->interface = options_text(options, "interface");
-    if (strcmp(out->interface, "lo") != 0 && strcmp(out->interface, "127.0.0.1") != 0 && !insecure)
-        return err_set(err, OUTCOME_USAGE,
-                       "on interface %.40s anybody could read and write the data: give --insecure "
-                       "if you trust that network, or stay on lo",
-                       out->interface);
-    if (listen != NULL && !endpoint_parse(listen, &out->listen, err))
-        return -1;
-    out->listen_exact = listen != NULL;
-    if (listen != NULL && !is_loopback_host(out->listen.host) && !insecure)
-        return err_set(err, OUTCOME_USAGE,
-                       "at %.60s anybody could read and write the data: give --insecure if you "
-                       "trust that network, or listen on 127.0.0.1",
-                       out->listen.host);
-    char own[ENDPOINT_HOST_SIZE];
-    if (interface_address(out->interface, own, err) != 0)
-        return -1;
-    if (listen == NULL) {
-        memcpy(out->listen.host, own, sizeof(own));
-        out->listen.port = (uint16_t)(PORT_FIRST + PORT_STEP * out->id);
-    }
-    memcpy(out->host, is_any_host(out->listen.host) ? own : out->listen.host, sizeof(out->host));
-    return advertise != NULL ? read_advertise(out, advertise, err) : 0;
-}
-
 static int read_peers(settings_t *out, const options_t *options, err_t *err)
 {
     const char *const *peers = options_list(options, "peer", &out->peer_count);
@@ -260,7 +156,9 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
         0)
         return -1;
     out->mode = out->auto_mode;
-    if (read_words(out, options, err) != 0 || read_addresses(out, options, err) != 0 ||
+    if (read_words(out, options, err) != 0 ||
+        address_read_served(&out->served, options, (uint16_t)(PORT_FIRST + PORT_STEP * out->id),
+                            err) != 0 ||
         read_peers(out, options, err) != 0)
         return -1;
     if (data != NULL)
@@ -268,6 +166,7 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     else
         snprintf(out->data, sizeof(out->data), "replica_%u", out->id);
     out->cluster = options_text(options, "cluster");
+    out->interface = options_text(options, "interface");
     out->beacon_port = (int)options_int(options, "beacon-port");
     out->gossip_interval_ms = options_ms(options, "gossip-interval");
     out->max_drift_ms = options_ms(options, "max-drift");

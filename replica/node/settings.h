@@ -8,7 +8,7 @@
 #define HEARSAY_REPLICA_NODE_SETTINGS_H
 
 #include "bus/base/options.h"
-#include "bus/net/socket.h"
+#include "bus/net/address.h"
 #include "replica/core/replica.h"
 
 enum {
@@ -26,10 +26,7 @@ typedef struct settings {
     const char *cluster;
     const char *interface;
     int beacon_port;
-    endpoint_t listen;             /* where the block of ports is to begin */
-    bool listen_exact;             /* asked for: no other block instead */
-    char host[ENDPOINT_HOST_SIZE]; /* told to others; "" : as they see us */
-    uint16_t advertised_port;      /* 0: the one that is bound */
+    address_served_t served;
     endpoint_t peers[OPTIONS_LIST_MAX];
     size_t peer_count;
     char data[NODE_DATA_SIZE];

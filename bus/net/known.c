@@ -1,4 +1,4 @@
-#include "replica/node/known.h"
+#include "bus/net/known.h"
 
 bool known_add(known_t *self, uint64_t incarnation)
 {

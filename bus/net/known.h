@@ -4,8 +4,8 @@
  * When it is full the one taken in longest ago is forgotten; it is then answered once more. A plain
  * struct inside its user; all zeros is empty.
  */
-#ifndef HEARSAY_REPLICA_NODE_KNOWN_H
-#define HEARSAY_REPLICA_NODE_KNOWN_H
+#ifndef HEARSAY_BUS_NET_KNOWN_H
+#define HEARSAY_BUS_NET_KNOWN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,33 @@
+/*
+ * Fields of message arrays, read with the bounds that they have.
+ *
+ * A body is an array of a fixed number of leading fields, and of a newer program some more, which
+ * are skipped: how messages may grow. What is out of bounds marks the reader as failed, as the
+ * functions of mp.h do. Nothing is owned; slices borrow from the message.
+ */
+#ifndef HEARSAY_BUS_WIRE_FIELDS_H
+#define HEARSAY_BUS_WIRE_FIELDS_H
+
+#include "bus/wire/mp.h"
+
+/*
+ * Opens an array with at least the needed fields; returns how many it has, for fields_close.
+ */
+uint32_t fields_open(mp_t *in, uint32_t needed);
+
+/* Skips what is behind the fields that were read; true when the whole message was good. */
+bool fields_close(mp_t *in, uint32_t items, uint32_t read);
+
+/* A number of at most so much. */
+uint64_t fields_uint(mp_t *in, uint64_t most);
+uint8_t fields_u8(mp_t *in);
+uint16_t fields_u16(mp_t *in);
+uint32_t fields_u32(mp_t *in);
+
+/* Text or bytes of at most so many. */
+slice_t fields_bytes(mp_t *in, size_t most);
+
+/* A vector as its bytes, to be read with mp_vector by who needs it: here it is only an array. */
+slice_t fields_vector(mp_t *in);
+
+#endif
