@@ -25,6 +25,8 @@ enum {
 };
 
 static const char LOCK_NAME[] = "lock";
+
+enum { LOCK_WAIT_MS = 1000, LOCK_RETRY_MS = 10 };
 /* A segment is made under this name and renamed when it is whole: no segment is without header. */
 static const char NEW_NAME[] = "log.new";
 static const char REPAIR[] =
@@ -496,6 +498,21 @@ static void sync_parent(int folder_fd)
     close(fd);
 }
 
+/*
+ * Takes the lock, as flock() does. A process that was killed keeps it until the kernel is done with
+ * it, and a node started again at once must not find its predecessor in the way.
+ */
+static int lock_patiently(int fd)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_RETRY_MS * 1000000L};
+    int rc = flock(fd, LOCK_EX | LOCK_NB);
+    for (int ms = 0; rc != 0 && errno == EWOULDBLOCK && ms < LOCK_WAIT_MS; ms += LOCK_RETRY_MS) {
+        nanosleep(&pause, NULL);
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    return rc;
+}
+
 /* Takes the lock of the folder, which goes with the process, and says in it who has it. */
 static int folder_lock(disk_t *self, err_t *err)
 {
@@ -503,7 +520,7 @@ static int folder_lock(disk_t *self, err_t *err)
     if (self->lock_fd < 0)
         return fail_open(self->folder, LOCK_NAME, errno, err);
     char text[32] = {0};
-    if (flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    if (lock_patiently(self->lock_fd) != 0) {
         if (errno != EWOULDBLOCK)
             return fail_open(self->folder, LOCK_NAME, errno, err);
         ssize_t n = pread(self->lock_fd, text, sizeof(text) - 1, 0);
