@@ -6,14 +6,6 @@ load helpers
 setup() { cluster_setup; }
 teardown() { cluster_teardown; }
 
-# cluster N: that many nodes and a broker.
-cluster() {
-    local i
-    for ((i = 0; i < $1; i++)); do node "$i"; done
-    broker
-    ctl wait --nodes "$1" --brokers 1 --timeout 20s
-}
-
 # fails_with CODE PATTERN ARGUMENTS...: what hearsay ends with, and one line of it.
 fails_with() {
     local code=$1 pattern=$2
@@ -24,9 +16,6 @@ fails_with() {
     [ "${#lines[@]}" -eq 1 ]
     [[ "$output" == $pattern ]]
 }
-
-lines_of() { wc -l <"$1"; }
-has_lines() { [ "$(lines_of "$1")" -ge "$2" ]; }
 
 @test "values, numbers and hashes go round" {
     cluster 3

@@ -118,3 +118,31 @@ hearsay() {
 
 # json_field NAME: of each object of one line; numbers and plain texts.
 json_field() { sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
+
+# cluster N: that many nodes and a broker.
+cluster() {
+    local i
+    for ((i = 0; i < $1; i++)); do node "$i"; done
+    broker
+    ctl wait --nodes "$1" --brokers 1 --timeout 20s
+}
+
+lines_of() { wc -l <"$1"; }
+has_lines() { [ "$(lines_of "$1")" -ge "$2" ]; }
+
+# open_pipe ARGUMENTS...: a client in pipe mode under the name pipe, its input file descriptor 9.
+open_pipe() {
+    mkfifo "$folder/in"
+    XDG_STATE_HOME="$folder/state" "$BUILD/hearsay" --beacon-port "$beacon_port" "$@" \
+        <"$folder/in" >"$folder/out" 2>>"$folder/pipe.log" 3>&- &
+    echo $! >"$folder/pipe.pid"
+    exec 9>"$folder/in"
+}
+
+# end_pipe: closes its input and waits until it has ended; its exit code in $status.
+end_pipe() {
+    exec 9>&-
+    status=0
+    wait "$(pid_of pipe)" || status=$?
+    rm -f "$folder/pipe.pid"
+}
