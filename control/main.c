@@ -377,7 +377,7 @@ static int run(control_t *self)
     self->deadline_ms = net_now().boot_ms + self->timeout_ms - end_ms;
     int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
     survey_destroy(&self->survey);
-    net_stop();
+    net_stop(code);
     return code;
 }
 

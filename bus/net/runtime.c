@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -158,10 +159,16 @@ void *net_context(void)
     return runtime.context;
 }
 
+typedef struct watch {
+    int fd; /* readable once all went well */
+    int exit_code;
+} watch_t;
+
 static void *watch_stop(void *arg)
 {
     static const char text[] = "error: shutting down took too long, a socket was left open\n";
-    struct pollfd item = {.fd = *(int *)arg, .events = POLLIN};
+    const watch_t *watch = arg;
+    struct pollfd item = {.fd = watch->fd, .events = POLLIN};
     int64_t until_ms = net_now().boot_ms + STOP_LIMIT_MS;
 
     for (;;) {
@@ -172,12 +179,12 @@ static void *watch_stop(void *arg)
         if (rc == 0 && left_ms <= 0)
             break;
     }
-    if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
-        _exit(1);
-    _exit(1);
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)ignored;
+    _exit(watch->exit_code);
 }
 
-void net_stop(void)
+void net_stop(int exit_code)
 {
     pthread_t watchdog;
     int fds[2];
@@ -185,8 +192,10 @@ void net_stop(void)
 
     if (!runtime.started)
         return;
+    fflush(stdout); /* _exit would lose it */
     watched = pipe(fds) == 0;
-    if (watched && pthread_create(&watchdog, NULL, watch_stop, &fds[0]) != 0) {
+    watch_t watch = {.fd = fds[0], .exit_code = exit_code};
+    if (watched && pthread_create(&watchdog, NULL, watch_stop, &watch) != 0) {
         close(fds[0]);
         close(fds[1]);
         watched = false;

@@ -30,9 +30,10 @@ int net_start_library(err_t *err);
 
 /*
  * Ends the libzmq context. Sockets left open would make that wait for ever: after 1 s the process
- * says so and exits with status 1, however far it is.
+ * says so and exits with exit_code, however far it is: what it was run for is done by then. stdout
+ * is flushed first.
  */
-void net_stop(void);
+void net_stop(int exit_code);
 
 /* The libzmq context that all sockets of this process share, czmq's included. */
 void *net_context(void);

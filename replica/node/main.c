@@ -47,7 +47,7 @@ static int run(const options_t *options)
     int code = node_run(&settings, &err);
     if (code < 0)
         code = fail(&err);
-    net_stop();
+    net_stop(code);
     return code;
 }
 

@@ -179,7 +179,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     (void)state;
-    net_stop();
+    net_stop(1);
     return 0;
 }
 

@@ -89,7 +89,7 @@ static int leave_a_socket_open(void)
 {
     if (net_start(NULL) != 0 || zmq_socket(net_context(), ZMQ_PAIR) == NULL)
         return 9;
-    net_stop();
+    net_stop(1);
     return 8;
 }
 
@@ -193,7 +193,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     (void)state;
-    net_stop();
+    net_stop(1);
     return 0;
 }
 
