@@ -367,7 +367,7 @@ static void test_silent_replica(void **state)
 
 /* ---- sessions ---- */
 
-/* At the same replica the second HELLO begins anew there: a BYE behind it would end that session. */
+/* At the same replica the second HELLO begins anew there: a BYE behind it would end the session. */
 static void test_hello_twice(void **state)
 {
     (void)state;

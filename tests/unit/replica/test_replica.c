@@ -604,7 +604,7 @@ static void test_offline(void **state)
 
 /* ---- connections ---- */
 
-/* A session named by another connection moves there; the first one is told with its next request. */
+/* A session named by another connection moves there; the first one is told at its next request. */
 static void test_session_moves(void **state)
 {
     (void)state;
