@@ -43,6 +43,11 @@ in_space() {
     ip netns exec "$tag-$space" env -i PATH="$PATH" "$@"
 }
 
+if ! in_space net true 2>/dev/null; then
+    echo "netns_nodes: skipped: ip netns exec does not work here" >&2
+    exit 77
+fi
+
 # A bridge in a space of its own, and three hosts on it: 10.98.0.1 a, 10.98.0.2 b, 10.98.0.3 c.
 if ! in_space net ip link add br0 type bridge 2>/dev/null; then
     echo "netns_nodes: skipped: this kernel makes no bridge" >&2

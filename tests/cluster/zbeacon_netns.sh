@@ -15,6 +15,10 @@ trap 'ip netns delete "$space"' EXIT
 trap 'exit 130' INT TERM HUP
 inside() { ip netns exec "$space" "$@"; }
 
+if ! inside true 2>/dev/null; then
+    echo "zbeacon_netns: skipped: ip netns exec does not work here" >&2
+    exit 77
+fi
 inside ip link set lo up
 if ! inside ip link add br0 type bridge 2>/dev/null; then
     echo "zbeacon_netns: skipped: this kernel makes no bridge" >&2
