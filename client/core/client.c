@@ -20,6 +20,7 @@ enum {
     RECONNECT_MIN_MS = 20,
     RECONNECT_MAX_MS = 1000,
     REOPEN_MS = 50,         /* a session that found no replica asks again */
+    USELESS_MS = 500,       /* then another broker, if this one finds no replica for anybody */
     BUSY_MS = 10,           /* pause after BUSY */
     WINDOW_BYTES = 4 << 20, /* in flight together, as the broker allows for one route */
     ARRAY_HEAD_SIZE = 5,
@@ -107,6 +108,7 @@ struct client {
     bool is_connected; /* a connection is there, as far as we know */
     bool is_heard;     /* and the broker has said something */
     uint32_t connection;
+    int64_t connected_ms;
     int64_t heard_ms;
     int64_t asked_ms; /* since then the broker owes us something; INT64_MAX: nothing */
     int64_t pinged_ms;
@@ -118,6 +120,7 @@ struct client {
     uint64_t next_message;
     uint64_t in_flight; /* bytes */
     size_t pending;
+    int64_t expiry_ms; /* no request ends for its deadline before; INT64_MAX: none is there */
     client_session_t *sessions; /* list */
     client_session_t *by_id;
     batch_t batch;
@@ -211,16 +214,16 @@ static void unsend(client_t *self, client_session_t *session, pending_t *request
     request->in_flight = 0;
 }
 
-/* Ends a request. value: one msgpack value, or a text (as bytes already in msgpack). */
+/* Ends a request with an answer of a replica (-1: of ours). value: one msgpack value. */
 static void finish(client_t *self, client_session_t *session, pending_t *request, outcome_t outcome,
-                   slice_t value, uint16_t copies)
+                   slice_t value, int32_t replica, uint16_t copies)
 {
     size_t offset = self->arena.size;
     buf_append_slice(&self->arena, value);
     client_effect_t *done = emit(self, CLIENT_DONE, offset);
     done->ticket = request->ticket;
     done->outcome = outcome;
-    done->replica = session->replica;
+    done->replica = replica;
     done->copies = copies;
     done->sends = request->sends;
     if (outcome_may_be_applied(outcome))
@@ -236,7 +239,7 @@ static void finish_with(client_t *self, client_session_t *session, pending_t *re
 {
     buf_t value = {0};
     mp_put_text(&value, text);
-    finish(self, session, request, outcome, buf_slice(&value), 0);
+    finish(self, session, request, outcome, buf_slice(&value), -1, 0);
     buf_free(&value);
 }
 
@@ -354,6 +357,8 @@ void client_submit(client_t *self, now_t now, client_session_t *session, uint64_
         memcpy(request->bytes, arguments.data, arguments.size);
     DL_APPEND2(session->requests, request, previous, next);
     self->pending++;
+    if (deadline_ms < self->expiry_ms)
+        self->expiry_ms = deadline_ms;
 }
 
 size_t client_pending(const client_t *self)
@@ -458,6 +463,20 @@ static void fail_all(client_t *self, client_session_t *session, outcome_t outcom
     }
 }
 
+/* A broker that is cut off from all replicas is as good as none, when there is another. */
+static void leave_useless_broker(client_t *self)
+{
+    if (self->brokers_size < 2 || self->now.boot_ms - self->connected_ms < USELESS_MS)
+        return;
+    const client_session_t *session;
+    DL_FOREACH2(self->sessions, session, next)
+    {
+        if (session->state != SESSION_CLOSED)
+            return;
+    }
+    lose_connection(self, "it reaches no replica");
+}
+
 static void take_welcome(client_t *self, const frame_t *frame, slice_t body)
 {
     session_welcome_t welcome;
@@ -472,7 +491,9 @@ static void take_welcome(client_t *self, const frame_t *frame, slice_t body)
         session->retry_ms = self->now.boot_ms + REOPEN_MS;
         snprintf(session->why, sizeof session->why, "%.*s", (int)welcome.text.size,
                  (const char *)welcome.text.data);
-        if (reason != OUTCOME_NOT_REACHED && reason != OUTCOME_BUSY)
+        if (reason == OUTCOME_NOT_REACHED)
+            leave_useless_broker(self);
+        else if (reason != OUTCOME_BUSY)
             fail_all(self, session, reason, session->why);
         return;
     }
@@ -543,7 +564,7 @@ static void take_reply(client_t *self, const reply_t *reply)
         outcome = OUTCOME_UNKNOWN;
     if (outcome != OUTCOME_MISSING)
         session->moves = 0;
-    finish(self, session, request, outcome, reply->value, reply->copies);
+    finish(self, session, request, outcome, reply->value, session->replica, reply->copies);
 }
 
 static void take_replies(client_t *self, slice_t body)
@@ -655,7 +676,7 @@ static void connect_broker(client_t *self)
     self->connection++;
     self->is_connected = true;
     self->is_heard = false;
-    self->heard_ms = self->pinged_ms = self->now.boot_ms;
+    self->connected_ms = self->heard_ms = self->pinged_ms = self->now.boot_ms;
     size_t offset = self->arena.size;
     buf_append_text(&self->arena, broker->host);
     emit(self, CLIENT_CONNECT, offset)->port = broker->port;
@@ -799,8 +820,11 @@ static void expire(client_t *self, client_session_t *session)
     pending_t *following;
     DL_FOREACH_SAFE2(session->requests, request, following, next)
     {
-        if (self->now.boot_ms < request->deadline_ms)
+        if (self->now.boot_ms < request->deadline_ms) {
+            if (request->deadline_ms < self->expiry_ms)
+                self->expiry_ms = request->deadline_ms;
             continue;
+        }
         bool may_be_applied = request->is_update && (request->is_sent || request->is_doubtful);
         if (may_be_applied)
             finish_with(self, session, request, OUTCOME_UNKNOWN,
@@ -855,9 +879,12 @@ client_effects_t client_turn(client_t *self, now_t now)
 {
     enter(self, now);
     client_session_t *session;
-    DL_FOREACH2(self->sessions, session, next)
-    {
-        expire(self, session);
+    if (now.boot_ms >= self->expiry_ms) {
+        self->expiry_ms = INT64_MAX;
+        DL_FOREACH2(self->sessions, session, next)
+        {
+            expire(self, session);
+        }
     }
     watch_connection(self);
     if (self->is_connected) {
@@ -880,15 +907,10 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t client_deadline(const client_t *self)
 {
-    int64_t deadline = INT64_MAX;
+    int64_t deadline = self->pending != 0 ? self->expiry_ms : INT64_MAX;
     const client_session_t *session;
     DL_FOREACH2(self->sessions, session, next)
     {
-        const pending_t *request;
-        DL_FOREACH2(session->requests, request, next)
-        {
-            deadline = earlier(deadline, request->deadline_ms);
-        }
         if (session->requests != NULL && session->retry_ms > self->now.boot_ms)
             deadline = earlier(deadline, session->retry_ms);
         if (session->requests != NULL && session->state == SESSION_OPENING)
@@ -910,6 +932,7 @@ client_t *client_new(const client_config_t *config)
     random_seed(&self->random, config->seed);
     self->next_broker = (size_t)random_below(&self->random, 1024);
     self->asked_ms = INT64_MAX;
+    self->expiry_ms = INT64_MAX;
     self->reconnect_step_ms = RECONNECT_MIN_MS;
     return self;
 }

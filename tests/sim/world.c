@@ -41,6 +41,9 @@ typedef struct proc {
     bool is_up;
     uint32_t life; /* counts starts: what was meant for an earlier one is void */
     int64_t paused_until;
+    struct event *deferred; /* what came while it was paused, in that order */
+    size_t deferred_size;
+    size_t deferred_capacity;
     int64_t tick_at; /* the tick that is scheduled, INT64_MAX: none */
     int64_t wall_skew_ms;
     /* a node */
@@ -77,6 +80,7 @@ typedef enum event_kind {
     EV_ISSUE,
     EV_FAULT,
     EV_RESTART,
+    EV_RESUME,
 } event_kind_t;
 
 typedef struct event {
@@ -877,8 +881,8 @@ static void fault(world_t *w)
     case 6: {
         proc_t *p = chance(w, 50) ? node : broker;
         int64_t until = w->now + between(w, 10 * MS, 2500 * MS);
-        /* Never shortened: what is put off already must not be overtaken. */
         p->paused_until = until > p->paused_until ? until : p->paused_until;
+        push(w, (event_t){.at = p->paused_until, .kind = EV_RESUME, .proc = number_of(w, p)});
         w->coverage->pauses++;
         break;
     }
@@ -1072,14 +1076,55 @@ static void handle(world_t *w, event_t *e)
 
 static void trace_event(const world_t *w, const event_t *e)
 {
-    static const char *const kinds[] = {"tick",   "forward", "backward", "broken", "gossip",
-                                        "beacon", "issue",   "fault",    "restart"};
+    static const char *const kinds[] = {"tick",   "forward", "backward", "broken",  "gossip",
+                                        "beacon", "issue",   "fault",    "restart", "resume"};
     static const char letters[] = {'n', 'b', 'c'};
     if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON)
         return;
     const proc_t *p = &w->procs[e->proc];
     fprintf(w->trace, "%9lld %c%u %s chan=%u size=%u\n", (long long)e->at, letters[p->kind],
             p->index, kinds[e->kind], e->chan, e->size);
+}
+
+/* Keeps an event for later when its process is paused, or still has older ones to take. */
+static bool defer(world_t *w, const event_t *e)
+{
+    bool is_for_proc = e->kind != EV_FAULT && e->kind != EV_RESTART && e->kind != EV_RESUME;
+    proc_t *p = &w->procs[e->proc];
+    if (!is_for_proc || !p->is_up || (p->paused_until <= w->now && p->deferred_size == 0))
+        return false;
+    if (p->deferred_size == p->deferred_capacity) {
+        p->deferred_capacity = p->deferred_capacity != 0 ? p->deferred_capacity * 2 : 16;
+        p->deferred = mem_resize(p->deferred, p->deferred_capacity * sizeof *p->deferred);
+    }
+    p->deferred[p->deferred_size++] = *e;
+    return true;
+}
+
+static void take_event(world_t *w, event_t *e)
+{
+    hash_event(w, e);
+    trace_event(w, e);
+    handle(w, e);
+    free(e->bytes);
+    w->report.events++;
+}
+
+/*
+ * The process goes on with what came meanwhile; what was for an earlier life of it comes to
+ * nothing.
+ */
+static void resume(world_t *w, proc_t *p)
+{
+    if (p->paused_until > w->now)
+        return; /* paused again; another EV_RESUME will come */
+    size_t size = p->deferred_size;
+    event_t *events = p->deferred;
+    p->deferred = NULL;
+    p->deferred_size = p->deferred_capacity = 0;
+    for (size_t i = 0; i < size; i++)
+        take_event(w, &events[i]);
+    free(events);
 }
 
 static void run_events(world_t *w)
@@ -1091,17 +1136,10 @@ static void run_events(world_t *w)
             heal(w);
         }
         w->now = e.at > w->now ? e.at : w->now;
-        proc_t *p = &w->procs[e.proc];
-        if (e.kind != EV_FAULT && e.kind != EV_RESTART && p->is_up && p->paused_until > w->now) {
-            e.at = p->paused_until;
-            push(w, e);
-            continue;
-        }
-        hash_event(w, &e);
-        trace_event(w, &e);
-        handle(w, &e);
-        free(e.bytes);
-        w->report.events++;
+        if (e.kind == EV_RESUME)
+            resume(w, &w->procs[e.proc]);
+        else if (!defer(w, &e))
+            take_event(w, &e);
         if (w->is_healing && w->report.events % 64 == 0 && has_converged(w))
             return;
         if (w->now > (FAULTS_MS + HEAL_MS) * (int64_t)MS) {
@@ -1146,6 +1184,9 @@ static void clean_up(world_t *w)
         frontend_destroy(&p->frontend);
         client_destroy(&p->client);
         buf_free(&p->log);
+        for (size_t k = 0; k < p->deferred_size; k++)
+            free(p->deferred[k].bytes);
+        free(p->deferred);
     }
     for (size_t i = 0; i < w->heap_size; i++)
         free(w->heap[i].bytes);
