@@ -228,12 +228,17 @@ static bool is_our_lineage(replica_t *self, peer_t *peer, uint64_t lineage, bool
     return false;
 }
 
-/* Two live nodes with one id: the older start keeps it (ties by incarnation). */
+/*
+ * Two live nodes with one id: the older start keeps it. Ages are compared across a network delay, so
+ * of two that started together the lesser incarnation counts as the older one: both must agree.
+ */
 static bool is_older_than_us(const replica_t *self, const peer_hello_t *hello)
 {
-    int64_t age_ms = self->now.boot_ms - self->started_ms;
-    return hello->age_ms > age_ms ||
-           (hello->age_ms == age_ms && hello->incarnation < self->config.incarnation);
+    enum { TOGETHER_MS = 1000 };
+    int64_t older_ms = hello->age_ms - (self->now.boot_ms - self->started_ms);
+    if (older_ms > -TOGETHER_MS && older_ms < TOGETHER_MS)
+        return hello->incarnation < self->config.incarnation;
+    return older_ms > 0;
 }
 
 static void stop_for_id(replica_t *self, const char *host, uint16_t port)

@@ -793,6 +793,27 @@ static void test_id_taken(void **state)
     node_free(young);
 }
 
+/* Started in the same moment, each a little older by its own clock: one stays, whichever asks. */
+static void test_id_taken_together(void **state)
+{
+    (void)state;
+    for (int ask = 0; ask < 2; ask++) {
+        node_t *a = node_new(0, 10);
+        node_t *b = node_new(0, 20);
+        a->now.boot_ms += ask == 0 ? 3 : 0;
+        b->now.boot_ms += ask == 0 ? 0 : 3;
+        a->peer = b;
+        b->peer = a;
+        node_t *asks = ask == 0 ? a : b;
+        replica_candidate(asks->replica, asks->now, 0, ask == 0 ? 20 : 10, slice_text("h"), 7710);
+        settle(asks);
+        assert_false(a->is_stopped);
+        assert_true(b->is_stopped);
+        node_free(a);
+        node_free(b);
+    }
+}
+
 /* A peer that does not answer is waited for, not asked for all the time. */
 static void test_silent_peer(void **state)
 {
@@ -870,6 +891,7 @@ int main(void)
         cmocka_unit_test(test_lineages_part),
         cmocka_unit_test(test_no_lineage),
         cmocka_unit_test(test_id_taken),
+        cmocka_unit_test(test_id_taken_together),
         cmocka_unit_test(test_silent_peer),
         cmocka_unit_test(test_pulls_of_many_links),
     };
