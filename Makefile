@@ -4,6 +4,7 @@
 #   make demo      installs what is missing, builds, runs the whole story on this machine
 #   make test      installs what is missing, builds, runs every test
 #   make sim       SEED=1 SEEDS=100: that many simulated clusters from that seed on
+#   make fuzz      FUZZ_SECONDS=60: libFuzzer on each decoder and the replica's core, with clang
 #   make check     style, layers, purity
 #   make deps      installs the packages alone
 #   make clean
@@ -59,8 +60,10 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM      := $(BUILD)/tests/hearsay-sim
+FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 
-.PHONY: all deps demo test sim check format clean tests unit
+.PHONY: all deps demo test sim fuzz check format clean tests unit
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -92,8 +95,25 @@ $(SIM): $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# A fuzz target with a main that replays files, for any compiler; with libFuzzer: see "fuzz".
+$(BUILD)/tests/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o \
+		$(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/tests/fuzz/seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
 unit: $(UNIT)
-tests: all $(UNIT) $(SIM)
+tests: all $(UNIT) $(SIM) $(REPLAYS)
 
 deps:
 	$(Q).ci/deps
@@ -110,6 +130,12 @@ SEED  ?= 1
 SEEDS ?= 20
 sim: $(SIM)
 	$(Q)$(SIM) --seed $(SEED) --seeds $(SEEDS) $(SIM_FLAGS)
+
+FUZZ_SECONDS ?= 60
+fuzz: $(BUILD)/tests/fuzz/seeds
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang OPT=-O1 \
+		SANITIZE=fuzzer-no-link,address,undefined $(FUZZERS:%=$(BUILD)/fuzz/tests/fuzz/fuzz_%)
+	$(Q)tests/fuzz/run $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
 
 check: all
 	$(Q).ci/check_layers.sh

@@ -1,0 +1,66 @@
+/* hearsayctl's requests, replies and documents. */
+#include "bus/wire/control.h"
+#include "tests/fuzz/fuzz.h"
+
+static void read_counts(slice_t counts, uint32_t count)
+{
+    mp_t in = mp_open(counts);
+    control_count_t item;
+
+    for (uint32_t i = 0; i < count; i++) {
+        fuzz_check(control_count_next(&in, &item)); /* they were checked with the document */
+        fuzz_touch(item.name);
+    }
+}
+
+static void read_peers(slice_t peers, uint32_t count)
+{
+    mp_t in = mp_open(peers);
+    control_peer_t item;
+    vec_t vector = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        fuzz_check(control_peer_next(&in, &item));
+        fuzz_touch(item.host);
+        mp_t at = mp_open(item.vector);
+        mp_vector(&at, &vector);
+        fuzz_check(mp_done(&at));
+    }
+    vec_free(&vector);
+}
+
+static void read_document(slice_t document)
+{
+    control_node_t node;
+    control_broker_t broker;
+
+    control_kind(document);
+    if (control_node_read(document, &node)) {
+        fuzz_touch(node.mode);
+        fuzz_touch(node.host);
+        fuzz_touch(node.version);
+        read_counts(node.counts_at, node.counts);
+        read_peers(node.peers_at, node.peers);
+    }
+    if (control_broker_read(document, &broker)) {
+        fuzz_touch(broker.host);
+        fuzz_touch(broker.version);
+        read_counts(broker.counts_at, broker.counts);
+        read_peers(broker.replicas_at, broker.replicas);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    slice_t message = slice_of(data, size);
+    control_request_t request;
+    control_reply_t reply;
+
+    control_request_read(message, &request);
+    if (control_reply_read(message, &reply)) {
+        fuzz_touch(reply.text);
+        read_document(reply.document);
+    }
+    read_document(message);
+    return 0;
+}
