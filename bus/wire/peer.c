@@ -12,7 +12,7 @@ peer_kind_t peer_kind(slice_t message)
 {
     const uint8_t *p = message.data;
     if (message.size < PEER_PREAMBLE_SIZE || p[0] != 'H' || p[1] != 'P' || p[2] != PEER_VERSION ||
-        p[3] < PEER_HELLO || p[3] > PEER_JOINED)
+        p[3] < PEER_HELLO || p[3] > PEER_ACK)
         return (peer_kind_t)0;
     return (peer_kind_t)p[3];
 }
@@ -36,7 +36,7 @@ void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, con
                     const peer_neighbour_t *neighbours)
 {
     preamble(out, kind);
-    mp_put_array(out, 12);
+    mp_put_array(out, 13);
     mp_put_uint(out, hello->cluster);
     mp_put_uint(out, hello->lineage);
     mp_put_bool(out, hello->lineage_is_fixed);
@@ -56,12 +56,13 @@ void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, con
         mp_put_str(out, neighbours[i].address.host);
         mp_put_uint(out, neighbours[i].address.port);
     }
+    mp_put_uint(out, hello->machine);
 }
 
 bool peer_hello_read(slice_t message, peer_hello_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 12, &items);
+    mp_t in = open_body(message, 13, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
@@ -77,7 +78,8 @@ bool peer_hello_read(slice_t message, peer_hello_t *out)
     for (uint32_t i = 0; i < out->neighbours; i++)
         mp_skip(&in);
     out->neighbours_at = slice_of(start, (size_t)(in.at - start));
-    return fields_close(&in, items, 12) && out->incarnation != 0 && out->lineage != 0;
+    out->machine = mp_uint(&in);
+    return fields_close(&in, items, 13) && out->incarnation != 0 && out->lineage != 0;
 }
 
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out)
@@ -183,25 +185,31 @@ bool peer_records_read(slice_t message, peer_records_t *out)
 void peer_batch_put(buf_t *out, const peer_batch_t *batch)
 {
     preamble(out, PEER_BATCH);
-    mp_put_array(out, 6);
+    mp_put_array(out, 7);
     mp_put_uint(out, batch->cluster);
     mp_put_uint(out, batch->lineage);
     mp_put_uint(out, batch->origin);
     mp_put_uint(out, batch->head);
     mp_put_uint(out, batch->count);
     mp_put_bin(out, batch->records);
+    mp_put_array(out, batch->ackers);
+    for (uint32_t i = 0; i < batch->ackers; i++)
+        mp_put_uint(out, batch->acker[i]);
 }
 
 bool peer_batch_read(slice_t message, peer_batch_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 6, &items);
+    mp_t in = open_body(message, 7, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->origin = mp_uint(&in);
     out->head = mp_uint(&in);
     out->records = records_at(&in, &out->count);
-    return fields_close(&in, items, 6) && out->origin != 0;
+    out->ackers = mp_array(&in, PEER_ACKERS_MAX);
+    for (uint32_t i = 0; i < out->ackers; i++)
+        out->acker[i] = mp_uint(&in);
+    return fields_close(&in, items, 7) && out->origin != 0;
 }
 
 bool peer_record_next(mp_t *in, slice_t *record)
@@ -255,5 +263,22 @@ bool peer_joined_read(slice_t message, uint64_t *cluster, uint64_t *incarnation)
     mp_t in = open_body(message, 2, &items);
     *cluster = mp_uint(&in);
     *incarnation = mp_uint(&in);
+    return fields_close(&in, items, 2);
+}
+
+void peer_ack_put(buf_t *out, uint64_t incarnation, const vec_t *vector)
+{
+    preamble(out, PEER_ACK);
+    mp_put_array(out, 2);
+    mp_put_uint(out, incarnation);
+    mp_put_vector(out, vector);
+}
+
+bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 2, &items);
+    *incarnation = mp_uint(&in);
+    *vector = fields_vector(&in);
     return fields_close(&in, items, 2);
 }

@@ -1,8 +1,8 @@
 /*
  * What replicas say to one another (docs/protocol.md, "Between replicas").
  *
- * Over DEALER/ROUTER: HELLO and WELCOME, PING and PONG, PULL and RECORDS. Over PUB/SUB: BATCH as
- * updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an XPUB. Each
+ * Over DEALER/ROUTER: HELLO and WELCOME, PING and PONG, PULL and RECORDS, ACK. Over PUB/SUB: BATCH
+ * as updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an XPUB. Each
  * message is 8 bytes of preamble ("HP", version, kind, 4 bytes of 0) and a msgpack array.
  *
  * Decoded structs borrow from the message.
@@ -20,6 +20,7 @@ enum {
     PEER_NEIGHBOURS_MAX = 256,     /* peers named in a HELLO */
     PEER_BATCH_TARGET = 64 * 1024, /* greater batches are split, greater records only announced */
     PEER_RECORDS_TARGET = 256 * 1024, /* bytes of log read for one RECORDS */
+    PEER_ACKERS_MAX = 16,             /* named in a batch */
     PEER_RECORDS_MAX = 65536,         /* records in one message */
 };
 
@@ -34,6 +35,7 @@ typedef enum peer_kind {
     PEER_BATCH = 8,
     PEER_ROUND = 9,
     PEER_JOINED = 10,
+    PEER_ACK = 11,
 } peer_kind_t;
 
 /* Where a node can be reached: host is text, port its peer port, the first of its block. */
@@ -56,6 +58,7 @@ typedef struct peer_hello {
     peer_address_t address; /* host empty: as the receiver sees it */
     uint32_t neighbours;    /* peers it knows: this many follow */
     slice_t neighbours_at;  /* read with peer_neighbour_read */
+    uint64_t machine;       /* nodes of one machine have the same; 0: unknown */
 } peer_hello_t;
 
 typedef struct peer_neighbour {
@@ -94,6 +97,8 @@ typedef struct peer_batch {
     uint64_t head;   /* its count after this batch: more than the records reach is to be pulled */
     uint32_t count;
     slice_t records;
+    uint32_t ackers; /* how many of the following are to answer with ACK once they have head */
+    uint64_t acker[PEER_ACKERS_MAX]; /* their incarnations */
 } peer_batch_t;
 
 typedef struct peer_round {
@@ -120,6 +125,8 @@ void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *ve
 void peer_batch_put(buf_t *out, const peer_batch_t *batch);
 void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector);
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation);
+/* vector: what the sender has applied and logged. */
+void peer_ack_put(buf_t *out, uint64_t incarnation, const vec_t *vector);
 
 /* Each reader takes a whole message of its kind; false when malformed. */
 bool peer_hello_read(slice_t message, peer_hello_t *out);
@@ -130,6 +137,7 @@ bool peer_records_read(slice_t message, peer_records_t *out);
 bool peer_batch_read(slice_t message, peer_batch_t *out);
 bool peer_round_read(slice_t message, peer_round_t *out);
 bool peer_joined_read(slice_t message, uint64_t *cluster, uint64_t *incarnation);
+bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector);
 
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out);
 /* The next record of a batch or RECORDS, whole; false at the end or when malformed. */

@@ -129,7 +129,7 @@ bool request_read(mp_t *in, request_t *out)
 
 enum { REPLY_FIELDS = 10 };
 
-void reply_put(buf_t *out, const reply_t *reply, const vec_t *token)
+size_t reply_put(buf_t *out, const reply_t *reply, const vec_t *token)
 {
     mp_put_array(out, REPLY_FIELDS);
     mp_put_uint(out, reply->session);
@@ -142,9 +142,11 @@ void reply_put(buf_t *out, const reply_t *reply, const vec_t *token)
         mp_put_nil(out);
     mp_put_vector(out, token);
     mp_put_uint(out, reply->clock);
-    mp_put_uint(out, reply->copies);
+    size_t copies_at = out->size;
+    mp_put_uint(out, reply->copies < REPLY_COPIES_MAX ? reply->copies : REPLY_COPIES_MAX);
     mp_put_uint(out, reply->seen_base);
     mp_put_uint(out, reply->seen_any);
+    return copies_at;
 }
 
 bool reply_read(mp_t *in, reply_t *out)

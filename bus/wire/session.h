@@ -89,7 +89,13 @@ typedef struct reply {
     hlc_t seen_any;  /* the same, increments included */
 } reply_t;
 
-void reply_put(buf_t *out, const reply_t *reply, const vec_t *token);
+enum { REPLY_COPIES_MAX = 127 }; /* one byte on the wire */
+
+/*
+ * Appends one item and returns where in out its copies stand: one byte, so that it can be written
+ * when they are known. More than REPLY_COPIES_MAX are given as that.
+ */
+size_t reply_put(buf_t *out, const reply_t *reply, const vec_t *token);
 bool reply_read(mp_t *in, reply_t *out);
 
 /* ---- links between brokers and replicas ---- */

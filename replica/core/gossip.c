@@ -57,6 +57,7 @@ static void disconnect(replica_t *self, peer_t *peer)
     if (self->pull.is_open && self->pull.link == peer->link)
         self->pull.is_open = false;
     peer->state = PEER_IDLE;
+    self->has_new_copies = true; /* there may be fewer to wait for */
 }
 
 static void remove_peer(replica_t *self, peer_t *peer)
@@ -163,6 +164,7 @@ static void put_hello(replica_t *self, peer_kind_t kind)
         .clock = replica_clock(self),
         .address = {slice_text(self->host), self->config.port},
         .neighbours = count,
+        .machine = self->config.machine,
     };
     peer_hello_put(&self->arena, kind, &hello, &self->applied, neighbours);
 }
@@ -229,8 +231,8 @@ static bool is_our_lineage(replica_t *self, peer_t *peer, uint64_t lineage, bool
 }
 
 /*
- * Two live nodes with one id: the older start keeps it. Ages are compared across a network delay, so
- * of two that started together the lesser incarnation counts as the older one: both must agree.
+ * Two live nodes with one id: the older start keeps it. Ages are compared across a network delay,
+ * so of two that started together the lesser incarnation counts as the older one: both must agree.
  */
 static bool is_older_than_us(const replica_t *self, const peer_hello_t *hello)
 {
@@ -281,15 +283,16 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
     }
     if (id_taken)
         snprintf(why, sizeof why, "id %u is taken", self->config.id);
-    size_t offset = self->arena.size;
     if (id_taken || !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
         const peer_refused_t refused = {self->config.incarnation, id_taken, slice_text(why)};
+        size_t offset = self->arena.size;
         peer_refused_put(&self->arena, &refused);
         replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
         replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", hello.id,
                      (unsigned long long)hello.incarnation, why);
         return;
     }
+    size_t offset = self->arena.size;
     put_hello(self, PEER_WELCOME);
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
     replica_candidate(self, self->now, hello.id, hello.incarnation, hello.address.host,
@@ -352,6 +355,8 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     peer->id = hello.id;
     peer->incarnation = hello.incarnation;
     peer->status = hello.status;
+    peer->machine = hello.machine;
+    peer->owed = peer->told = 0;
     peer->state = PEER_READY;
     peer->retry_step_ms = RETRY_MIN_MS;
     peer->pull_ms = self->now.boot_ms;
@@ -391,6 +396,93 @@ bool gossip_id_is_disputed(const replica_t *self)
             return true;
     }
     return false;
+}
+
+/* ---- copies ---- */
+
+/* Connected, and not set offline. */
+static bool may_gossip_with(const peer_t *peer)
+{
+    return peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
+}
+
+uint16_t gossip_copies(const replica_t *self, uint64_t n)
+{
+    uint32_t copies = 1;
+    for (size_t i = 0; i < self->peers_size; i++)
+        copies += vec_get(&self->peers[i].vector, self->config.incarnation) >= n;
+    return (uint16_t)copies;
+}
+
+uint16_t gossip_copies_wanted(const replica_t *self)
+{
+    uint32_t wanted = 1;
+    for (size_t i = 0; i < self->peers_size && wanted < self->config.ack; i++)
+        wanted += may_gossip_with(&self->peers[i]);
+    return (uint16_t)wanted;
+}
+
+/* The distance of an acker: other machines first, then the ring of ids from ours on. */
+static uint32_t acker_rank(const replica_t *self, const peer_t *peer)
+{
+    uint32_t ring = (uint32_t)(uint16_t)(peer->id - self->config.id);
+    bool is_here = peer->machine != 0 && peer->machine == self->config.machine;
+    return ring + (is_here ? UINT32_C(1) << 16 : 0);
+}
+
+/* Names those that are to answer: the --ack - 1 nearest that may. */
+static void name_ackers(const replica_t *self, peer_batch_t *batch)
+{
+    uint32_t wanted = gossip_copies_wanted(self) - 1U;
+    uint32_t above = 0; /* ranks named so far are under it; ids differ, so ranks do */
+    while (batch->ackers < wanted && batch->ackers < PEER_ACKERS_MAX) {
+        const peer_t *best = NULL;
+        for (size_t i = 0; i < self->peers_size; i++) {
+            const peer_t *peer = &self->peers[i];
+            uint32_t rank = acker_rank(self, peer);
+            if (may_gossip_with(peer) && rank >= above &&
+                (best == NULL || rank < acker_rank(self, best)))
+                best = peer;
+        }
+        if (best == NULL)
+            return;
+        batch->acker[batch->ackers++] = best->incarnation;
+        above = acker_rank(self, best) + 1;
+    }
+}
+
+/*
+ * Tells the peers that asked for it what we have of theirs; once a turn, after the log was written.
+ */
+static void send_acks(replica_t *self)
+{
+    for (size_t i = 0; i < self->peers_size; i++) {
+        peer_t *peer = &self->peers[i];
+        uint64_t has = vec_get(&self->applied, peer->incarnation);
+        if (peer->owed <= peer->told || has <= peer->told || !may_gossip_with(peer))
+            continue;
+        peer->told = has;
+        size_t offset = self->arena.size;
+        peer_ack_put(&self->arena, self->config.incarnation, &self->applied);
+        replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
+    }
+}
+
+static void take_ack(replica_t *self, slice_t message)
+{
+    uint64_t incarnation;
+    slice_t bytes;
+    if (!peer_ack_read(message, &incarnation, &bytes)) {
+        self->counts.malformed++;
+        return;
+    }
+    peer_t *peer = peer_by_incarnation(self, incarnation);
+    mp_t in = mp_open(bytes);
+    mp_vector(&in, &self->vector);
+    if (peer == NULL || !mp_ok(&in))
+        return;
+    vec_merge(&peer->vector, &self->vector);
+    self->has_new_copies = true;
 }
 
 /* ---- receiving updates ---- */
@@ -501,6 +593,9 @@ static void take_batch(replica_t *self, slice_t message)
     if (peer == NULL)
         return;
     peer->heard_ms = self->now.boot_ms;
+    for (uint32_t i = 0; i < batch.ackers; i++)
+        if (batch.acker[i] == self->config.incarnation && batch.head > peer->owed)
+            peer->owed = batch.head;
     vec_raise(&peer->vector, batch.origin, batch.head);
     if (batch.head > received(self, batch.origin))
         peer->pull_ms = self->now.boot_ms;
@@ -524,6 +619,7 @@ static void take_round(replica_t *self, slice_t message)
         return;
     }
     vec_merge(&peer->vector, &self->vector);
+    self->has_new_copies = true;
     peer->heard_ms = self->now.boot_ms;
     peer->status = round.status;
     if (peer->pull_ms < self->now.boot_ms)
@@ -575,11 +671,6 @@ static void send_pull(replica_t *self, const peer_t *peer, uint64_t position)
     self->counts.pulls++;
 }
 
-static bool may_pull_from(const peer_t *peer)
-{
-    return peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
-}
-
 /* Starts a pull from a peer that has, or may have, what we lack. */
 static void consider_pull(replica_t *self)
 {
@@ -596,7 +687,7 @@ static void consider_pull(replica_t *self)
     }
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[i];
-        if (!may_pull_from(peer) || peer->pull_ms > now_ms)
+        if (!may_gossip_with(peer) || peer->pull_ms > now_ms)
             continue;
         if (peer->must_pull || lacks(self, &peer->vector)) {
             peer->must_pull = false;
@@ -610,7 +701,7 @@ static void consider_pull(replica_t *self)
     self->blind_pull_ms = now_ms + BLIND_PULL_MS;
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[self->blind_next++ % self->peers_size];
-        if (may_pull_from(peer)) {
+        if (may_gossip_with(peer)) {
             send_pull(self, peer, 0);
             return;
         }
@@ -765,6 +856,8 @@ void replica_peer_router(replica_t *self, now_t now, uint32_t link, slice_t mess
         take_hello(self, link, message);
     } else if (kind == PEER_PULL) {
         take_pull(self, link, message);
+    } else if (kind == PEER_ACK) {
+        take_ack(self, message);
     } else if (kind == PEER_PING && peer_ping_read(message, &incarnation, &status)) {
         size_t offset = self->arena.size;
         peer_ping_put(&self->arena, PEER_PONG, self->config.incarnation, (uint8_t)self->status);
@@ -828,7 +921,7 @@ static void publish_round(replica_t *self)
 
 static void publish_batch(replica_t *self, slice_t records, uint32_t count)
 {
-    const peer_batch_t batch = {
+    peer_batch_t batch = {
         .cluster = self->config.cluster,
         .lineage = self->lineage,
         .origin = self->config.incarnation,
@@ -836,6 +929,7 @@ static void publish_batch(replica_t *self, slice_t records, uint32_t count)
         .count = count,
         .records = records,
     };
+    name_ackers(self, &batch);
     size_t offset = self->arena.size;
     peer_batch_put(&self->arena, &batch);
     replica_emit(self, REPLICA_PUBLISH, 0, offset);
@@ -871,6 +965,7 @@ void gossip_turn(replica_t *self)
     buf_reset(&self->turn.own);
     self->turn.own_count = 0;
     self->turn.own_skipped = false;
+    send_acks(self);
     consider_pull(self);
 }
 

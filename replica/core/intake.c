@@ -5,14 +5,15 @@
  */
 #include "replica/core/internal.h"
 
+/* n: our update that the answer acknowledges, 0: none. */
 static void answer(replica_t *self, session_t *session, const request_t *request, reply_t *reply,
-                   const vec_t *token)
+                   const vec_t *token, uint64_t n)
 {
     reply->session = request->session;
     reply->epoch = request->epoch;
     reply->seq = request->seq;
     reply->clock = replica_clock(self);
-    session_reply(self, session, reply, token, request->whole.size);
+    session_reply(self, session, reply, token, n, request->whole.size);
 }
 
 static const vec_t no_token = {0};
@@ -23,7 +24,7 @@ static void refuse(replica_t *self, session_t *session, const request_t *request
     buf_reset(&self->value);
     mp_put_text(&self->value, why);
     reply_t reply = {.outcome = outcome, .value = buf_slice(&self->value)};
-    answer(self, session, request, &reply, &no_token);
+    answer(self, session, request, &reply, &no_token, 0);
 }
 
 /* Adds to the session's token what it saw; self->difference becomes what is new in that. */
@@ -60,8 +61,10 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
     vec_reset(&self->difference);
     if (vec_raise(&session->token, hit.dot.incarnation, hit.dot.count))
         vec_raise(&self->difference, hit.dot.incarnation, hit.dot.count);
-    reply_t reply = {.outcome = OUTCOME_OK, .value = hit.result, .copies = 1};
-    answer(self, session, request, &reply, &self->difference);
+    /* What came from another replica is there and here. */
+    bool is_ours = hit.dot.incarnation == self->config.incarnation;
+    reply_t reply = {.outcome = OUTCOME_OK, .value = hit.result, .copies = is_ours ? 1 : 2};
+    answer(self, session, request, &reply, &self->difference, is_ours ? hit.dot.count : 0);
     return true;
 }
 
@@ -141,18 +144,18 @@ static void execute(replica_t *self, session_t *session, const request_t *reques
     }
     vec_reset(&self->difference);
     see(self, session, &self->seen.dots);
-    if (outcome == OUTCOME_OK && command->is_update)
+    bool is_update = outcome == OUTCOME_OK && command->is_update;
+    if (is_update)
         execute_update(self, session, request, run.tag);
     else
         self->counts.reads++;
     reply_t reply = {
         .outcome = outcome,
         .value = buf_slice(&self->value),
-        .copies = outcome == OUTCOME_OK && command->is_update ? 1 : 0,
         .seen_base = self->seen.base,
         .seen_any = self->seen.any,
     };
-    answer(self, session, request, &reply, &self->difference);
+    answer(self, session, request, &reply, &self->difference, is_update ? self->turn.own_head : 0);
 }
 
 intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request)

@@ -38,6 +38,9 @@ typedef struct peer {
     int64_t seen_ms; /* named by a beacon or a peer */
     int64_t retry_ms;
     int64_t retry_step_ms;
+    uint64_t machine;
+    uint64_t owed;   /* its count that it wants to hear of when we have it */
+    uint64_t told;   /* its count that it knows we have */
     int64_t pull_ms; /* pull no earlier, if it has what we lack */
     bool must_pull;  /* ask it whatever we know of its vector */
 } peer_t;
@@ -118,8 +121,12 @@ struct replica {
 
     link_t *links;
     session_t *sessions;
-    session_t *waiters; /* sessions with waiting requests */
-    conn_t *dirty;      /* connections with replies to send */
+    session_t *waiters;  /* sessions with waiting requests */
+    session_t *holders;  /* sessions with held replies */
+    bool has_new_copies; /* held replies are to be looked at again */
+    size_t held_bytes;
+    buf_t reply;   /* scratch */
+    conn_t *dirty; /* connections with replies to send */
     size_t waiting_count;
     size_t waiting_bytes;
     int64_t heartbeat_ms;
@@ -183,6 +190,10 @@ void gossip_status(replica_t *self, replica_status_t before);
 void gossip_pull_for_waiters(replica_t *self);
 void gossip_free(replica_t *self);
 bool gossip_id_is_disputed(const replica_t *self);
+/* How many replicas have our n-th update applied and logged, ourselves included. */
+uint16_t gossip_copies(const replica_t *self, uint64_t n);
+/* How many an acknowledgement can wait for: --ack, or as many as answer. */
+uint16_t gossip_copies_wanted(const replica_t *self);
 
 /* ---- session.c ---- */
 
@@ -221,6 +232,19 @@ struct conn {
     UT_hash_handle hh;
 };
 
+/* A reply that waits for copies of its update, or behind one that does. */
+typedef struct held_reply held_reply_t;
+struct held_reply {
+    uint64_t n; /* of our update; 0: it only keeps its place */
+    int64_t deadline_ms;
+    size_t request_size;
+    size_t copies_at; /* in bytes */
+    size_t size;
+    held_reply_t *next;
+    held_reply_t *previous;
+    uint8_t bytes[];
+};
+
 /* A request that waits: a copy of its item. */
 struct waiting {
     int64_t deadline_ms;
@@ -238,6 +262,10 @@ struct session {
     outcome_t turned_back; /* not OK: this epoch is dead, and why */
     vec_t token;           /* what the session's requests saw and wrote so far */
     waiting_t *waiting;    /* in order of issue */
+    held_reply_t *held;    /* replies not sent yet, in order */
+    bool is_holding;
+    session_t *next_holder;
+    session_t *previous_holder;
     session_t *next_waiter;
     session_t *previous_waiter;
     bool is_waiting;
@@ -256,9 +284,12 @@ typedef enum intake_result {
 /* Runs one request through the checks and, if all is well, executes it. */
 intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request);
 
-/* Queues a reply item for a session (session.c). */
+/*
+ * Queues a reply item for a session (session.c). n: our update that it acknowledges and that should
+ * have its copies first; 0: none.
+ */
 void session_reply(replica_t *self, session_t *session, const reply_t *reply, const vec_t *token,
-                   size_t request_size);
+                   uint64_t n, size_t request_size);
 /* Turns a request back and all later ones of its epoch (session.c). */
 void session_turn_back(replica_t *self, session_t *session, const request_t *request,
                        outcome_t why);

@@ -67,6 +67,7 @@ void replica_destroy(replica_t **self_p)
     buf_free(&self->turn.log);
     buf_free(&self->turn.own);
     buf_free(&self->arena);
+    buf_free(&self->reply);
     free(self->arguments);
     free(self->op_list);
     free(self->effects);

@@ -43,6 +43,8 @@ typedef struct replica_config {
     int64_t gossip_interval_ms;
     int64_t max_drift_ms;
     uint32_t value_max; /* bytes */
+    uint32_t ack;       /* replicas that should have an update before it is acknowledged, >= 1 */
+    uint64_t machine;   /* of this node; copies on other machines are preferred; 0: unknown */
     replica_status_t status;
     replica_mode_t mode;
     replica_mode_t auto_mode; /* what "auto" means: MODE_AUTO_LOAD or MODE_AUTO_RANDOM */
@@ -58,11 +60,13 @@ enum {
     REPLICA_WAITING_MAX = 16384, /* requests that wait for what their session has seen */
     REPLICA_WAITING_BYTES_MAX = 64 * 1024 * 1024,
     REPLICA_HELD_BYTES_MAX = 64 * 1024 * 1024,
-    REPLICA_WINDOW = 4 * 1024 * 1024, /* bytes a client may have in flight */
+    REPLICA_HELD_REPLIES_MAX = 64 * 1024 * 1024, /* bytes of replies that wait for copies */
+    REPLICA_WINDOW = 4 * 1024 * 1024,            /* bytes a client may have in flight */
     /* Bytes of one answer or one update: with what is around it, it fits a message of 20 MiB. */
     REPLICA_BODY_MAX = 18 * 1024 * 1024,
     REPLICA_HEARTBEAT_MS = 250,
     REPLICA_SILENCE_MS = 1000, /* after this a link or peer counts as lost */
+    REPLICA_ACK_MS = 50,       /* an acknowledgement waits so long for copies, then says how many */
     REPLICA_HOLD_MS = 150,     /* a request waits so long here before the session should move */
 };
 
@@ -176,6 +180,7 @@ typedef struct replica_counts {
     uint64_t pulls_served;
     uint64_t published; /* batches */
     uint64_t rounds;
+    uint64_t acks_late; /* acknowledgements that did not get the copies they waited for */
     uint64_t malformed; /* messages refused */
     uint64_t foreign;   /* of another cluster or lineage */
 } replica_counts_t;

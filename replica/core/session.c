@@ -42,10 +42,23 @@ static void free_waiting(replica_t *self, session_t *session, waiting_t *waiting
 }
 
 /* Its connection is going too, or what waits was answered. */
+static void free_held(replica_t *self, session_t *session, held_reply_t *held)
+{
+    DL_DELETE2(session->held, held, previous, next);
+    self->held_bytes -= held->size;
+    free(held);
+    if (session->held == NULL && session->is_holding) {
+        DL_DELETE2(self->holders, session, previous_holder, next_holder);
+        session->is_holding = false;
+    }
+}
+
 static void free_session(replica_t *self, session_t *session)
 {
     while (session->waiting != NULL)
         free_waiting(self, session, session->waiting);
+    while (session->held != NULL)
+        free_held(self, session, session->held);
     DL_DELETE2(session->conn->sessions, session, previous_in_conn, next_in_conn);
     HASH_DELETE(hh, self->sessions, session);
     vec_free(&session->token);
@@ -190,14 +203,14 @@ static void flush_conn(replica_t *self, conn_t *conn)
     conn->answered = 0;
 }
 
-static void put_reply(replica_t *self, conn_t *conn, const reply_t *reply, const vec_t *token,
-                      size_t request_size)
+/* Puts one encoded reply item into the frame of its connection. */
+static void put_item(replica_t *self, conn_t *conn, slice_t item, size_t request_size)
 {
     if (conn->out.size == 0) {
         buf_reserve(&conn->out, FRAME_HEADER_SIZE + ARRAY_HEAD_SIZE);
         conn->out.size = FRAME_HEADER_SIZE + ARRAY_HEAD_SIZE;
     }
-    reply_put(&conn->out, reply, token);
+    buf_append_slice(&conn->out, item);
     conn->items++;
     conn->answered += (uint32_t)request_size;
     if (!conn->is_dirty) {
@@ -209,15 +222,69 @@ static void put_reply(replica_t *self, conn_t *conn, const reply_t *reply, const
         flush_conn(self, conn);
 }
 
-void session_reply(replica_t *self, session_t *session, const reply_t *reply, const vec_t *token,
-                   size_t request_size)
+/* ---- replies that wait for copies ---- */
+
+/* Sends what has its copies, or has waited long enough; the rest stays behind it, in order. */
+static void release_held(replica_t *self, session_t *session, bool is_forced)
 {
-    put_reply(self, session->conn, reply, token, request_size);
+    while (session->held != NULL) {
+        held_reply_t *held = session->held;
+        if (held->n != 0) {
+            uint16_t copies = gossip_copies(self, held->n);
+            bool is_late = is_forced || self->now.boot_ms >= held->deadline_ms;
+            if (copies < gossip_copies_wanted(self) && !is_late)
+                return;
+            self->counts.acks_late += copies < gossip_copies_wanted(self);
+            held->bytes[held->copies_at] =
+                (uint8_t)(copies < REPLY_COPIES_MAX ? copies : REPLY_COPIES_MAX);
+        }
+        put_item(self, session->conn, slice_of(held->bytes, held->size), held->request_size);
+        free_held(self, session, held);
+    }
+}
+
+static void hold(replica_t *self, session_t *session, slice_t item, uint64_t n, size_t copies_at,
+                 size_t request_size)
+{
+    held_reply_t *held = mem_alloc(sizeof *held + item.size);
+    *held = (held_reply_t){
+        .n = n,
+        .deadline_ms = self->now.boot_ms + REPLICA_ACK_MS,
+        .request_size = request_size,
+        .copies_at = copies_at,
+        .size = item.size,
+    };
+    memcpy(held->bytes, item.data, item.size);
+    DL_APPEND2(session->held, held, previous, next);
+    self->held_bytes += item.size;
+    if (!session->is_holding) {
+        session->is_holding = true;
+        DL_APPEND2(self->holders, session, previous_holder, next_holder);
+    }
+    if (self->held_bytes > REPLICA_HELD_REPLIES_MAX)
+        release_held(self, session, true);
+}
+
+void session_reply(replica_t *self, session_t *session, const reply_t *reply, const vec_t *token,
+                   uint64_t n, size_t request_size)
+{
+    reply_t now = *reply;
+    if (n != 0)
+        now.copies = gossip_copies(self, n);
+    bool waits = n != 0 && now.copies < gossip_copies_wanted(self);
+    buf_reset(&self->reply);
+    size_t copies_at = reply_put(&self->reply, &now, token);
+    if (waits || session->held != NULL)
+        hold(self, session, buf_slice(&self->reply), waits ? n : 0, copies_at, request_size);
+    else
+        put_item(self, session->conn, buf_slice(&self->reply), request_size);
 }
 
 static const vec_t no_token = {0};
 
-static void put_turned_back(replica_t *self, conn_t *conn, const request_t *request, outcome_t why)
+/* session: whose replies it must not overtake, NULL when it has none here. */
+static void put_turned_back(replica_t *self, conn_t *conn, session_t *session,
+                            const request_t *request, outcome_t why)
 {
     const reply_t reply = {
         .session = request->session,
@@ -230,7 +297,13 @@ static void put_turned_back(replica_t *self, conn_t *conn, const request_t *requ
     self->counts.behind += why == OUTCOME_BEHIND;
     self->counts.busy += why == OUTCOME_BUSY;
     self->counts.moved += why == OUTCOME_MOVED;
-    put_reply(self, conn, &reply, &no_token, request->whole.size);
+    if (session != NULL) {
+        session_reply(self, session, &reply, &no_token, 0, request->whole.size);
+        return;
+    }
+    buf_reset(&self->reply);
+    reply_put(&self->reply, &reply, &no_token);
+    put_item(self, conn, buf_slice(&self->reply), request->whole.size);
 }
 
 /* All that waits behind a request that is turned back goes the same way. */
@@ -241,7 +314,7 @@ static void turn_back_waiting(replica_t *self, session_t *session, outcome_t why
         mp_t in = mp_open(slice_of(waiting->bytes, waiting->size));
         request_t request;
         if (request_read(&in, &request))
-            put_turned_back(self, session->conn, &request, why);
+            put_turned_back(self, session->conn, session, &request, why);
         free_waiting(self, session, waiting);
     }
 }
@@ -249,7 +322,7 @@ static void turn_back_waiting(replica_t *self, session_t *session, outcome_t why
 void session_turn_back(replica_t *self, session_t *session, const request_t *request, outcome_t why)
 {
     session->turned_back = why;
-    put_turned_back(self, session->conn, request, why);
+    put_turned_back(self, session->conn, session, request, why);
 }
 
 /* ---- requests ---- */
@@ -314,7 +387,7 @@ static void give_up(replica_t *self, session_t *session)
         .clock = replica_clock(self),
     };
     self->counts.missing++;
-    session_reply(self, session, &reply, &no_token, request.whole.size);
+    session_reply(self, session, &reply, &no_token, 0, request.whole.size);
     free_waiting(self, session, waiting);
 }
 
@@ -345,7 +418,7 @@ static void take_item(replica_t *self, conn_t *conn, const request_t *request)
     self->counts.requests++;
     HASH_FIND(hh, self->sessions, &id, sizeof id, session);
     if (session == NULL || session->conn != conn || request->epoch < session->epoch) {
-        put_turned_back(self, conn, request, OUTCOME_MOVED);
+        put_turned_back(self, conn, NULL, request, OUTCOME_MOVED);
         return;
     }
     if (request->epoch > session->epoch) {
@@ -353,7 +426,7 @@ static void take_item(replica_t *self, conn_t *conn, const request_t *request)
         session->turned_back = OUTCOME_OK;
     }
     if (session->turned_back != OUTCOME_OK) {
-        put_turned_back(self, conn, request, session->turned_back);
+        put_turned_back(self, conn, session, request, session->turned_back);
         return;
     }
     if (self->status == STATUS_OFFLINE || !replica_is_ready(self)) {
@@ -454,6 +527,7 @@ static void end_session(replica_t *self, session_t *session)
 {
     conn_t *conn = session->conn;
     turn_back_waiting(self, session, OUTCOME_MOVED);
+    release_held(self, session, true);
     free_session(self, session);
     if (conn->sessions == NULL && !conn->is_dirty)
         free_conn(self, conn);
@@ -614,6 +688,13 @@ void sessions_turn(replica_t *self)
         run_waiting(self, session);
         session = next;
     }
+    session = self->has_new_copies ? self->holders : NULL;
+    self->has_new_copies = false;
+    while (session != NULL) {
+        session_t *next = session->next_holder;
+        release_held(self, session, false);
+        session = next;
+    }
     while (self->dirty != NULL) {
         conn_t *conn = self->dirty;
         self->dirty = conn->next_dirty;
@@ -642,6 +723,13 @@ void sessions_tick(replica_t *self)
             run_waiting(self, session);
         session = next;
     }
+    session = self->holders;
+    while (session != NULL) {
+        session_t *next = session->next_holder;
+        if (self->now.boot_ms >= session->held->deadline_ms)
+            release_held(self, session, false);
+        session = next;
+    }
     if (self->now.boot_ms < self->heartbeat_ms)
         return;
     self->heartbeat_ms = self->now.boot_ms + REPLICA_HEARTBEAT_MS;
@@ -664,6 +752,11 @@ int64_t sessions_deadline(const replica_t *self)
     {
         if (session->waiting->deadline_ms < deadline)
             deadline = session->waiting->deadline_ms;
+    }
+    DL_FOREACH2(self->holders, session, next_holder)
+    {
+        if (session->held->deadline_ms < deadline)
+            deadline = session->held->deadline_ms;
     }
     return deadline;
 }

@@ -245,6 +245,8 @@ static int open_replica(node_t *self, err_t *err)
         .gossip_interval_ms = settings->gossip_interval_ms,
         .max_drift_ms = settings->max_drift_ms,
         .value_max = settings->value_max,
+        .ack = settings->ack,
+        .machine = net_machine_id(),
         .status = settings->status,
         .mode = settings->mode,
         .auto_mode = settings->auto_mode,

@@ -171,5 +171,6 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     out->gossip_interval_ms = options_ms(options, "gossip-interval");
     out->max_drift_ms = options_ms(options, "max-drift");
     out->value_max = (uint32_t)options_bytes(options, "max-value");
+    out->ack = (uint32_t)options_int(options, "ack");
     return 0;
 }

@@ -33,6 +33,7 @@ typedef struct settings {
     int64_t gossip_interval_ms;
     int64_t max_drift_ms;
     uint32_t value_max; /* bytes */
+    uint32_t ack;       /* replicas */
 } settings_t;
 
 /* Reads parsed options into *out. Returns 0, or -1 with err of outcome USAGE. */

@@ -36,7 +36,9 @@ struct checker {
     deletion_t *deletions;
     uint32_t deletions_size;
     uint32_t deletions_capacity;
+    bool is_disk_lost;
     uint64_t acked[CHECKER_COUNTERS];
+    uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
     record_t record;
 };
@@ -228,8 +230,13 @@ static bool check_counter(context_t *context, uint32_t key, slice_t value, bool 
     return true;
 }
 
-bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, slice_t value, char *why,
-                  size_t why_size)
+void checker_disk_lost(checker_t *self)
+{
+    self->is_disk_lost = true;
+}
+
+bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, uint16_t copies,
+                  slice_t value, char *why, size_t why_size)
 {
     issued_t *op = &self->issued[number];
     context_t *context = &self->sessions[op->session];
@@ -240,6 +247,7 @@ bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, slice_t v
     op->is_done = true;
     if (op->kind == CHECK_ADD) {
         self->acked[op->key - CHECKER_REGISTERS] += outcome == OUTCOME_OK;
+        self->copied[op->key - CHECKER_REGISTERS] += outcome == OUTCOME_OK && copies > 1;
         self->doubtful[op->key - CHECKER_REGISTERS] += outcome_may_be_applied(outcome);
     }
     if (outcome != OUTCOME_OK)
@@ -294,16 +302,18 @@ static bool final_register(const checker_t *self, uint32_t key, slice_t value, c
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
 {
     if (key < CHECKER_REGISTERS)
-        return final_register(self, key, value, why, why_size);
+        return self->is_disk_lost || final_register(self, key, value, why, why_size);
     uint32_t i = key - CHECKER_REGISTERS;
     mp_t in = mp_open(value);
     int64_t count = 0;
     if (!mp_nil(&in))
         slice_to_int64(mp_bytes(&in), &count);
-    if ((uint64_t)count >= self->acked[i] && (uint64_t)count <= self->acked[i] + self->doubtful[i])
+    uint64_t least = self->is_disk_lost ? self->copied[i] : self->acked[i];
+    if ((uint64_t)count >= least && (uint64_t)count <= self->acked[i] + self->doubtful[i])
         return true;
-    snprintf(why, why_size, "at the end %s is %lld; %llu acknowledged and %llu unknown", names[key],
-             (long long)count, (unsigned long long)self->acked[i],
-             (unsigned long long)self->doubtful[i]);
+    snprintf(why, why_size,
+             "at the end %s is %lld; %llu to be kept of %llu acknowledged, %llu unknown",
+             names[key], (long long)count, (unsigned long long)least,
+             (unsigned long long)self->acked[i], (unsigned long long)self->doubtful[i]);
     return false;
 }

@@ -40,9 +40,15 @@ void checker_text(uint32_t number, char text[24]);
  */
 bool checker_logged(checker_t *self, uint64_t position, slice_t entries);
 
-/* A request has ended. value: one msgpack value. False with *why when a promise is broken. */
-bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, slice_t value, char *why,
-                  size_t why_size);
+/*
+ * A request has ended, with an update's number of copies. value: one msgpack value. False with *why
+ * when a promise is broken.
+ */
+bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, uint16_t copies,
+                  slice_t value, char *why, size_t why_size);
+
+/* One replica lost its disk: what only that one had may be gone from now on, and nothing else. */
+void checker_disk_lost(checker_t *self);
 
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);

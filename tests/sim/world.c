@@ -111,6 +111,8 @@ typedef struct world {
     uint32_t chans_capacity;
     bool is_cut[PROCS_MAX][PROCS_MAX]; /* from, to */
     uint32_t loss_ppm;
+    uint32_t ack;            /* copies that the replicas wait for */
+    bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_healing;
     checker_t *checker;
@@ -384,6 +386,12 @@ static bool replay_log(world_t *w, proc_t *p)
 
 static void start_node(world_t *w, proc_t *p)
 {
+    if (p->log.size != 0 && !w->is_disk_lost && !w->is_healing && chance(w, 3)) {
+        w->is_disk_lost = true;
+        w->coverage->disks_lost++;
+        checker_disk_lost(w->checker);
+        p->log.size = 0;
+    }
     p->incarnation = random_u64(&w->random) | 1;
     char host[4];
     snprintf(host, sizeof host, "n%u", p->index);
@@ -397,6 +405,8 @@ static void start_node(world_t *w, proc_t *p)
         .gossip_interval_ms = 2000,
         .max_drift_ms = 60000,
         .value_max = COMMAND_VALUE_MAX_DEFAULT,
+        .ack = w->ack,
+        .machine = p->index / 2 + 1,
         .status = STATUS_ACTIVE,
         .mode = MODE_MANUAL,
         .settle_ms = 100,
@@ -641,7 +651,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     if (w->trace != NULL)
         fprintf(w->trace, "%9lld c%u done %u %s sends=%u replica=%d\n", (long long)w->now, p->index,
                 number, outcome_name(e->outcome), e->sends, e->replica);
-    if (!checker_done(w->checker, number, e->outcome, bytes, why, sizeof why))
+    c->copied += e->outcome == OUTCOME_OK && e->copies > 1;
+    if (!checker_done(w->checker, number, e->outcome, e->copies, bytes, why, sizeof why))
         violate(w, why);
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
@@ -1155,6 +1166,7 @@ static void populate(world_t *w)
     w->brokers = (uint32_t)between(w, 1, BROKERS_MAX);
     w->clients = (uint32_t)between(w, 2, CLIENTS_MAX);
     w->procs_size = w->nodes + w->brokers + w->clients;
+    w->ack = (uint32_t)between(w, 1, 3);
     w->replica_window = chance(w, 25) ? (uint32_t)between(w, 200, 2000) : 0;
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];

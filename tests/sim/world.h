@@ -46,6 +46,8 @@ typedef struct sim_coverage {
     uint64_t partitions;
     uint64_t offline;
     uint64_t clock_jumps;
+    uint64_t disks_lost;
+    uint64_t copied; /* updates acknowledged with two copies or more */
 } sim_coverage_t;
 
 /* Runs one seed. coverage is added to. trace: NULL, or where every event is printed. */

@@ -121,6 +121,9 @@ static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
     case PEER_JOINED:
         peer_joined_put(out, any_u64(rng), any_u64(rng));
         break;
+    case PEER_ACK:
+        peer_ack_put(out, any_u64(rng), &vector);
+        break;
     }
     vec_free(&vector);
     buf_free(&records);
@@ -197,8 +200,15 @@ static void check_records(random_t *rng)
     mutate_free(message);
 
     buf_reset(&out);
-    const peer_batch_t batch = {any_u64(rng), any_u64(rng), 1 + any_u64(rng) / 2,
-                                any_u64(rng), count,        buf_slice(&records)};
+    peer_batch_t batch = {.cluster = any_u64(rng),
+                          .lineage = any_u64(rng),
+                          .origin = 1 + any_u64(rng) / 2,
+                          .head = any_u64(rng),
+                          .count = count,
+                          .records = buf_slice(&records),
+                          .ackers = (uint32_t)random_below(rng, PEER_ACKERS_MAX + 1)};
+    for (uint32_t i = 0; i < batch.ackers; i++)
+        batch.acker[i] = any_u64(rng);
     peer_batch_put(&out, &batch);
     message = mutate_exact(buf_slice(&out));
     peer_batch_t got_batch;
@@ -207,6 +217,9 @@ static void check_records(random_t *rng)
     assert_true(got_batch.cluster == batch.cluster && got_batch.lineage == batch.lineage);
     assert_true(got_batch.origin == batch.origin && got_batch.head == batch.head);
     assert_int_equal(got_batch.count, count);
+    assert_int_equal(got_batch.ackers, batch.ackers);
+    for (uint32_t i = 0; i < batch.ackers; i++)
+        assert_true(got_batch.acker[i] == batch.acker[i]);
     assert_records(got_batch.records, count);
     mutate_free(message);
     buf_free(&records);
@@ -310,6 +323,7 @@ static void read_message(slice_t message)
     uint64_t a;
     uint64_t b;
     uint8_t status;
+    slice_t bytes;
     peer_refused_t refused;
     peer_pull_t pull;
     peer_records_t records;
@@ -352,13 +366,17 @@ static void read_message(slice_t message)
     case PEER_JOINED:
         peer_joined_read(message, &a, &b);
         break;
+    case PEER_ACK:
+        if (peer_ack_read(message, &a, &bytes))
+            read_vector(bytes);
+        break;
     }
 }
 
 static void check_damage(random_t *rng)
 {
     buf_t out = {0};
-    peer_kind_t kind = (peer_kind_t)(PEER_HELLO + random_below(rng, PEER_JOINED));
+    peer_kind_t kind = (peer_kind_t)(PEER_HELLO + random_below(rng, PEER_ACK));
     put_message(rng, kind, &out);
     read_message(buf_slice(&out));
     for (int i = 0; i < 20; i++) {

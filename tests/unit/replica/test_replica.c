@@ -29,6 +29,7 @@ typedef struct item {
     uint64_t seq;
     outcome_t outcome;
     hlc_t clock;
+    uint16_t copies;
     char value[64]; /* msgpack */
     size_t size;
 } item_t;
@@ -77,7 +78,8 @@ static void take_reply_frame(node_t *n, const frame_t *frame, slice_t body)
                          .epoch = reply.epoch,
                          .seq = reply.seq,
                          .outcome = reply.outcome,
-                         .clock = reply.clock};
+                         .clock = reply.clock,
+                         .copies = reply.copies};
         item->size = reply.value.size < sizeof item->value ? reply.value.size : sizeof item->value;
         memcpy(item->value, reply.value.data, item->size);
     }
@@ -189,6 +191,8 @@ static void pass(node_t *n, int64_t ms)
     settle(n);
 }
 
+static uint32_t ack = 1; /* of the nodes that are made */
+
 static replica_config_t config_of(uint16_t id, uint64_t incarnation)
 {
     return (replica_config_t){
@@ -201,6 +205,7 @@ static replica_config_t config_of(uint16_t id, uint64_t incarnation)
         .gossip_interval_ms = 8000,
         .max_drift_ms = 60000,
         .value_max = 1024 * 1024,
+        .ack = ack,
     };
 }
 
@@ -662,6 +667,26 @@ static void connect_nodes(node_t *a, node_t *b)
     assert_true(info.is_connected);
 }
 
+/* The note of a lineage taken over must not get into the WELCOME: it was, and the greeting failed. */
+static void test_empty_node_is_greeted(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 7);
+    node_t *b = node_new(1, 20);
+    set(a, 7, 1, "x");
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(a->replica, a->now, 1, 20, slice_text("h"), 7720);
+    settle(a);
+    for (node_t *n = a; n != NULL; n = n == a ? b : NULL) {
+        replica_peer_info_t info;
+        assert_true(replica_peer_info(n->replica, 0, &info));
+        assert_true(info.is_connected);
+    }
+    node_free(a);
+    node_free(b);
+}
+
 static uint64_t has(const node_t *n, uint64_t incarnation)
 {
     return vec_get(replica_info(n->replica, n->now).vector, incarnation);
@@ -777,6 +802,55 @@ static void test_no_lineage(void **state)
     node_free(n);
 }
 
+/* An acknowledgement waits for the second copy, but not for long, and nothing overtakes it. */
+static void test_copies(void **state)
+{
+    (void)state;
+    ack = 2;
+    node_t *a = served(0, 10, 7);
+    node_t *b = node_new(1, 20);
+    item_t alone = set(a, 7, 1, "x");
+    assert_int_equal(alone.copies, 1);
+    connect_nodes(a, b);
+    item_t copied = set(a, 7, 2, "y");
+    assert_int_equal(copied.outcome, OUTCOME_OK);
+    assert_int_equal(copied.copies, 2);
+
+    b->is_deaf = true;
+    a->items_size = 0;
+    send(a, (ask_t){.session = 7,
+                    .seq = 3,
+                    .command = COMMAND_SET,
+                    .a = "k",
+                    .b = "z",
+                    .flags = REQUEST_FRESH});
+    send(a, (ask_t){.session = 7, .seq = 4, .command = COMMAND_GET, .a = "k"});
+    settle(a);
+    assert_int_equal(a->items_size, 0);
+    assert_true(replica_deadline(a->replica) <= a->now.boot_ms + REPLICA_ACK_MS);
+    pass(a, REPLICA_ACK_MS);
+    assert_int_equal(a->items_size, 2);
+    assert_int_equal(a->items[0].seq, 3);
+    assert_int_equal(a->items[0].copies, 1);
+    assert_int_equal(a->items[1].seq, 4);
+    assert_int_equal(replica_info(a->replica, a->now).counts->acks_late, 1);
+
+    /* A session that ends has its replies: the broker counts them. */
+    send(a, (ask_t){.session = 7,
+                    .seq = 5,
+                    .command = COMMAND_SET,
+                    .a = "k",
+                    .b = "w",
+                    .flags = REQUEST_FRESH});
+    settle(a);
+    a->items_size = 0;
+    hello(a, 7, NULL);
+    assert_int_equal(a->items_size, 1);
+    ack = 1;
+    node_free(a);
+    node_free(b);
+}
+
 static void test_id_taken(void **state)
 {
     (void)state;
@@ -890,6 +964,8 @@ int main(void)
         cmocka_unit_test(test_other_lineage),
         cmocka_unit_test(test_lineages_part),
         cmocka_unit_test(test_no_lineage),
+        cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_empty_node_is_greeted),
         cmocka_unit_test(test_id_taken),
         cmocka_unit_test(test_id_taken_together),
         cmocka_unit_test(test_silent_peer),
