@@ -19,7 +19,8 @@ const char *replica_mode_name(replica_mode_t mode)
 
 slice_t replica_effect_bytes(const replica_effects_t *effects, const replica_effect_t *effect)
 {
-    return slice_of(effects->arena + effect->offset, effect->size);
+    /* No arena yet, and effects without bytes: not even 0 may be added to NULL. */
+    return slice_of(effect->size != 0 ? effects->arena + effect->offset : NULL, effect->size);
 }
 
 replica_t *replica_new(const replica_config_t *config)

@@ -48,6 +48,9 @@ static void read_small(slice_t message)
         fuzz_touch(round.vector);
     peer_ping_read(message, &incarnation, &status);
     peer_joined_read(message, &cluster, &incarnation);
+    slice_t vector;
+    if (peer_ack_read(message, &incarnation, &vector))
+        fuzz_touch(vector);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -197,6 +197,10 @@ static void peers(void)
     seed(&out);
     peer_joined_put(&out, EVENTS_CLUSTER, EVENTS_PEER);
     seed(&out);
+    vec_t vector = some_vector();
+    peer_ack_put(&out, EVENTS_PEER, &vector);
+    seed(&out);
+    vec_free(&vector);
 }
 
 static buf_t request_of(uint64_t seq, command_code_t command, const char *a, const char *b,

@@ -667,7 +667,7 @@ static void connect_nodes(node_t *a, node_t *b)
     assert_true(info.is_connected);
 }
 
-/* The note of a lineage taken over must not get into the WELCOME: it was, and the greeting failed. */
+/* The note of a lineage taken over must not get into the WELCOME, or the greeting fails. */
 static void test_empty_node_is_greeted(void **state)
 {
     (void)state;
