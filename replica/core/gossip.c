@@ -406,11 +406,11 @@ static bool may_gossip_with(const peer_t *peer)
     return peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
 }
 
-uint16_t gossip_copies(const replica_t *self, uint64_t n)
+uint16_t gossip_copies(const replica_t *self, vec_part_t dot)
 {
     uint32_t copies = 1;
     for (size_t i = 0; i < self->peers_size; i++)
-        copies += vec_get(&self->peers[i].vector, self->config.incarnation) >= n;
+        copies += vec_get(&self->peers[i].vector, dot.incarnation) >= dot.count;
     return (uint16_t)copies;
 }
 

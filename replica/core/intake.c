@@ -61,9 +61,12 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
     vec_reset(&self->difference);
     if (vec_raise(&session->token, hit.dot.incarnation, hit.dot.count))
         vec_raise(&self->difference, hit.dot.incarnation, hit.dot.count);
-    /* What came from another replica is there and here. */
     bool is_ours = hit.dot.incarnation == self->config.incarnation;
-    reply_t reply = {.outcome = OUTCOME_OK, .value = hit.result, .copies = is_ours ? 1 : 2};
+    reply_t reply = {
+        .outcome = OUTCOME_OK,
+        .value = hit.result,
+        .copies = gossip_copies(self, hit.dot),
+    };
     answer(self, session, request, &reply, &self->difference, is_ours ? hit.dot.count : 0);
     return true;
 }

@@ -190,8 +190,8 @@ void gossip_status(replica_t *self, replica_status_t before);
 void gossip_pull_for_waiters(replica_t *self);
 void gossip_free(replica_t *self);
 bool gossip_id_is_disputed(const replica_t *self);
-/* How many replicas have our n-th update applied and logged, ourselves included. */
-uint16_t gossip_copies(const replica_t *self, uint64_t n);
+/* How many replicas are known to have an update applied and logged, ourselves included. */
+uint16_t gossip_copies(const replica_t *self, vec_part_t dot);
 /* How many an acknowledgement can wait for: --ack, or as many as answer. */
 uint16_t gossip_copies_wanted(const replica_t *self);
 

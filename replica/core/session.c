@@ -224,13 +224,18 @@ static void put_item(replica_t *self, conn_t *conn, slice_t item, size_t request
 
 /* ---- replies that wait for copies ---- */
 
+static uint16_t copies_of_ours(const replica_t *self, uint64_t n)
+{
+    return gossip_copies(self, (vec_part_t){self->config.incarnation, n});
+}
+
 /* Sends what has its copies, or has waited long enough; the rest stays behind it, in order. */
 static void release_held(replica_t *self, session_t *session, bool is_forced)
 {
     while (session->held != NULL) {
         held_reply_t *held = session->held;
         if (held->n != 0) {
-            uint16_t copies = gossip_copies(self, held->n);
+            uint16_t copies = copies_of_ours(self, held->n);
             bool is_late = is_forced || self->now.boot_ms >= held->deadline_ms;
             if (copies < gossip_copies_wanted(self) && !is_late)
                 return;
@@ -270,7 +275,7 @@ void session_reply(replica_t *self, session_t *session, const reply_t *reply, co
 {
     reply_t now = *reply;
     if (n != 0)
-        now.copies = gossip_copies(self, n);
+        now.copies = copies_of_ours(self, n);
     bool waits = n != 0 && now.copies < gossip_copies_wanted(self);
     buf_reset(&self->reply);
     size_t copies_at = reply_put(&self->reply, &now, token);
