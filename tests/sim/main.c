@@ -12,7 +12,7 @@
 
 #include "tests/sim/world.h"
 
-enum { COVERAGE_SEEDS = 40 }; /* from so many on, every branch must have been reached */
+enum { COVERAGE_SEEDS = 200 }; /* from so many on, every branch must have been reached */
 
 static double seconds_now(void)
 {
