@@ -386,7 +386,7 @@ static bool replay_log(world_t *w, proc_t *p)
 
 static void start_node(world_t *w, proc_t *p)
 {
-    if (p->log.size != 0 && !w->is_disk_lost && !w->is_healing && chance(w, 3)) {
+    if (p->log.size != 0 && !w->is_disk_lost && !w->is_healing && chance(w, 10)) {
         w->is_disk_lost = true;
         w->coverage->disks_lost++;
         checker_disk_lost(w->checker);
