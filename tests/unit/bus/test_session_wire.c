@@ -210,7 +210,7 @@ static void put_some_reply(random_t *rng, buf_t *out, reply_t *put, const vec_t 
                      .outcome = (outcome_t)random_below(rng, OUTCOME_COUNT),
                      .value = slice_of(text, random_below(rng, 2) * sizeof text),
                      .clock = any_u64(rng),
-                     .copies = (uint16_t)random_u64(rng),
+                     .copies = (uint16_t)random_below(rng, REPLY_COPIES_MAX + 1),
                      .seen_base = any_u64(rng),
                      .seen_any = any_u64(rng)};
     reply_put(out, put, token);
@@ -375,6 +375,24 @@ static void test_damage(void **state)
     property_run(check_noise, 5000);
 }
 
+/* Copies are one byte, at the place that reply_put names: a replica fills it in when it knows them. */
+static void test_copies(void **state)
+{
+    (void)state;
+    const vec_t nothing = {0};
+    buf_t out = {0};
+    const reply_t put = {.session = 1, .epoch = 1, .seq = 1, .copies = 40000, .seen_base = 900};
+    size_t at = reply_put(&out, &put, &nothing);
+    assert_int_equal(out.data[at], REPLY_COPIES_MAX);
+    out.data[at] = 3;
+    mp_t in = mp_open(buf_slice(&out));
+    reply_t got;
+    assert_true(reply_read(&in, &got) && mp_done(&in));
+    assert_int_equal(got.copies, 3);
+    assert_int_equal(got.seen_base, 900);
+    buf_free(&out);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -419,9 +437,9 @@ static void test_status_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        property_test(test_bodies),          property_test(test_items),
-        property_test(test_damage),          cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_status_names),
+        property_test(test_bodies),    property_test(test_items),
+        property_test(test_damage),    cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_bounds), cmocka_unit_test(test_status_names),
     };
     return cmocka_run_group_tests_name("session_wire", tests, NULL, NULL);
 }
