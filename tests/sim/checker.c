@@ -18,7 +18,8 @@ typedef struct issued {
     uint32_t session;
     check_kind_t kind;
     uint32_t key;
-    tag_t tag; /* of a set, once it was logged somewhere */
+    tag_t tag;     /* of a set, once it was logged somewhere */
+    bool is_shown; /* a set: where it was accepted it had the greatest tag of its key */
     bool is_done;
     context_t context; /* what its session had seen when it issued it */
 } issued_t;
@@ -40,6 +41,7 @@ struct checker {
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
+    tag_t top[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* greatest tag in each replica's log */
     record_t record;
 };
 
@@ -97,11 +99,30 @@ static bool number_of(slice_t text, uint32_t *number)
     return true;
 }
 
+/* Which register a key is; CHECKER_REGISTERS for none. */
+static uint32_t register_of(slice_t key)
+{
+    uint32_t k = 0;
+    while (k < CHECKER_REGISTERS && !slice_equal(key, slice_text(names[k])))
+        k++;
+    return k;
+}
+
+/* A replica logs a set or delete; true when it has the greatest tag of its key there. */
+static bool raise_top(checker_t *self, uint32_t node, slice_t key, tag_t tag)
+{
+    uint32_t k = register_of(key);
+    if (k == CHECKER_REGISTERS)
+        return true;
+    bool is_greatest = tag_compare(tag, self->top[node][k]) > 0;
+    self->top[node][k] = tag_max(self->top[node][k], tag);
+    return is_greatest;
+}
+
 static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
 {
-    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++) {
-        if (!slice_equal(key, slice_text(names[k])))
-            continue;
+    uint32_t k = register_of(key);
+    if (k != CHECKER_REGISTERS) {
         if (self->deletions_size == self->deletions_capacity) {
             self->deletions_capacity =
                 self->deletions_capacity != 0 ? self->deletions_capacity * 2 : 64;
@@ -112,7 +133,7 @@ static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
     }
 }
 
-static bool learn_record(checker_t *self, slice_t payload)
+static bool learn_record(checker_t *self, uint32_t node, uint64_t incarnation, slice_t payload)
 {
     if (!record_read(payload, &self->record))
         return false;
@@ -122,21 +143,27 @@ static bool learn_record(checker_t *self, slice_t payload)
     op_t op;
     for (uint32_t i = 0; i < count && op_read(&ops, &op); i++, tag.hlc++) {
         uint32_t number;
-        if (op.code == OP_DEL)
-            remember_deletion(self, op.key, tag);
-        if (op.code != OP_SET)
+        if (op.code != OP_DEL && op.code != OP_SET)
             continue;
+        bool is_greatest = raise_top(self, node, op.key, tag);
+        if (op.code == OP_DEL) {
+            remember_deletion(self, op.key, tag);
+            continue;
+        }
         if (!number_of(op.value, &number) || number >= self->issued_size)
             return false;
         tag_t *known = &self->issued[number].tag;
         if (!tag_is_zero(*known) && tag_compare(*known, tag) != 0)
             return false; /* one update, two tags */
         *known = tag;
+        if (self->record.origin == incarnation)
+            self->issued[number].is_shown = is_greatest;
     }
     return true;
 }
 
-bool checker_logged(checker_t *self, uint64_t position, slice_t entries)
+bool checker_logged(checker_t *self, uint32_t node, uint64_t incarnation, uint64_t position,
+                    slice_t entries)
 {
     seglog_entry_t entry;
     for (size_t at = 0; at < entries.size; at += entry.size) {
@@ -146,7 +173,8 @@ bool checker_logged(checker_t *self, uint64_t position, slice_t entries)
             return true; /* the process died in the middle of this write */
         if (state != SEGLOG_GOOD)
             return false;
-        if (entry.kind == SEGLOG_KIND_UPDATE && !learn_record(self, entry.payload))
+        if (entry.kind == SEGLOG_KIND_UPDATE &&
+            !learn_record(self, node, incarnation, entry.payload))
             return false;
     }
     return true;
@@ -230,13 +258,14 @@ static bool check_counter(context_t *context, uint32_t key, slice_t value, bool 
     return true;
 }
 
-void checker_disk_lost(checker_t *self)
+void checker_disk_lost(checker_t *self, uint32_t node)
 {
     self->is_disk_lost = true;
+    memset(self->top[node], 0, sizeof self->top[node]);
 }
 
-bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, uint16_t copies,
-                  slice_t value, char *why, size_t why_size)
+bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
+                  size_t why_size)
 {
     issued_t *op = &self->issued[number];
     context_t *context = &self->sessions[op->session];
@@ -246,11 +275,11 @@ bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, uint16_t 
     }
     op->is_done = true;
     if (op->kind == CHECK_ADD) {
-        self->acked[op->key - CHECKER_REGISTERS] += outcome == OUTCOME_OK;
-        self->copied[op->key - CHECKER_REGISTERS] += outcome == OUTCOME_OK && copies > 1;
-        self->doubtful[op->key - CHECKER_REGISTERS] += outcome_may_be_applied(outcome);
+        self->acked[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK;
+        self->copied[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK && end->copies > 1;
+        self->doubtful[op->key - CHECKER_REGISTERS] += outcome_may_be_applied(end->outcome);
     }
-    if (outcome != OUTCOME_OK)
+    if (end->outcome != OUTCOME_OK)
         return true;
     switch (op->kind) {
     case CHECK_SET:
@@ -258,15 +287,19 @@ bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, uint16_t 
             snprintf(why, why_size, "set v%u was acknowledged and never logged", number);
             return false;
         }
+        if (end->sends == 1 && !op->is_shown) {
+            snprintf(why, why_size, "set v%u was acknowledged at once, and did not show", number);
+            return false;
+        }
         context->tag[op->key] = tag_max(context->tag[op->key], op->tag);
         return true;
     case CHECK_DEL:
         return true;
     case CHECK_GET:
-        return check_register(self, context, op->key, value, why, why_size);
+        return check_register(self, context, op->key, end->value, why, why_size);
     case CHECK_ADD:
     case CHECK_LOOK:
-        return check_counter(context, op->key, value, op->kind == CHECK_ADD, why, why_size);
+        return check_counter(context, op->key, end->value, op->kind == CHECK_ADD, why, why_size);
     }
     return true;
 }

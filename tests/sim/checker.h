@@ -14,7 +14,7 @@
 
 typedef struct checker checker_t;
 
-enum { CHECKER_REGISTERS = 4, CHECKER_COUNTERS = 3, CHECKER_KEYS = 7 };
+enum { CHECKER_REGISTERS = 4, CHECKER_COUNTERS = 3, CHECKER_KEYS = 7, CHECKER_NODES_MAX = 8 };
 
 /* What a session issues. Keys 0..3 are registers, 4..5 counters, 6 a field of a hash. */
 typedef enum check_kind {
@@ -35,20 +35,26 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
 void checker_text(uint32_t number, char text[24]);
 
 /*
- * A replica has logged these entries; the last may be torn. False: two tags for one update, or
- * entries that make no sense.
+ * A replica, of this incarnation now, has logged these entries; the last may be torn. False: two tags
+ * for one update, or entries that make no sense.
  */
-bool checker_logged(checker_t *self, uint64_t position, slice_t entries);
+bool checker_logged(checker_t *self, uint32_t node, uint64_t incarnation, uint64_t position,
+                    slice_t entries);
 
-/*
- * A request has ended, with an update's number of copies. value: one msgpack value. False with *why
- * when a promise is broken.
- */
-bool checker_done(checker_t *self, uint32_t number, outcome_t outcome, uint16_t copies,
-                  slice_t value, char *why, size_t why_size);
+/* How a request ended. */
+typedef struct checker_end {
+    outcome_t outcome;
+    uint16_t copies; /* of an update */
+    uint32_t sends;  /* transmissions it took */
+    slice_t value;   /* one msgpack value */
+} checker_end_t;
 
-/* One replica lost its disk: what only that one had may be gone from now on, and nothing else. */
-void checker_disk_lost(checker_t *self);
+/* A request has ended. False with *why when a promise is broken. */
+bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
+                  size_t why_size);
+
+/* A replica lost its disk: what only that one had may be gone from now on, and nothing else. */
+void checker_disk_lost(checker_t *self, uint32_t node);
 
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);

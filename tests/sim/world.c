@@ -389,7 +389,7 @@ static void start_node(world_t *w, proc_t *p)
     if (p->log.size != 0 && !w->is_disk_lost && !w->is_healing && chance(w, 10)) {
         w->is_disk_lost = true;
         w->coverage->disks_lost++;
-        checker_disk_lost(w->checker);
+        checker_disk_lost(w->checker, p->index);
         p->log.size = 0;
     }
     p->incarnation = random_u64(&w->random) | 1;
@@ -501,7 +501,8 @@ static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
     size_t size = bytes.size;
     if (is_dying && chance(w, 70))
         size = (size_t)random_below(&w->random, bytes.size + 1);
-    if (!checker_logged(w->checker, p->log.size, slice_of(bytes.data, size)))
+    if (!checker_logged(w->checker, p->index, p->incarnation, p->log.size,
+                        slice_of(bytes.data, size)))
         violate(w, "a log entry does not fit what was logged before (one update, two tags?)");
     buf_append(&p->log, bytes.data, size);
 }
@@ -652,7 +653,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
         fprintf(w->trace, "%9lld c%u done %u %s sends=%u replica=%d\n", (long long)w->now, p->index,
                 number, outcome_name(e->outcome), e->sends, e->replica);
     c->copied += e->outcome == OUTCOME_OK && e->copies > 1;
-    if (!checker_done(w->checker, number, e->outcome, e->copies, bytes, why, sizeof why))
+    const checker_end_t end = {e->outcome, e->copies, e->sends, bytes};
+    if (!checker_done(w->checker, number, &end, why, sizeof why))
         violate(w, why);
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
