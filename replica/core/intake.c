@@ -93,6 +93,13 @@ static bool is_too_far_ahead(replica_t *self, hlc_t hlc)
     return hlc > hlc_add_ms(replica_clock(self), self->config.max_drift_ms);
 }
 
+/* Each start of a node that takes updates adds a part to every vector; there is an end to that. */
+static bool has_room_for_us(const replica_t *self)
+{
+    return vec_get(&self->applied, self->config.incarnation) != 0 ||
+           self->applied.size < REPLICA_PARTS_MAX;
+}
+
 static void execute_update(replica_t *self, session_t *session, const request_t *request, tag_t tag)
 {
     buf_reset(&self->ops);
@@ -192,6 +199,12 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
     }
     if (request->has_token)
         replica_clock_raise(self, request->token_clock);
+    if (command->is_update && !has_room_for_us(self)) {
+        refuse(self, session, request, OUTCOME_READ_ONLY,
+               "this cluster's nodes have been started too often for their vector timestamps: this "
+               "start takes no updates; use a node that is up already");
+        return INTAKE_ANSWERED;
+    }
     execute(self, session, request, command);
     return INTAKE_ANSWERED;
 }

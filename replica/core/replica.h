@@ -55,7 +55,8 @@ typedef struct replica_config {
 /* Limits, all counted in replica_counts_t when they bite. */
 enum {
     REPLICA_PEERS_MAX = 64,
-    REPLICA_LINKS_MAX = 256, /* brokers */
+    REPLICA_PARTS_MAX = VEC_PARTS_MAX - REPLICA_PEERS_MAX, /* of the vector: then no new origin */
+    REPLICA_LINKS_MAX = 256,                               /* brokers */
     REPLICA_SESSIONS_MAX = 100000,
     REPLICA_WAITING_MAX = 16384, /* requests that wait for what their session has seen */
     REPLICA_WAITING_BYTES_MAX = 64 * 1024 * 1024,

@@ -667,6 +667,44 @@ static void connect_nodes(node_t *a, node_t *b)
     assert_true(info.is_connected);
 }
 
+/* A log of so many origins that no further one may be added: read, but not written. */
+static void test_too_many_starts(void **state)
+{
+    (void)state;
+    node_t *n = mem_zero(1, sizeof *n);
+    n->now = (now_t){1000000, 5000};
+    n->incarnation = 10;
+    const replica_config_t config = config_of(0, 10);
+    n->replica = replica_new(&config);
+    buf_t ops = {0};
+    buf_t bytes = {0};
+    const op_t op = {.code = OP_SET, .key = slice_text("k"), .value = slice_text("v")};
+    mp_put_array(&ops, 1);
+    op_put(&ops, &op);
+    for (uint64_t i = 0; i < REPLICA_PARTS_MAX; i++) {
+        const uint8_t done = 0xC3;
+        record_t record = {.origin = 1000 + i,
+                           .n = 1,
+                           .tag = {i + 1, 5, i + 1},
+                           .result = slice_of(&done, 1),
+                           .ops = buf_slice(&ops)};
+        buf_reset(&bytes);
+        record_put(&bytes, &record);
+        err_t err;
+        assert_int_equal(replica_replay(n->replica, i, 1, buf_slice(&bytes), &err), 0);
+    }
+    buf_free(&ops);
+    buf_free(&bytes);
+    replica_start(n->replica, n->now, LOG_START);
+    turn(n);
+    link_up(n);
+    hello(n, 7, NULL);
+    item_t read = call(n, (ask_t){.session = 7, .seq = 1, .command = COMMAND_GET, .a = "k"});
+    assert_int_equal(read.outcome, OUTCOME_OK);
+    assert_int_equal(set(n, 7, 2, "w").outcome, OUTCOME_READ_ONLY);
+    node_free(n);
+}
+
 /* The note of a lineage taken over must not get into the WELCOME, or the greeting fails. */
 static void test_empty_node_is_greeted(void **state)
 {
@@ -966,6 +1004,7 @@ int main(void)
         cmocka_unit_test(test_no_lineage),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_empty_node_is_greeted),
+        cmocka_unit_test(test_too_many_starts),
         cmocka_unit_test(test_id_taken),
         cmocka_unit_test(test_id_taken_together),
         cmocka_unit_test(test_silent_peer),
