@@ -35,8 +35,8 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
 void checker_text(uint32_t number, char text[24]);
 
 /*
- * A replica, of this incarnation now, has logged these entries; the last may be torn. False: two tags
- * for one update, or entries that make no sense.
+ * A replica, of this incarnation now, has logged these entries; the last may be torn. False: two
+ * tags for one update, or entries that make no sense.
  */
 bool checker_logged(checker_t *self, uint32_t node, uint64_t incarnation, uint64_t position,
                     slice_t entries);

@@ -375,7 +375,9 @@ static void test_damage(void **state)
     property_run(check_noise, 5000);
 }
 
-/* Copies are one byte, at the place that reply_put names: a replica fills it in when it knows them. */
+/*
+ * Copies are one byte, at the place that reply_put names: a replica fills it in when it knows them.
+ */
 static void test_copies(void **state)
 {
     (void)state;
