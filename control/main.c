@@ -1,9 +1,11 @@
 /* hearsayctl: how the cluster is, and setting a node's status. Options, then one command. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bus/base/json.h"
 #include "bus/base/nearest.h"
@@ -360,10 +362,26 @@ static const command_row_t *find_command(control_t *self, err_t *err)
         return &commands[i];
     }
     const char *near = nearest(words[0], names, COMMANDS);
-    err_set(err, OUTCOME_USAGE, "unknown command \"%.*s\": %s%s", SHOWN, words[0],
-            near != NULL ? "did you mean " : "hearsayctl --help shows them all",
-            near != NULL ? near : "");
+    if (near != NULL)
+        err_set(err, OUTCOME_USAGE, "unknown command \"%.*s\": did you mean %s?", SHOWN, words[0],
+                near);
+    else
+        err_set(err, OUTCOME_USAGE, "unknown command \"%.*s\": hearsayctl --help shows them all",
+                SHOWN, words[0]);
     return NULL;
+}
+
+/* What was shown may still lie in the buffer: code, or another one when it could not be written. */
+static int flush_out(int code)
+{
+    struct pollfd item = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return code;
+    /* A pipe whose reader left has POLLERR: whoever left knows. */
+    if (poll(&item, 1, 0) < 0 || (item.revents & POLLERR) == 0)
+        fprintf(stderr, "hearsayctl: cannot write to standard output\n");
+    return code != EXIT_DONE ? code : outcome_exit(OUTCOME_FULL);
 }
 
 static int run(control_t *self)
@@ -377,6 +395,7 @@ static int run(control_t *self)
     self->deadline_ms = net_now().boot_ms + self->timeout_ms - end_ms;
     int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
     survey_destroy(&self->survey);
+    code = flush_out(code);
     net_stop(code);
     return code;
 }
@@ -402,6 +421,7 @@ int main(int argc, char *argv[])
         code = fail(&self, &err);
     } else if (options_flag(options, "help")) {
         print_help(options);
+        code = flush_out(code);
     } else if (options_flag(options, "version")) {
         printf("hearsayctl %s\n", HEARSAY_VERSION);
     } else {

@@ -19,8 +19,25 @@ typedef struct app {
     unsigned window;
 } app_t;
 
-/* Writes all of it to standard output; false when that is closed. */
+/*
+ * Writes all of it to standard output; false when that cannot be, or when app_interrupted() became
+ * true while nobody read.
+ */
 bool app_write(slice_t bytes);
+
+/*
+ * Says on standard error why the last app_write() failed, unless the reader just left. Returns the
+ * exit code of a program whose replies are lost.
+ */
+int app_write_failed(void);
+
+/*
+ * From here on SIGINT, SIGTERM and SIGHUP, unless ignored, no longer end the program at once, so
+ * that the session is stored first: app_interrupted() becomes true. A second one ends it. A reader
+ * that leaves is an error of app_write() instead of a SIGPIPE.
+ */
+void app_catch_signals(void);
+bool app_interrupted(void);
 
 /* Keeps what the session has seen; says so once on standard error when it cannot. */
 void app_store(app_t *self);

@@ -14,6 +14,43 @@
 #include "bus/base/options.h"
 #include "client/tool/app.h"
 
+/* ---- signals ---- */
+
+/* Set by app_catch_signals(): the first signal is only noted. */
+static volatile sig_atomic_t is_catching;
+static volatile sig_atomic_t is_interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    if (is_catching == 0 || is_interrupted != 0)
+        _exit(EXIT_INTERRUPTED); /* files are changed by a rename: nothing is left half done */
+    is_interrupted = 1;
+}
+
+/* One that is ignored stays so: who started us with nohup means it. */
+static void catch_signal(int number)
+{
+    const struct sigaction interrupt = {.sa_handler = on_interrupt};
+    struct sigaction before;
+
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(number, &interrupt, NULL);
+}
+
+void app_catch_signals(void)
+{
+    is_catching = 1;
+    catch_signal(SIGTERM);
+    catch_signal(SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool app_interrupted(void)
+{
+    return is_interrupted != 0;
+}
+
 /* ---- what the modes share ---- */
 
 bool app_write(slice_t bytes)
@@ -28,6 +65,10 @@ bool app_write(slice_t bytes)
         } else if (errno != EINTR) {
             return false;
         }
+        if (is_interrupted != 0 && bytes.size != 0) {
+            errno = EINTR;
+            return false;
+        }
     }
     return true;
 }
@@ -35,6 +76,14 @@ bool app_write(slice_t bytes)
 static void warn(const char *text)
 {
     fprintf(stderr, "hearsay: %s\n", text);
+}
+
+int app_write_failed(void)
+{
+    if (errno != EPIPE && errno != EINTR)
+        fprintf(stderr, "hearsay: cannot write to standard output: %s; what was sent is done\n",
+                strerror(errno));
+    return outcome_exit(OUTCOME_FULL);
 }
 
 void app_store(app_t *self)
@@ -97,12 +146,6 @@ static int fail(bool as_json, const err_t *err)
     return outcome_exit(err->outcome);
 }
 
-static void on_interrupt(int number)
-{
-    (void)number;
-    _exit(EXIT_INTERRUPTED); /* every file is changed by a rename: nothing is left half done */
-}
-
 /* ---- one command ---- */
 
 static bool is_answer_no(const char *command, const hearsay_value_t *value)
@@ -126,7 +169,8 @@ static int one_shot(app_t *self, const char *const *arguments, size_t count)
         app_store(self); /* before it is shown: who has seen it has it */
     if (code == 0 || self->style == OUTPUT_JSON) {
         output_reply(&out, self->style, reply, hearsay_token(self->session));
-        app_write(buf_slice(&out));
+        if (!app_write(buf_slice(&out)))
+            code = app_write_failed();
         buf_free(&out);
     } else {
         fprintf(stderr, "hearsay: %s: %s\n", hearsay_reply_outcome(reply),
@@ -243,13 +287,16 @@ static int show_commands(bool as_json, const char *command)
     err_t err;
     bool is_known = app_help(&out, command, &err);
 
-    if (is_known)
-        app_write(buf_slice(&out));
+    int code = EXIT_DONE;
+    if (!is_known)
+        code = fail(as_json, &err);
+    else if (!app_write(buf_slice(&out)))
+        code = app_write_failed();
     buf_free(&out);
-    return is_known ? EXIT_DONE : fail(as_json, &err);
+    return code;
 }
 
-static void show_usage(const options_t *options)
+static int show_usage(const options_t *options)
 {
     buf_t out = {0};
 
@@ -270,8 +317,9 @@ static void show_usage(const options_t *options)
                           "  printf 'incr visits\\nget visits\\n' | hearsay --window 16\n"
                           "\nExit codes: 0 done, 1 absent, 2 wrong usage, 3 not reached, 4 may "
                           "have been applied,\n5 refused, 130 interrupted.\n");
-    app_write(buf_slice(&out));
+    int code = app_write(buf_slice(&out)) ? EXIT_DONE : app_write_failed();
     buf_free(&out);
+    return code;
 }
 
 /* Before the options are known: an error of theirs is to be in JSON as well. */
@@ -299,7 +347,7 @@ int main(int argc, char *argv[])
     }
     const char *const *words = options_words(options, &count);
     if (options_flag(options, "help"))
-        show_usage(options);
+        code = show_usage(options);
     else if (options_flag(options, "version"))
         printf("hearsay %s\n", HEARSAY_VERSION);
     else if (count != 0 && strcmp(words[0], "help") == 0)

@@ -5,6 +5,7 @@
  * are. A ring that is full stops the reading, which is how a fast writer is held back.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 enum {
     READ_SIZE = 64 * 1024,
     LINE_BYTES_MAX = 80 * 1024 * 1024, /* the greatest value with every byte as \xHH */
+    WAIT_MS = 500, /* at most: a signal that comes just before the wait does not end it */
 };
 
 typedef struct pipe_state pipe_state_t;
@@ -31,6 +33,7 @@ struct pipe_state {
     app_t *app;
     bool is_prompt;
     bool is_over;     /* nothing more is read */
+    int lost_code;    /* the exit code once replies can no longer be written; 0 before */
     bool is_skipping; /* inside of a line that is too long */
     bool is_prompted;
     slot_t *slots; /* ring */
@@ -193,8 +196,13 @@ static void read_input(pipe_state_t *self)
 
     if (got > 0)
         self->input.size += (size_t)got;
-    else if (got == 0 || (errno != EINTR && errno != EAGAIN))
-        self->is_over = true;
+    if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN)))
+        return;
+    self->is_over = true;
+    if (got == 0)
+        return;
+    fprintf(stderr, "hearsay: cannot read commands from standard input: %s\n", strerror(errno));
+    self->code = outcome_exit(OUTCOME_USAGE);
 }
 
 /* ---- replies ---- */
@@ -216,7 +224,8 @@ static bool flush_replies(pipe_state_t *self)
     }
     if (flushed == 0)
         return false;
-    if (!app_write(buf_slice(&self->output))) {
+    if (self->lost_code == 0 && !app_write(buf_slice(&self->output))) {
+        self->lost_code = app_write_failed();
         self->is_over = true; /* nobody reads on: the commands under way still end */
         self->taken = self->input.size;
     }
@@ -236,7 +245,7 @@ static void prompt(pipe_state_t *self)
 
 static void run(pipe_state_t *self)
 {
-    for (;;) {
+    while (!app_interrupted()) {
         take_lines(self);
         if (flush_replies(self))
             continue;
@@ -244,7 +253,7 @@ static void run(pipe_state_t *self)
             return;
         prompt(self);
         bool wants_input = !self->is_over && self->used < self->capacity;
-        int came = hearsay_wait(self->app->hearsay, wants_input ? STDIN_FILENO : -1, -1);
+        int came = hearsay_wait(self->app->hearsay, wants_input ? STDIN_FILENO : -1, WAIT_MS);
         if ((came & HEARSAY_READABLE) != 0) {
             read_input(self);
             self->is_prompted = false;
@@ -256,6 +265,7 @@ int app_pipe(app_t *app, bool is_prompt)
 {
     pipe_state_t self = {.app = app, .is_prompt = is_prompt};
 
+    app_catch_signals();
     self.capacity = is_prompt ? 1 : app->window;
     self.slots = mem_zero(self.capacity, sizeof(*self.slots));
     run(&self);
@@ -268,5 +278,9 @@ int app_pipe(app_t *app, bool is_prompt)
     words_free(&self.words);
     buf_free(&self.input);
     buf_free(&self.output);
+    if (app_interrupted())
+        return EXIT_INTERRUPTED;
+    if (self.lost_code != 0)
+        return self.lost_code;
     return is_prompt ? 0 : self.code;
 }

@@ -254,3 +254,46 @@ fails_with() {
     run hearsay --help
     [[ "$output" == *Examples:* ]]
 }
+
+@test "output that cannot be written, input that cannot be read: said, and no 0" {
+    cluster 1
+    [ "$(hearsay set k v)" = OK ]
+    hearsay_to_full() { hearsay "$@" >/dev/full; }
+    run hearsay_to_full get k
+    [ "$status" -eq 5 ]
+    [[ "$output" == *"cannot write to standard output"* ]]
+    printf 'get k\nget k\n' >"$folder/in"
+    run hearsay_to_full <"$folder/in"
+    [ "$status" -eq 5 ]
+    [ "${#lines[@]}" -eq 1 ]
+    run hearsay <"$folder"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"cannot read"* ]]
+    ctl_to_full() { ctl "$@" >/dev/full; }
+    run ctl_to_full nodes
+    [ "$status" -eq 5 ]
+}
+
+@test "a pipe that is interrupted, or whose reader leaves, keeps its session" {
+    cluster 1
+    local signal
+    for signal in INT TERM; do
+        mkfifo "$folder/in"
+        exec 9<>"$folder/in" # both ends: neither side waits for the other to be opened
+        # A job in the background ignores SIGINT unless told otherwise.
+        start_program pipe env --default-signal=INT XDG_STATE_HOME="$folder/state" \
+            bash -c 'exec "${@:2}" <"$1"' bash "$folder/in" \
+            "$BUILD/hearsay" --beacon-port "$beacon_port" --session "$signal"
+        echo 'incr n' >&9
+        wait_until 5 has_lines "$folder/pipe.out" 1
+        end_program pipe "$signal"
+        exec 9>&-
+        [ "$status" -eq 130 ]
+        [ -s "$folder/state/hearsay/hearsay-$signal.session" ]
+        rm "$folder/in" "$folder/pipe.out"
+    done
+    run bash -c 'yes "incr n" | head -n 20000 | XDG_STATE_HOME="$0" "$@" | head -n 1' \
+        "$folder/state" "$BUILD/hearsay" --beacon-port "$beacon_port" --session left
+    [ "$output" = 3 ]
+    [ -s "$folder/state/hearsay/hearsay-left.session" ]
+}
