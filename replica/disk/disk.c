@@ -417,10 +417,11 @@ static int segment_check_header(const disk_t *self, const segment_t *segment, sl
         return fail_damaged(self, segment, 0, err);
     }
     if (header.node_id != self->id)
-        return err_set(
-            err, OUTCOME_USAGE,
-            "data folder %s belongs to node %u, not to node %u; say --id %u or --data DIR",
-            self->folder, (unsigned)header.node_id, (unsigned)self->id, (unsigned)header.node_id);
+        return err_set(err, OUTCOME_USAGE,
+                       "data folder %s belongs to node %u, not to node %u; start node %u there or "
+                       "say --data DIR",
+                       self->folder, (unsigned)header.node_id, (unsigned)self->id,
+                       (unsigned)header.node_id);
     if (header.position != segment->position)
         return err_set(err, OUTCOME_READ_ONLY,
                        "%s/%s is damaged: its header is that of another segment; %s", self->folder,

@@ -489,7 +489,7 @@ static void test_another_id_is_refused(void **state)
     err_t err = {.text = ""};
     assert_int_equal(disk_open(&f->disk, f->folder, NODE + 1, &err), -1);
     assert_int_equal(err.outcome, OUTCOME_USAGE);
-    assert_non_null(strstr(err.text, "belongs to node 3, not to node 4"));
+    assert_non_null(strstr(err.text, "belongs to node 3, not to node 4; start node 3 there"));
 }
 
 static void test_log_that_begins_later(void **state)
