@@ -992,8 +992,14 @@ static void probe_clients(frontend_t *self)
 void frontend_tick(frontend_t *self, now_t now)
 {
     enter(self, now);
-    for (size_t i = 0; i < self->replicas_size; i++)
-        tick_replica(self, self->replicas[i]);
+    for (size_t i = self->replicas_size; i-- > 0;) {
+        const replica_t *replica = self->replicas[i];
+        if (replica->state == REPLICA_IDLE && !replica->is_static &&
+            now.boot_ms - replica->seen_ms >= FRONTEND_FORGET_MS)
+            remove_replica(self, i);
+        else
+            tick_replica(self, self->replicas[i]);
+    }
     if (now.boot_ms >= self->probe_ms) {
         self->probe_ms = now.boot_ms + FRONTEND_PROBE_MS;
         probe_clients(self);

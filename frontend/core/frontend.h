@@ -37,7 +37,8 @@ enum {
     FRONTEND_REPLICA_WINDOW = 64 * 1024 * 1024, /* bytes in flight to one replica */
     FRONTEND_HEARTBEAT_MS = 250,
     FRONTEND_SILENCE_MS = 1000,
-    FRONTEND_PROBE_MS = 5000, /* a client silent for so long is probed: is it still connected? */
+    FRONTEND_FORGET_MS = 60000, /* a lost replica that no beacon named for so long is not tried */
+    FRONTEND_PROBE_MS = 5000,   /* a client silent for so long is probed: is it still connected? */
 };
 
 /* What becomes of the message that was given. */

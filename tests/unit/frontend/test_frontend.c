@@ -475,6 +475,26 @@ static void test_probe(void **state)
     rig_free(rig);
 }
 
+/* A node that was never there, as a forged beacon or a refused start names it, is forgotten. */
+static void test_lost_replica_is_forgotten(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(0);
+    frontend_candidate(rig->frontend, rig->now, 3, 33, slice_text("h"), 7711);
+    carry_out(rig);
+    frontend_replica_info_t info;
+    assert_true(frontend_replica_info(rig->frontend, 0, &info));
+    int64_t until_ms = rig->now.boot_ms + 2 * FRONTEND_FORGET_MS;
+    while (rig->now.boot_ms < until_ms && frontend_replica_info(rig->frontend, 0, &info)) {
+        rig->now.boot_ms = frontend_deadline(rig->frontend);
+        rig->sent_size = 0;
+        frontend_tick(rig->frontend, rig->now);
+        carry_out(rig);
+    }
+    assert_false(frontend_replica_info(rig->frontend, 0, &info));
+    rig_free(rig);
+}
+
 static void test_nonsense(void **state)
 {
     (void)state;
@@ -510,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_is_ended),
         cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_lost_replica_is_forgotten),
         cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
