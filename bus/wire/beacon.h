@@ -1,5 +1,5 @@
 /*
- * The beacon packet: how programs of one cluster find one another by UDP (DESIGN: discovery).
+ * The beacon packet: how programs of one cluster find one another by UDP.
  *
  * One fixed layout of 156 bytes for zbeacon, for our loopback actor and for every kind of program;
  * docs/protocol.md, "Beacon", has the table. A beacon is a hint where to connect, never a proof of

@@ -3,9 +3,8 @@
  *
  * Its base is the set or field-delete with the greatest tag; the increments with a greater tag than
  * the base are kept one by one, so that a second copy of any operation changes nothing and copies
- * may arrive in any order (shared semantics: rules R3 and R6 of docs/consistency.md, "How conflicts
- * end"). What can never count again is pruned at once: increments at or under the base, everything
- * at or under a kill tag.
+ * may arrive in any order (docs/consistency.md, "How conflicts end"). What can never count again is
+ * pruned at once: increments at or under the base, everything at or under a kill tag.
  *
  * A mark is a tag with the update that brought it (its dot), because a read answers with the dots
  * of what it read (the session's token).
