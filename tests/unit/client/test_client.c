@@ -285,6 +285,26 @@ static void test_retransmission(void **state)
     rig_free(rig);
 }
 
+/* A tag is above every clock the session was told: what it has seen is below its updates. */
+static void test_clock(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_GET};
+    rig_t *rig = serving(commands, 1);
+    const seen_request_t read = rig->requests[0];
+    const hlc_t told = hlc_at(1800000000000);
+    const reply_t reply = {.session = read.item.session,
+                           .epoch = read.item.epoch,
+                           .seq = read.item.seq,
+                           .clock = told};
+    give(rig, frames_reply((frame_t){.route = ROUTE}, &reply, NULL));
+    submit(rig, 2, COMMAND_SET, TIMEOUT_MS);
+    turn(rig);
+    assert_int_equal(rig->requests_size, 1);
+    assert_true(rig->requests[0].item.hlc > told);
+    rig_free(rig);
+}
+
 /* What would end up below something seen since is not sent again; then a new client id is taken. */
 static void test_unknown(void **state)
 {
@@ -452,12 +472,19 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pipelining),  cmocka_unit_test(test_retag),
-        cmocka_unit_test(test_behind),      cmocka_unit_test(test_retransmission),
-        cmocka_unit_test(test_unknown),     cmocka_unit_test(test_turned_back_by_the_broker),
-        cmocka_unit_test(test_deadlines),   cmocka_unit_test(test_no_hurry),
-        cmocka_unit_test(test_no_deadline), cmocka_unit_test(test_broker_fails_over),
-        cmocka_unit_test(test_denied),      cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_pipelining),
+        cmocka_unit_test(test_retag),
+        cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_retransmission),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_turned_back_by_the_broker),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_no_hurry),
+        cmocka_unit_test(test_no_deadline),
+        cmocka_unit_test(test_broker_fails_over),
+        cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
