@@ -246,11 +246,6 @@ static void take_reply(survey_t *self, entry_t *entry)
 
 /* ---- waiting ---- */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Waits for beacons, replies or a signal until then, and takes in what came. */
 static void wait_once(survey_t *self, int64_t until_ms)
 {
@@ -264,7 +259,7 @@ static void wait_once(survey_t *self, int64_t until_ms)
 
     if (self->finder != NULL) {
         items[count++].socket = finder_socket(self->finder);
-        until_ms = earlier(until_ms, finder_deadline(self->finder));
+        until_ms = time_earlier(until_ms, finder_deadline(self->finder));
     }
     first = count;
     for (size_t i = 0; i < self->size; i++) {
@@ -358,7 +353,7 @@ int survey_round(survey_t *self, int64_t deadline_ms, survey_done_fn *done, void
 
     begin_round(self);
     while (!self->interrupted) {
-        int64_t until_ms = earlier(deadline_ms, begin_ms + round_ms(self, done != NULL));
+        int64_t until_ms = time_earlier(deadline_ms, begin_ms + round_ms(self, done != NULL));
         if ((done != NULL && done(arg, self)) || net_now().boot_ms >= until_ms)
             return 0;
         wait_once(self, until_ms);

@@ -1,5 +1,10 @@
 #include "bus/base/hlc.h"
 
+int64_t time_earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 hlc_t hlc_at(int64_t wall_ms)
 {
     return wall_ms > 0 ? (hlc_t)wall_ms << 16 : 0;

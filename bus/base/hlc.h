@@ -18,6 +18,9 @@ typedef struct now {
     int64_t boot_ms; /* CLOCK_BOOTTIME; never goes back, counts through suspend */
 } now_t;
 
+/* The earlier of two times in boot ms; INT64_MAX is never. */
+int64_t time_earlier(int64_t a_ms, int64_t b_ms);
+
 /* The clock value at a number of milliseconds since 1970, counter 0; 0 for a negative number. */
 hlc_t hlc_at(int64_t wall_ms);
 

@@ -900,11 +900,6 @@ client_effects_t client_turn(client_t *self, now_t now)
     return (client_effects_t){self->effects, self->effects_size, self->arena.data};
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t client_deadline(const client_t *self)
 {
     int64_t deadline = self->pending != 0 ? self->expiry_ms : INT64_MAX;
@@ -912,14 +907,14 @@ int64_t client_deadline(const client_t *self)
     DL_FOREACH2(self->sessions, session, next)
     {
         if (session->requests != NULL && session->retry_ms > self->now.boot_ms)
-            deadline = earlier(deadline, session->retry_ms);
+            deadline = time_earlier(deadline, session->retry_ms);
         if (session->requests != NULL && session->state == SESSION_OPENING)
-            deadline = earlier(deadline, session->opened_ms + CLIENT_SILENCE_MS);
+            deadline = time_earlier(deadline, session->opened_ms + CLIENT_SILENCE_MS);
     }
     if (!self->is_connected && self->pending != 0 && self->brokers_size != 0)
-        deadline = earlier(deadline, self->reconnect_ms);
+        deadline = time_earlier(deadline, self->reconnect_ms);
     if (self->is_connected && self->asked_ms != INT64_MAX)
-        deadline = earlier(deadline, self->now.boot_ms + CLIENT_HEARTBEAT_MS);
+        deadline = time_earlier(deadline, self->now.boot_ms + CLIENT_HEARTBEAT_MS);
     return deadline;
 }
 

@@ -274,21 +274,16 @@ static bool call_back(hearsay_t *self)
 
 /* ---- waiting ---- */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static long wait_ms(const hearsay_t *self, int64_t until_ms)
 {
-    int64_t deadline = earlier(until_ms, client_deadline(self->core));
+    int64_t deadline = time_earlier(until_ms, client_deadline(self->core));
 
     if (self->finder != NULL)
-        deadline = earlier(deadline, finder_deadline(self->finder));
+        deadline = time_earlier(deadline, finder_deadline(self->finder));
     if (deadline == INT64_MAX)
         return -1;
     int64_t left_ms = deadline - net_now().boot_ms;
-    return left_ms < 0 ? 0 : (long)earlier(left_ms, 1000000);
+    return left_ms < 0 ? 0 : (long)time_earlier(left_ms, 1000000);
 }
 
 /* One poll, and what came; HEARSAY_READABLE, HEARSAY_INTERRUPTED or 0. */

@@ -1033,28 +1033,23 @@ void gossip_tick(replica_t *self)
     }
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t gossip_deadline(const replica_t *self)
 {
-    int64_t deadline = earlier(self->round_ms, self->after_burst_ms);
+    int64_t deadline = time_earlier(self->round_ms, self->after_burst_ms);
     if (self->pull.is_open)
-        deadline = earlier(deadline, self->pull.since_ms + PULL_TIMEOUT_MS);
+        deadline = time_earlier(deadline, self->pull.since_ms + PULL_TIMEOUT_MS);
     else if (self->waiters != NULL)
-        deadline = earlier(deadline, self->blind_pull_ms);
+        deadline = time_earlier(deadline, self->blind_pull_ms);
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];
         if (peer->state == PEER_IDLE)
-            deadline = earlier(deadline, peer->retry_ms);
+            deadline = time_earlier(deadline, peer->retry_ms);
         else
-            deadline = earlier(deadline, peer->heard_ms + REPLICA_SILENCE_MS);
+            deadline = time_earlier(deadline, peer->heard_ms + REPLICA_SILENCE_MS);
         if (peer->state == PEER_READY)
-            deadline = earlier(deadline, peer->pinged_ms + REPLICA_HEARTBEAT_MS);
+            deadline = time_earlier(deadline, peer->pinged_ms + REPLICA_HEARTBEAT_MS);
         if (peer->state == PEER_READY && peer->pull_ms > self->now.boot_ms)
-            deadline = earlier(deadline, peer->pull_ms);
+            deadline = time_earlier(deadline, peer->pull_ms);
     }
     return deadline;
 }

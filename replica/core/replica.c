@@ -250,16 +250,11 @@ bool replica_is_ready(const replica_t *self)
     return self->is_settled && !self->is_stopping;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t replica_deadline(const replica_t *self)
 {
     enum { SETTLE_STEP_MS = 20 };
-    int64_t deadline = earlier(gossip_deadline(self), sessions_deadline(self));
-    return self->is_settled ? deadline : earlier(deadline, self->now.boot_ms + SETTLE_STEP_MS);
+    int64_t deadline = time_earlier(gossip_deadline(self), sessions_deadline(self));
+    return self->is_settled ? deadline : time_earlier(deadline, self->now.boot_ms + SETTLE_STEP_MS);
 }
 
 void replica_tick(replica_t *self, now_t now)

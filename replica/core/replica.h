@@ -47,9 +47,8 @@ typedef struct replica_config {
     uint64_t machine;   /* of this node; copies on other machines are preferred; 0: unknown */
     replica_status_t status;
     replica_mode_t mode;
-    replica_mode_t auto_mode; /* what "auto" means: MODE_AUTO_LOAD or MODE_AUTO_RANDOM */
-    uint32_t random_ppm[3];   /* chance of each status for MODE_AUTO_RANDOM, sum 1,000,000 */
-    int64_t settle_ms;        /* after the start, for hearing of others; 0 in most tests */
+    uint32_t random_ppm[3]; /* chance of each status for MODE_AUTO_RANDOM, sum 1,000,000 */
+    int64_t settle_ms;      /* after the start, for hearing of others; 0 in most tests */
 } replica_config_t;
 
 /* Limits, all counted in replica_counts_t when they bite. */

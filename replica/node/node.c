@@ -172,11 +172,6 @@ static void say_ready(node_t *self)
     logger_end(&record, LOG_LEVEL_INFO);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void on_turn(void *arg)
 {
     node_t *self = arg;
@@ -189,9 +184,9 @@ static void on_turn(void *arg)
         say_ready(self);
     }
     node_answer_waiting(self, net_now());
-    int64_t deadline = earlier(replica_deadline(self->replica), finder_deadline(self->finder));
-    deadline = earlier(deadline, node_answer_deadline(self));
-    loop_set_deadline(self->loop, earlier(deadline, self->load_ms));
+    int64_t deadline = time_earlier(replica_deadline(self->replica), finder_deadline(self->finder));
+    deadline = time_earlier(deadline, node_answer_deadline(self));
+    loop_set_deadline(self->loop, time_earlier(deadline, self->load_ms));
 }
 
 /* ---- start ---- */
@@ -249,7 +244,6 @@ static int open_replica(node_t *self, err_t *err)
         .machine = net_machine_id(),
         .status = settings->status,
         .mode = settings->mode,
-        .auto_mode = settings->auto_mode,
         .settle_ms = SETTLE_MS,
     };
     memcpy(config.random_ppm, settings->random_ppm, sizeof(config.random_ppm));

@@ -41,7 +41,6 @@ static replica_t *make_replica(void)
         .max_drift_ms = 60000,
         .value_max = 1024,
         .mode = MODE_MANUAL,
-        .auto_mode = MODE_AUTO_LOAD,
     };
     return replica_new(&config);
 }
