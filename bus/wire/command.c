@@ -6,8 +6,8 @@
 #define KIND_UPDATE true
 
 static const command_t commands[] = {
-#define COMMAND_ROW(id, name, code, kind, least, most, each, arguments, summary, example)          \
-    {#name, code, KIND_##kind, least, most, each, arguments, summary, example},
+#define COMMAND_ROW(id, name, code, kind, least, most, each, arguments, summary, first, second)    \
+    {#name, code, KIND_##kind, least, most, each, arguments, summary, {first, second}},
     COMMAND_TABLE(COMMAND_ROW)
 #undef COMMAND_ROW
 };

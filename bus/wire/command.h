@@ -6,33 +6,36 @@
 
 #include "bus/base/bytes.h"
 
-/*  name      code kind    least most  each  arguments, summary, example */
+/*  name      code kind    least most  each  arguments, summary, two examples */
 #define COMMAND_TABLE(X)                                                                           \
-    X(GET, get, 1, READ, 1, 1, 0, "KEY", "the text or number at KEY", "get greeting")              \
+    X(GET, get, 1, READ, 1, 1, 0, "KEY", "the text or number at KEY", "get greeting",              \
+      "get \"a key with blanks\"")                                                                 \
     X(EXISTS, exists, 2, READ, 1, 1024, 1, "KEY [KEY …]", "how many of the keys are there",        \
-      "exists greeting cart:7")                                                                    \
+      "exists greeting", "exists greeting cart:7")                                                 \
     X(MGET, mget, 3, READ, 1, 1024, 1, "KEY [KEY …]", "several keys, as of one moment",            \
-      "mget greeting visits")                                                                      \
+      "mget greeting visits", "mget a b c")                                                        \
     X(HGET, hget, 4, READ, 2, 2, 0, "KEY FIELD", "one field of the hash at KEY",                   \
-      "hget airport:ORD city")                                                                     \
+      "hget airport:ORD city", "hget user:7 name")                                                 \
     X(HGETALL, hgetall, 5, READ, 1, 1, 0, "KEY", "all fields of the hash at KEY",                  \
-      "hgetall airport:ORD")                                                                       \
+      "hgetall airport:ORD", "hgetall user:7")                                                     \
     X(SET, set, 16, UPDATE, 2, 2, 0, "KEY VALUE", "sets KEY to a text or number",                  \
-      "set greeting hello")                                                                        \
+      "set greeting \"hello, world\"", "set visits 42")                                            \
     X(MSET, mset, 17, UPDATE, 2, 2048, 2, "KEY VALUE [KEY VALUE …]",                               \
-      "sets several keys in one step", "mset a 1 b 2")                                             \
+      "sets several keys in one step", "mset a 1 b 2", "mset first Ada last \"King Noel\"")        \
     X(DEL, del, 18, UPDATE, 1, 1024, 1, "KEY [KEY …]",                                             \
-      "deletes keys of any type; answers how many were there", "del greeting")                     \
+      "deletes keys of any type; answers how many were there", "del greeting", "del a b user:7")   \
     X(INCR, incr, 19, UPDATE, 1, 2, 0, "KEY [BY]", "adds BY (1) to the number at KEY",             \
-      "incr visits")                                                                               \
+      "incr visits", "incr stock:42 -3")                                                           \
     X(DECR, decr, 20, UPDATE, 1, 2, 0, "KEY [BY]", "takes BY (1) from the number at KEY",          \
-      "decr stock:42 3")                                                                           \
+      "decr visits", "decr stock:42 3")                                                            \
     X(HSET, hset, 21, UPDATE, 3, 2049, 2, "KEY FIELD VALUE [FIELD VALUE …]",                       \
-      "sets fields of the hash at KEY in one step", "hset user:7 name Ada lang en")                \
+      "sets fields of the hash at KEY in one step", "hset user:7 name Ada lang en",                \
+      "hset airport:ORD city \"Chicago, IL\"")                                                     \
     X(HDEL, hdel, 22, UPDATE, 2, 1025, 1, "KEY FIELD [FIELD …]",                                   \
-      "deletes fields; answers how many were there", "hdel user:7 lang")                           \
+      "deletes fields; answers how many were there", "hdel user:7 lang", "hdel user:7 name lang")  \
     X(HINCR, hincr, 23, UPDATE, 2, 3, 0, "KEY FIELD [BY]",                                         \
-      "adds BY (1) to a number in the hash at KEY", "hincr airport:ORD departures")
+      "adds BY (1) to a number in the hash at KEY", "hincr user:7 logins",                         \
+      "hincr airport:ORD departures 12")
 
 typedef enum command_code {
 #define COMMAND_ENUM(id, name, code, ...) COMMAND_##id = code,
@@ -40,8 +43,10 @@ typedef enum command_code {
 #undef COMMAND_ENUM
 } command_code_t;
 
-/* The most arguments any command takes. */
-enum { COMMAND_ARGUMENTS_MAX = 2049 };
+enum {
+    COMMAND_ARGUMENTS_MAX = 2049, /* the most that any command takes */
+    COMMAND_EXAMPLES = 2,         /* that every command has */
+};
 
 /*
  * Limits of what a command may carry, in bytes; a replica may allow less for values (--max-value).
@@ -61,7 +66,7 @@ typedef struct command {
     uint16_t each; /* further arguments come in groups of this many; 0: any number up to most */
     const char *arguments;
     const char *summary;
-    const char *example;
+    const char *examples[COMMAND_EXAMPLES]; /* as typed at a prompt */
 } command_t;
 
 /* All commands, in the order of the table; static. */

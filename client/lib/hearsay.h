@@ -223,7 +223,7 @@ typedef struct hearsay_command {
     const char *name;
     const char *arguments; /* as in a usage line */
     const char *summary;
-    const char *example;
+    const char *examples[2]; /* as typed at a prompt */
     int is_update;
 } hearsay_command_t;
 

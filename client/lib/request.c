@@ -12,8 +12,8 @@ enum {
     REQUEST_BYTES_MAX = COMMAND_VALUE_MAX + (1 << 20), /* what a broker takes in one message */
 };
 
-#define COMMAND_ROW(id, name, code, kind, least, most, each, arguments, summary, example)          \
-    {#name, arguments, summary, example, KIND_##kind},
+#define COMMAND_ROW(id, name, code, kind, least, most, each, arguments, summary, first, second)    \
+    {#name, arguments, summary, {first, second}, KIND_##kind},
 enum { KIND_READ = 0, KIND_UPDATE = 1 };
 
 static const hearsay_command_t table[] = {COMMAND_TABLE(COMMAND_ROW)};

@@ -119,8 +119,8 @@ bool app_help(buf_t *out, const char *command, err_t *err)
     }
     const hearsay_command_t *one = hearsay_command_find(command);
     if (one != NULL) {
-        buf_printf(out, "%s %s\n  %s\n  example: hearsay %s\n", one->name, one->arguments,
-                   one->summary, one->example);
+        buf_printf(out, "%s %s\n  %s\nExamples:\n  %s\n  %s\n", one->name, one->arguments,
+                   one->summary, one->examples[0], one->examples[1]);
         return true;
     }
     const char *near = hearsay_command_nearest(command);
