@@ -1,19 +1,23 @@
 # hearsay: replicas, brokers and clients without a coordinator. The targets people use:
 #
-#   make           the four programs, in build/
+#   make           the four programs and libhearsay, in build/
 #   make demo      installs what is missing, builds, runs the whole story on this machine
 #   make test      installs what is missing, builds, runs every test
 #   make sim       SEED=1 SEEDS=100: that many simulated clusters from that seed on
 #   make fuzz      FUZZ_SECONDS=60: libFuzzer on each decoder and the replica's core, with clang
 #   make check     style, layers, purity
 #   make deps      installs the packages alone
+#   make install   programs, library, header and manuals into PREFIX (/usr/local), under DESTDIR
+#   make uninstall takes them away again
 #   make clean
 #
 # Knobs: CC=clang  SANITIZE=address,undefined  BUILD=build/other  V=1 (show the commands)
+#        PREFIX=/usr  LIBDIR=/usr/lib/x86_64-linux-gnu  DESTDIR=folder (of make install)
 
 BUILD    ?= build
 CC       ?= cc
 SANITIZE ?=
+OBJCOPY  ?= objcopy
 OPT      ?= -O2
 VERSION  := 0.1.0
 
@@ -30,7 +34,8 @@ CPPFLAGS += -I. -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DHEARSAY_VERSION='"
 # Headers of other projects are held to their own warnings, not to ours.
 SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 CFLAGS   ?= $(OPT) -g -fstack-protector-strong
-CFLAGS   += -std=c17 -pthread $(WARNINGS)
+# Every object may become part of libhearsay, which shows what hearsay.h declares and nothing else.
+CFLAGS   += -std=c17 -pthread -fPIC -fvisibility=hidden $(WARNINGS)
 LDFLAGS  += -pthread
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 ifneq ($(SANITIZE),)
@@ -49,12 +54,29 @@ main-hearsay        := client/tool/main.c
 main-hearsayctl     := control/main.c
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
+# Files for people: path>folder under PREFIX/share.
+SHARE    :=
+
 PURE     := bus/base bus/wire replica/core frontend/core client/core
 FOLDERS  := $(PURE) bus/net replica/disk replica/node frontend/broker client/lib client/tool control
 SOURCES  := $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)))
 OBJECTS  := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
 PURE_OBJECTS := $(foreach f,$(PURE),$(filter $(BUILD)/obj/$(f)/%,$(OBJECTS)))
 ARCHIVE  := $(BUILD)/obj/hearsay-all.a
+
+# The shared library: its file, the name that programs ask for, the name that linkers ask for.
+ABI      := 0
+ifeq ($(shell uname -s),Darwin)
+SO       := libhearsay.$(VERSION).dylib libhearsay.$(ABI).dylib libhearsay.dylib
+SO_FLAGS := -dynamiclib -install_name @rpath/libhearsay.$(ABI).dylib
+OBJCOPY  := : # "ld -r" makes hidden names local by itself
+else
+SO       := libhearsay.so.$(VERSION) libhearsay.so.$(ABI) libhearsay.so
+SO_FLAGS := -shared -Wl,-soname,libhearsay.so.$(ABI) $(if $(SANITIZE),,-Wl,-z,defs)
+endif
+SO_NAME  := $(word 2,$(SO))
+LIBRARIES := libhearsay.a $(SO_NAME) hearsay.pc
+LIBRARY_OBJECTS := $(filter $(BUILD)/obj/client/lib/%,$(OBJECTS))
 
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
@@ -63,11 +85,11 @@ SIM      := $(BUILD)/tests/hearsay-sim
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 
-.PHONY: all deps demo test sim fuzz check format clean tests unit
+.PHONY: all deps demo test sim fuzz check format clean tests unit install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS:%=$(BUILD)/%)
+all: $(PROGRAMS:%=$(BUILD)/%) $(LIBRARIES:%=$(BUILD)/%)
 
 define PROGRAM_RULE
 $(BUILD)/$(1): $(BUILD)/obj/$(main-$(1):.c=.o) $(ARCHIVE)
@@ -79,6 +101,24 @@ $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 $(ARCHIVE): $(OBJECTS)
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $^
+
+# One object of all that the library needs, in which hidden names are local.
+$(BUILD)/obj/libhearsay.o: $(LIBRARY_OBJECTS) $(ARCHIVE)
+	$(Q)$(LD) -r -o $@ $^
+	$(Q)$(OBJCOPY) --localize-hidden $@
+
+$(BUILD)/libhearsay.a: $(BUILD)/obj/libhearsay.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $<
+
+$(BUILD)/$(SO_NAME): $(BUILD)/obj/libhearsay.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SO_FLAGS) -o $@ $< $(LIBS)
+
+$(BUILD)/hearsay.pc: client/lib/hearsay.pc.in Makefile
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@PKGS@|$(PKGS)|' $< >$@
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -144,6 +184,32 @@ check: all
 
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# What "install" puts where; "uninstall" takes exactly that away. hearsay.pc is written anew, for this
+# PREFIX.
+PREFIX   ?= /usr/local
+LIBDIR   ?= $(PREFIX)/lib
+INSTALL  ?= install
+
+install: all
+	$(Q)rm -f $(BUILD)/hearsay.pc
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/hearsay.pc
+	$(Q)$(INSTALL) -d $(foreach f,$(PREFIX)/bin $(PREFIX)/include $(LIBDIR)/pkgconfig,"$(DESTDIR)$f")
+	$(Q)$(INSTALL) $(PROGRAMS:%=$(BUILD)/%) "$(DESTDIR)$(PREFIX)/bin"
+	$(Q)$(INSTALL) -m 644 client/lib/hearsay.h "$(DESTDIR)$(PREFIX)/include/hearsay.h"
+	$(Q)$(INSTALL) -m 644 $(BUILD)/libhearsay.a "$(DESTDIR)$(LIBDIR)"
+	$(Q)$(INSTALL) -m 644 $(BUILD)/$(SO_NAME) "$(DESTDIR)$(LIBDIR)/$(word 1,$(SO))"
+	$(Q)ln -sf $(word 1,$(SO)) "$(DESTDIR)$(LIBDIR)/$(SO_NAME)"
+	$(Q)ln -sf $(SO_NAME) "$(DESTDIR)$(LIBDIR)/$(word 3,$(SO))"
+	$(Q)$(INSTALL) -m 644 $(BUILD)/hearsay.pc "$(DESTDIR)$(LIBDIR)/pkgconfig"
+	$(Q)set -e; for pair in $(patsubst %,'%',$(SHARE)); do \
+		$(INSTALL) -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/$${pair#*>}" "$${pair%%>*}"; done
+
+uninstall:
+	$(Q)rm -f $(foreach f,$(PROGRAMS:%=$(PREFIX)/bin/%) $(PREFIX)/include/hearsay.h \
+		$(addprefix $(LIBDIR)/,libhearsay.a $(SO) pkgconfig/hearsay.pc) \
+		$(foreach p,$(SHARE),$(PREFIX)/share/$(lastword $(subst >, ,$p))/$(notdir \
+		$(firstword $(subst >, ,$p)))),"$(DESTDIR)$f")
 
 clean:
 	$(Q)rm -rf $(BUILD)

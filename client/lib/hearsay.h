@@ -35,6 +35,11 @@
 extern "C" {
 #endif
 
+/* What is declared here is all that the shared library shows. */
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
+
 /* A connection to a cluster, a session on it, an answer, and a value in an answer. */
 typedef struct hearsay hearsay_t;
 typedef struct hearsay_session hearsay_session_t;
@@ -235,6 +240,10 @@ const hearsay_command_t *hearsay_command_find(const char *name);
 
 /* The name that is nearest to one that is none, NULL when none is near; static. */
 const char *hearsay_command_nearest(const char *name);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }
