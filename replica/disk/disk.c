@@ -1,7 +1,6 @@
 #include "replica/disk/disk.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,25 +16,19 @@
 
 #include "bus/base/memory.h"
 #include "replica/core/seglog.h"
+#include "replica/disk/files.h"
+#include "replica/disk/segment.h"
 
 enum {
-    NAME_SIZE = 25,           /* "log-" 16 digits ".seg" NUL */
-    CHUNK_SIZE = 1024 * 1024, /* bytes that a replay reads at a time */
+    MS_PER_S = 1000,
     NS_PER_MS = 1000 * 1000,
+    LOCK_WAIT_MS = 1000,
+    LOCK_RETRY_MS = 10,
 };
 
 static const char LOCK_NAME[] = "lock";
-
-enum { LOCK_WAIT_MS = 1000, LOCK_RETRY_MS = 10 };
-/* A segment is made under this name and renamed when it is whole: no segment is without header. */
-static const char NEW_NAME[] = "log.new";
-static const char REPAIR[] =
-    "move the folder away and start again: the node takes everything from its peers";
-
-typedef struct segment {
-    uint64_t position; /* of its first entry */
-    uint64_t size;     /* bytes of entries */
-} segment_t;
+static const char SPARE_NAME[] = "spare";
+static const char SPARE_NEW_NAME[] = "spare.new";
 
 typedef struct reader {
     int fd; /* -1: free */
@@ -44,17 +37,16 @@ typedef struct reader {
 } reader_t;
 
 struct disk {
-    char *folder; /* for messages */
+    folder_t folder;
     uint16_t id;
-    int folder_fd;
     int lock_fd;
     int fd; /* of the newest segment; swapped under mutex */
-    segment_t *segments;
-    size_t segments_count;
-    size_t segments_capacity;
+    segments_t segments;
     size_t segment_size;
     bool is_replayed;
     bool is_torn; /* a failed append left bytes behind the end that could not be cut off yet */
+    bool is_full;
+    err_t full_err; /* why */
     reader_t readers[DISK_READERS_MAX];
     uint64_t reads;
 
@@ -62,221 +54,178 @@ struct disk {
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows, and fd for the thread */
     pthread_cond_t changed;
+    disk_sync_mode_t mode;
     int64_t interval_ms;
-    uint64_t written; /* = disk_end, for the thread */
+    disk_progress_fn *progress;
+    void *progress_arg;
+    uint64_t written;         /* = disk_end, for the thread */
+    struct timespec dirty_at; /* when written went ahead of synced */
     uint64_t synced;
-    int sync_errno; /* of the first sync that failed */
+    bool is_syncing;
+    int sync_errno;      /* of the first sync that failed */
+    segments_t dropping; /* files that are to be removed */
+    uint64_t dropped;
+    uint64_t drops_failed;
+    uint64_t syncs;
     bool stop;
 };
 
 static segment_t *newest(const disk_t *self)
 {
-    return &self->segments[self->segments_count - 1];
+    return &self->segments.items[self->segments.count - 1];
+}
+
+static uint64_t segment_end(const segment_t *segment)
+{
+    return segment->position + segment->size;
 }
 
 uint64_t disk_begin(const disk_t *self)
 {
-    return self->segments[0].position;
+    return self->segments.items[0].position;
 }
 
 uint64_t disk_end(const disk_t *self)
 {
-    return newest(self)->position + newest(self)->size;
-}
-
-static void segment_name(char name[NAME_SIZE], uint64_t position)
-{
-    snprintf(name, NAME_SIZE, "log-%016" PRIx64 ".seg", position);
-}
-
-/* The position that a file name says; false when it is not that of a segment. */
-static bool segment_name_read(const char *name, uint64_t *position)
-{
-    uint64_t value = 0;
-    char again[NAME_SIZE];
-    if (strlen(name) != NAME_SIZE - 1 || sscanf(name, "log-%16" SCNx64 ".seg", &value) != 1)
-        return false;
-    segment_name(again, value);
-    *position = value;
-    return strcmp(name, again) == 0;
+    return segment_end(newest(self));
 }
 
 /* ---- errors ---- */
 
-/* The system refused to make or open something in the folder, or the folder. name may be "". */
-static int fail_open(const char *folder, const char *name, int error, err_t *err)
-{
-    const char *slash = name[0] == '\0' ? "" : "/";
-    switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-        return err_set(err, OUTCOME_READ_ONLY, "cannot create %s%s%s: %s; free space there", folder,
-                       slash, name, strerror(error));
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return err_set(err, OUTCOME_USAGE,
-                       "cannot open %s%s%s: %s; make the folder writable or say --data DIR", folder,
-                       slash, name, strerror(error));
-    case ENOENT:
-    case ENOTDIR:
-        return err_set(err, OUTCOME_USAGE,
-                       "cannot open %s%s%s: %s; create the folder above it or say --data DIR",
-                       folder, slash, name, strerror(error));
-    case EIO:
-        return err_set(err, OUTCOME_READ_ONLY, "cannot open %s%s%s: %s; check the disk", folder,
-                       slash, name, strerror(error));
-    default:
-        return err_set(err, OUTCOME_USAGE, "cannot open %s%s%s: %s; say --data DIR", folder, slash,
-                       name, strerror(error));
-    }
-}
-
 static int fail_write(const disk_t *self, int error, err_t *err)
 {
-    bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-    return err_set(err, OUTCOME_READ_ONLY, "cannot write to the log in %s: %s; %s", self->folder,
-                   strerror(error), is_full ? "free space there" : "check the disk");
+    return err_set(err, OUTCOME_READ_ONLY, "cannot write to the log in %s: %s; %s",
+                   self->folder.path, strerror(error),
+                   files_is_full(error) ? "free space there" : "check the disk");
 }
 
-static int fail_read(const disk_t *self, uint64_t segment, int error, err_t *err)
+/* A write was refused: no append is tried before disk_probe says that it may be. */
+static int fail_full(disk_t *self, int error, err_t *err)
 {
-    char name[NAME_SIZE];
-    segment_name(name, segment);
-    return err_set(err, OUTCOME_READ_ONLY, "cannot read %s/%s: %s; check the disk, or %s",
-                   self->folder, name, strerror(error), REPAIR);
-}
-
-/* offset in bytes from the beginning of the file. */
-static int fail_damaged(const disk_t *self, const segment_t *segment, uint64_t offset, err_t *err)
-{
-    char name[NAME_SIZE];
-    segment_name(name, segment->position);
-    return err_set(err, OUTCOME_READ_ONLY, "%s/%s is damaged at offset %" PRIu64 "; %s",
-                   self->folder, name, offset, REPAIR);
+    self->is_full = true;
+    fail_write(self, error, &self->full_err);
+    return fail_write(self, error, err);
 }
 
 static int fail_sync(const disk_t *self, int error, err_t *err)
 {
     return err_set(err, OUTCOME_READ_ONLY,
                    "cannot sync the log in %s: %s; check the disk and start the node again",
-                   self->folder, strerror(error));
+                   self->folder.path, strerror(error));
 }
 
-/* ---- plain files ---- */
-
-/* Writes all of bytes at offset; 0 or the errno. */
-static int write_all(int fd, slice_t bytes, uint64_t offset)
-{
-    size_t done = 0;
-    while (done < bytes.size) {
-        ssize_t n = pwrite(fd, bytes.data + done, bytes.size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : ENOSPC;
-        done += (size_t)n;
-    }
-    return 0;
-}
-
-/* Appends size bytes at offset of the file to out; 0 or the errno, EIO when the file is shorter. */
-static int read_all(int fd, uint64_t offset, size_t size, buf_t *out)
-{
-    uint8_t *to = buf_reserve(out, size);
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = pread(fd, to + done, size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : EIO;
-        done += (size_t)n;
-    }
-    out->size += size;
-    return 0;
-}
-
-static int truncate_file(int fd, uint64_t size)
-{
-    int rc;
-    do
-        rc = ftruncate(fd, (off_t)size);
-    while (rc != 0 && errno == EINTR);
-    return rc == 0 ? 0 : errno;
-}
-
-static int segment_open_file(const disk_t *self, uint64_t position, int flags)
-{
-    char name[NAME_SIZE];
-    segment_name(name, position);
-    return openat(self->folder_fd, name, flags | O_CLOEXEC | O_NONBLOCK);
-}
-
-/* ---- the sync thread ---- */
+/* ---- the thread ---- */
 
 /* Syncs what was written; called and returns with the mutex held, released meanwhile. */
 static void sync_locked(disk_t *self)
 {
+    /* One at a time: the system tells of a failure once, and it must be known before another sync,
+     * which then succeeds, is believed. */
+    while (self->is_syncing)
+        pthread_cond_wait(&self->changed, &self->mutex);
     uint64_t upto = self->written;
     if (upto == self->synced || self->sync_errno != 0)
         return;
+    self->is_syncing = true;
     /* A duplicate: the loop may close its descriptor when it goes on to the next segment. */
     int fd = fcntl(self->fd, F_DUPFD_CLOEXEC, 0);
     int error = fd < 0 ? errno : 0;
     pthread_mutex_unlock(&self->mutex);
     if (fd >= 0) {
-        if (fdatasync(fd) != 0)
+        if (files_system.fdatasync(fd) != 0)
             error = errno;
         close(fd);
     }
     pthread_mutex_lock(&self->mutex);
-    if (error != 0 && self->sync_errno == 0)
-        self->sync_errno = error;
-    if (error == 0 && upto > self->synced)
+    self->is_syncing = false;
+    if (error == 0) {
         self->synced = upto;
+        self->syncs++;
+    } else {
+        self->sync_errno = error;
+    }
+    if (self->written > upto)
+        clock_gettime(CLOCK_MONOTONIC, &self->dirty_at);
+    pthread_cond_broadcast(&self->changed);
 }
 
-/* Waits for interval_ms or until told of a change. */
-static void wait_locked(disk_t *self)
+/* Removes the files that are to go; as sync_locked about the mutex. */
+static void drop_locked(disk_t *self)
 {
-    if (self->interval_ms == 0) {
-        pthread_cond_wait(&self->changed, &self->mutex);
-        return;
+    segments_t files = self->dropping;
+    self->dropping = (segments_t){0};
+    pthread_mutex_unlock(&self->mutex);
+    size_t gone = 0;
+    for (size_t i = 0; i < files.count; i++) {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(name, files.items[i].position);
+        gone += files_system.unlinkat(self->folder.fd, name, 0) == 0;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(self->interval_ms / 1000);
-    until.tv_nsec += (long)(self->interval_ms % 1000) * NS_PER_MS;
-    if (until.tv_nsec >= 1000L * NS_PER_MS) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000L * NS_PER_MS;
-    }
-    /* Woken for nothing it syncs early, which harms nobody. */
-    pthread_cond_timedwait(&self->changed, &self->mutex, &until);
+    fsync(self->folder.fd); /* if it fails they may be back after a power cut, which does no harm */
+    pthread_mutex_lock(&self->mutex);
+    self->dropped += gone;
+    self->drops_failed += files.count - gone;
+    segments_free(&files);
 }
 
-static void *sync_run(void *arg)
+static struct timespec sync_due(const disk_t *self)
+{
+    struct timespec due = self->dirty_at;
+    due.tv_sec += (time_t)(self->interval_ms / MS_PER_S);
+    due.tv_nsec += (long)(self->interval_ms % MS_PER_S) * NS_PER_MS;
+    if (due.tv_nsec >= (long)MS_PER_S * NS_PER_MS) {
+        due.tv_sec++;
+        due.tv_nsec -= (long)MS_PER_S * NS_PER_MS;
+    }
+    return due;
+}
+
+/* Waits until there may be something to do; true when it is a sync. */
+static bool wait_locked(disk_t *self)
+{
+    bool is_dirty = self->written != self->synced && self->sync_errno == 0;
+    if (!is_dirty || self->mode == DISK_SYNC_NEVER) {
+        pthread_cond_wait(&self->changed, &self->mutex);
+        return false;
+    }
+    if (self->mode == DISK_SYNC_ALWAYS)
+        return true;
+    struct timespec due = sync_due(self);
+    return pthread_cond_timedwait(&self->changed, &self->mutex, &due) == ETIMEDOUT;
+}
+
+static void *thread_run(void *arg)
 {
     disk_t *self = arg;
     pthread_mutex_lock(&self->mutex);
-    while (!self->stop) {
-        wait_locked(self);
-        if (self->interval_ms != 0)
-            sync_locked(self);
+    for (;;) {
+        if (self->dropping.count > 0)
+            drop_locked(self);
+        if (self->stop)
+            break;
+        if (self->dropping.count > 0 || !wait_locked(self))
+            continue;
+        sync_locked(self);
+        disk_progress_fn *progress = self->progress;
+        if (progress == NULL)
+            continue;
+        void *progress_arg = self->progress_arg;
+        pthread_mutex_unlock(&self->mutex);
+        progress(progress_arg);
+        pthread_mutex_lock(&self->mutex);
     }
     pthread_mutex_unlock(&self->mutex);
     return NULL;
 }
 
-static int sync_start(disk_t *self, err_t *err)
+static int thread_start(disk_t *self, err_t *err)
 {
     /* Signals are for the loop. */
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&self->thread, NULL, sync_run, self);
+    int error = pthread_create(&self->thread, NULL, thread_run, self);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return err_set(err, OUTCOME_READ_ONLY,
@@ -284,6 +233,17 @@ static int sync_start(disk_t *self, err_t *err)
                        strerror(error));
     self->has_thread = true;
     return 0;
+}
+
+/* The log ends at disk_end now. */
+static void tell_written(disk_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    if (self->written == self->synced)
+        clock_gettime(CLOCK_MONOTONIC, &self->dirty_at);
+    self->written = disk_end(self);
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->mutex);
 }
 
 uint64_t disk_synced(disk_t *self)
@@ -303,12 +263,28 @@ int disk_sync(disk_t *self, err_t *err)
     return error == 0 ? 0 : fail_sync(self, error, err);
 }
 
+void disk_set_sync(disk_t *self, disk_sync_mode_t mode)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->mode = mode;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void disk_on_progress(disk_t *self, disk_progress_fn *fn, void *arg)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->progress = fn;
+    self->progress_arg = arg;
+    pthread_mutex_unlock(&self->mutex);
+}
+
 void disk_set_sync_interval_ms(disk_t *self, int64_t interval_ms)
 {
-    assert(interval_ms >= 0);
+    assert(interval_ms > 0);
     pthread_mutex_lock(&self->mutex);
     self->interval_ms = interval_ms;
-    pthread_cond_signal(&self->changed);
+    pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->mutex);
 }
 
@@ -318,186 +294,158 @@ void disk_set_segment_size(disk_t *self, size_t size)
     self->segment_size = size;
 }
 
+disk_counts_t disk_counts(disk_t *self)
+{
+    disk_counts_t counts = {.segments = self->segments.count};
+    pthread_mutex_lock(&self->mutex);
+    counts.dropped_segments = self->dropped;
+    counts.drops_failed = self->drops_failed;
+    counts.syncs = self->syncs;
+    pthread_mutex_unlock(&self->mutex);
+    return counts;
+}
+
+/* ---- room ---- */
+
+/* Reserves the spare anew, besides the one that is there, so that it shows room; 0 or the errno. */
+static int spare_make(const disk_t *self)
+{
+    int fd = openat(self->folder.fd, SPARE_NEW_NAME, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    static const uint8_t block[4096];
+    int error = files_system.allocate(fd, 0, DISK_SPARE_SIZE);
+    if (error == 0)
+        error = files_write(fd, slice_of(block, sizeof(block)), 0);
+    close(fd);
+    if (error == 0 && renameat(self->folder.fd, SPARE_NEW_NAME, self->folder.fd, SPARE_NAME) != 0)
+        error = errno;
+    if (error != 0)
+        unlinkat(self->folder.fd, SPARE_NEW_NAME, 0);
+    return error;
+}
+
+/* The spare of a folder that is opened. A file system that cannot reserve is used without. */
+static void spare_open(disk_t *self)
+{
+    struct stat status;
+    if (fstatat(self->folder.fd, SPARE_NAME, &status, 0) == 0 && status.st_size == DISK_SPARE_SIZE)
+        return;
+    int error = spare_make(self);
+    if (files_is_full(error))
+        fail_full(self, error, NULL);
+}
+
+disk_state_t disk_state(disk_t *self, err_t *err)
+{
+    pthread_mutex_lock(&self->mutex);
+    int error = self->sync_errno;
+    pthread_mutex_unlock(&self->mutex);
+    if (error != 0) {
+        fail_sync(self, error, err);
+        return DISK_FAILED;
+    }
+    if (self->is_full && err != NULL)
+        *err = self->full_err;
+    return self->is_full ? DISK_FULL : DISK_OK;
+}
+
+bool disk_probe(disk_t *self)
+{
+    disk_state_t state = disk_state(self, NULL);
+    if (state != DISK_FULL)
+        return state == DISK_OK;
+    if (self->segments.count == SEGMENTS_MAX)
+        return false;
+    int error = spare_make(self);
+    if (error != 0)
+        fail_full(self, error, NULL);
+    self->is_full = error != 0;
+    return !self->is_full;
+}
+
+void disk_spend_spare(disk_t *self)
+{
+    unlinkat(self->folder.fd, SPARE_NAME, 0);
+}
+
 /* ---- segments ---- */
 
-static void segments_add(disk_t *self, segment_t segment)
+/* Makes an empty segment at position the newest one; 0 or the errno. The log before is synced. */
+static int segment_start(disk_t *self, uint64_t position)
 {
-    if (self->segments_count == self->segments_capacity) {
-        self->segments_capacity = self->segments_capacity == 0 ? 16 : 2 * self->segments_capacity;
-        self->segments =
-            mem_resize(self->segments, self->segments_capacity * sizeof(self->segments[0]));
-    }
-    self->segments[self->segments_count++] = segment;
+    int error;
+    int fd = segment_create(&self->folder, self->id, position, &error);
+    if (fd < 0)
+        return error;
+    pthread_mutex_lock(&self->mutex);
+    int old = self->fd;
+    self->fd = fd;
+    pthread_mutex_unlock(&self->mutex);
+    if (old >= 0)
+        close(old);
+    segments_add(&self->segments, (segment_t){.position = position});
+    return 0;
 }
 
-static int segment_order(const void *a, const void *b)
+/* Has the thread remove the first count segments; they are no longer part of the log. */
+static void segments_drop(disk_t *self, size_t count)
 {
-    const segment_t *x = a;
-    const segment_t *y = b;
-    return (x->position > y->position) - (x->position < y->position);
-}
-
-/* Makes an empty segment durable under its name; the descriptor, or -1 with *error set. */
-static int segment_create(const disk_t *self, uint64_t position, int *error)
-{
-    int fd = openat(self->folder_fd, NEW_NAME, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        *error = errno;
-        return -1;
-    }
-    buf_t header = {0};
-    char name[NAME_SIZE];
-    segment_name(name, position);
-    seglog_header_put(&header, self->id, position);
-    *error = write_all(fd, buf_slice(&header), 0);
-    buf_free(&header);
-    if (*error == 0 &&
-        (fsync(fd) != 0 || renameat(self->folder_fd, NEW_NAME, self->folder_fd, name) != 0 ||
-         fsync(self->folder_fd) != 0))
-        *error = errno;
-    if (*error == 0)
-        return fd;
-    /* Under either name it is empty or no segment, so that a later try can begin anew. */
-    unlinkat(self->folder_fd, NEW_NAME, 0);
-    unlinkat(self->folder_fd, name, 0);
-    close(fd);
-    return -1;
-}
-
-/* Finds the segments by name, in order. */
-static int segments_find(disk_t *self, err_t *err)
-{
-    int fd = openat(self->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        return fail_open(self->folder, "", error, err);
-    }
-    uint64_t position;
-    bool is_over = false;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (!segment_name_read(entry->d_name, &position))
+    assert(count < self->segments.count);
+    if (count == 0)
+        return;
+    uint64_t begin = self->segments.items[count].position;
+    for (size_t i = 0; i < DISK_READERS_MAX; i++) {
+        reader_t *reader = &self->readers[i];
+        if (reader->fd < 0 || reader->position >= begin)
             continue;
-        is_over = self->segments_count == DISK_SEGMENTS_MAX;
-        if (is_over)
-            break;
-        segments_add(self, (segment_t){.position = position});
+        close(reader->fd);
+        *reader = (reader_t){.fd = -1};
     }
-    closedir(dir);
-    if (is_over)
-        return err_set(err, OUTCOME_READ_ONLY, "%s holds more than %d log segments; %s",
-                       self->folder, (int)DISK_SEGMENTS_MAX, REPAIR);
-    if (self->segments_count > 0)
-        qsort(self->segments, self->segments_count, sizeof(segment_t), segment_order);
-    return 0;
+    pthread_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < count; i++)
+        segments_add(&self->dropping, self->segments.items[i]);
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->mutex);
+    segments_remove(&self->segments, count);
 }
 
-/* Judges the header of a segment whose file is open, and that it is ours. */
-static int segment_check_header(const disk_t *self, const segment_t *segment, slice_t bytes,
-                                err_t *err)
+size_t disk_drop_before(disk_t *self, uint64_t position)
 {
-    char name[NAME_SIZE];
-    seglog_header_t header = {0};
-    segment_name(name, segment->position);
-    switch (seglog_header_read(bytes, &header)) {
-    case SEGLOG_HEADER_GOOD:
-        break;
-    case SEGLOG_HEADER_FOREIGN:
-        return err_set(err, OUTCOME_USAGE,
-                       "%s/%s is no log of hearsay; move it away or say --data DIR", self->folder,
-                       name);
-    case SEGLOG_HEADER_NEWER:
-        return err_set(err, OUTCOME_USAGE,
-                       "%s/%s has format %" PRIu32 ", this program reads %d; start a newer hearsay "
-                       "or say --data DIR",
-                       self->folder, name, header.format, (int)SEGLOG_FORMAT);
-    case SEGLOG_HEADER_DAMAGED:
-        return fail_damaged(self, segment, 0, err);
-    }
-    if (header.node_id != self->id)
-        return err_set(err, OUTCOME_USAGE,
-                       "data folder %s belongs to node %u, not to node %u; start node %u there or "
-                       "say --data DIR",
-                       self->folder, (unsigned)header.node_id, (unsigned)self->id,
-                       (unsigned)header.node_id);
-    if (header.position != segment->position)
-        return err_set(err, OUTCOME_READ_ONLY,
-                       "%s/%s is damaged: its header is that of another segment; %s", self->folder,
-                       name, REPAIR);
-    return 0;
+    assert(self->is_replayed);
+    size_t count = 0;
+    while (count + 1 < self->segments.count &&
+           segment_end(&self->segments.items[count]) <= position)
+        count++;
+    segments_drop(self, count);
+    return count;
 }
 
-/* Reads size and header of a segment. */
-static int segment_load(const disk_t *self, segment_t *segment, err_t *err)
-{
-    int fd = segment_open_file(self, segment->position, O_RDONLY);
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        return fail_read(self, segment->position, error, err);
-    }
-    uint64_t file_size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
-    buf_t head = {0};
-    size_t head_size =
-        file_size < SEGLOG_HEADER_SIZE ? (size_t)file_size : (size_t)SEGLOG_HEADER_SIZE;
-    int error = read_all(fd, 0, head_size, &head);
-    close(fd);
-    int rc = error != 0 ? fail_read(self, segment->position, error, err)
-                        : segment_check_header(self, segment, buf_slice(&head), err);
-    buf_free(&head);
-    if (rc == 0)
-        segment->size = file_size - SEGLOG_HEADER_SIZE;
-    return rc;
-}
-
-/* Finds and checks all segments, makes the first one of a new folder, opens the newest. */
+/* Finds all segments and checks their headers, makes the first one of a new folder. */
 static int segments_open(disk_t *self, err_t *err)
 {
-    if (segments_find(self, err) != 0)
+    if (segments_find(&self->segments, &self->folder, err) != 0)
         return -1;
-    for (size_t i = 0; i < self->segments_count; i++)
-        if (segment_load(self, &self->segments[i], err) != 0)
+    for (size_t i = 0; i < self->segments.count; i++)
+        if (segment_load(&self->folder, self->id, &self->segments.items[i], NULL, err) != 0)
             return -1;
-    for (size_t i = 1; i < self->segments_count; i++) {
-        const segment_t *before = &self->segments[i - 1];
-        if (before->position + before->size != self->segments[i].position)
-            return err_set(err, OUTCOME_READ_ONLY,
-                           "the log in %s has a gap: one segment ends at %" PRIu64
-                           ", the next begins at %" PRIu64 "; %s",
-                           self->folder, before->position + before->size,
-                           self->segments[i].position, REPAIR);
-    }
     int error = 0;
-    if (self->segments_count == 0) {
-        self->fd = segment_create(self, 0, &error);
-        if (self->fd >= 0)
-            segments_add(self, (segment_t){0});
+    uint64_t position = 0;
+    if (self->segments.count == 0) {
+        error = segment_start(self, 0);
     } else {
-        self->fd = segment_open_file(self, newest(self)->position, O_RDWR);
+        position = newest(self)->position;
+        self->fd = segment_open(&self->folder, position, O_RDWR);
         error = errno;
     }
     if (self->fd >= 0)
         return 0;
-    char name[NAME_SIZE];
-    segment_name(name, self->segments_count == 0 ? 0 : newest(self)->position);
-    return fail_open(self->folder, name, error, err);
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(name, position);
+    return files_fail_open(self->folder.path, name, error, err);
 }
 
 /* ---- opening ---- */
-
-/* Makes the name of a new folder durable, where the folder above it may be read at all. */
-static void sync_parent(int folder_fd)
-{
-    int fd = openat(folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
 
 /*
  * Takes the lock, as flock() does. A process that was killed keeps it until the kernel is done with
@@ -505,7 +453,7 @@ static void sync_parent(int folder_fd)
  */
 static int lock_patiently(int fd)
 {
-    const struct timespec pause = {.tv_nsec = LOCK_RETRY_MS * 1000000L};
+    const struct timespec pause = {.tv_nsec = (long)LOCK_RETRY_MS * NS_PER_MS};
     int rc = flock(fd, LOCK_EX | LOCK_NB);
     for (int ms = 0; rc != 0 && errno == EWOULDBLOCK && ms < LOCK_WAIT_MS; ms += LOCK_RETRY_MS) {
         nanosleep(&pause, NULL);
@@ -517,13 +465,13 @@ static int lock_patiently(int fd)
 /* Takes the lock of the folder, which goes with the process, and says in it who has it. */
 static int folder_lock(disk_t *self, err_t *err)
 {
-    self->lock_fd = openat(self->folder_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    self->lock_fd = openat(self->folder.fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (self->lock_fd < 0)
-        return fail_open(self->folder, LOCK_NAME, errno, err);
+        return files_fail_open(self->folder.path, LOCK_NAME, errno, err);
     char text[32] = {0};
     if (lock_patiently(self->lock_fd) != 0) {
         if (errno != EWOULDBLOCK)
-            return fail_open(self->folder, LOCK_NAME, errno, err);
+            return files_fail_open(self->folder.path, LOCK_NAME, errno, err);
         ssize_t n = pread(self->lock_fd, text, sizeof(text) - 1, 0);
         long pid = n > 0 ? strtol(text, NULL, 10) : 0;
         char who[48] = "another process";
@@ -531,38 +479,42 @@ static int folder_lock(disk_t *self, err_t *err)
             snprintf(who, sizeof(who), "process %ld", pid);
         return err_set(err, OUTCOME_USAGE,
                        "data folder %s is in use by %s; stop that node or say --data DIR",
-                       self->folder, who);
+                       self->folder.path, who);
     }
     int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    int error = truncate_file(self->lock_fd, 0);
+    int error = files_truncate(self->lock_fd, 0);
     if (error == 0)
-        error = write_all(self->lock_fd, slice_of(text, (size_t)size), 0);
-    return error == 0 ? 0 : fail_open(self->folder, LOCK_NAME, error, err);
+        error = files_write(self->lock_fd, slice_of(text, (size_t)size), 0);
+    /* Whose lock it is only serves a message: a full disk does not keep a node from starting. */
+    if (error == 0 || files_is_full(error))
+        return 0;
+    return files_fail_open(self->folder.path, LOCK_NAME, error, err);
 }
 
 /* Opens the folder, makes it when it is not there, and takes its lock. */
 static int folder_open(disk_t *self, err_t *err)
 {
-    bool is_new = mkdir(self->folder, 0700) == 0;
+    folder_t *folder = &self->folder;
+    bool is_new = mkdir(folder->path, 0700) == 0;
     if (!is_new && errno != EEXIST)
-        return fail_open(self->folder, "", errno, err);
-    self->folder_fd = open(self->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (self->folder_fd < 0)
-        return fail_open(self->folder, "", errno, err);
+        return files_fail_open(folder->path, "", errno, err);
+    folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->fd < 0)
+        return files_fail_open(folder->path, "", errno, err);
     if (is_new)
-        sync_parent(self->folder_fd);
+        files_sync_parent(folder->fd);
     return folder_lock(self, err);
 }
 
 int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
 {
     disk_t *self = mem_zero(1, sizeof(*self));
-    self->folder = mem_text(folder, strlen(folder));
+    self->folder = (folder_t){.fd = -1, .path = mem_text(folder, strlen(folder))};
     self->id = id;
-    self->folder_fd = -1;
     self->lock_fd = -1;
     self->fd = -1;
     self->segment_size = DISK_SEGMENT_SIZE;
+    self->mode = DISK_SYNC_INTERVAL;
     self->interval_ms = DISK_SYNC_INTERVAL_MS;
     for (size_t i = 0; i < DISK_READERS_MAX; i++)
         self->readers[i].fd = -1;
@@ -573,10 +525,11 @@ int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&self->mutex, NULL);
     if (folder_open(self, err) != 0 || segments_open(self, err) != 0 ||
-        sync_start(self, err) != 0) {
+        thread_start(self, err) != 0) {
         disk_close(&self);
         return -1;
     }
+    spare_open(self);
     *out = self;
     return 0;
 }
@@ -590,7 +543,7 @@ void disk_close(disk_t **self_p)
     if (self->has_thread) {
         pthread_mutex_lock(&self->mutex);
         self->stop = true;
-        pthread_cond_signal(&self->changed);
+        pthread_cond_broadcast(&self->changed);
         pthread_mutex_unlock(&self->mutex);
         pthread_join(self->thread, NULL);
         disk_sync(self, NULL);
@@ -603,75 +556,72 @@ void disk_close(disk_t **self_p)
     /* The lock last: whoever takes the folder next finds it as it stays. */
     if (self->lock_fd >= 0)
         close(self->lock_fd);
-    if (self->folder_fd >= 0)
-        close(self->folder_fd);
+    if (self->folder.fd >= 0)
+        close(self->folder.fd);
     pthread_mutex_destroy(&self->mutex);
     pthread_cond_destroy(&self->changed);
-    free(self->segments);
-    free(self->folder);
+    segments_free(&self->segments);
+    segments_free(&self->dropping);
+    free(self->folder.path);
     free(self);
 }
 
 /* ---- replay ---- */
 
-/* A walk over one segment. */
-typedef struct walk {
-    const segment_t *segment;
-    int fd;
-    buf_t window;  /* bytes of the segment from `from` on */
-    uint64_t from; /* offset of window.data[0] in the entries of the segment */
-    size_t at;     /* offset in the window of the entry that is next */
-} walk_t;
+typedef struct replay {
+    uint64_t from;
+    disk_entry_fn *fn;
+    void *arg;
+    disk_replayed_t found;
+} replay_t;
 
-/* Drops what was read of the window and reads at least as much again; 0 or the errno. */
-static int walk_fill(walk_t *walk, size_t size)
+/*
+ * Takes away what lies before a gap, if all that is needed lies behind it; -1 with err if not. See
+ * disk.h for how such gaps come about.
+ */
+static int replay_close_gaps(disk_t *self, uint64_t from, err_t *err)
 {
-    size_t left = walk->window.size - walk->at;
-    if (left > 0 && walk->at > 0)
-        memmove(walk->window.data, walk->window.data + walk->at, left);
-    walk->window.size = left;
-    walk->from += walk->at;
-    walk->at = 0;
-    uint64_t unread = walk->segment->size - walk->from - left;
-    size_t more = unread < size ? (size_t)unread : size;
-    return read_all(walk->fd, SEGLOG_HEADER_SIZE + walk->from + left, more, &walk->window);
+    size_t first = self->segments.count - 1; /* of those without a gap up to the end */
+    while (first > 0 &&
+           segment_end(&self->segments.items[first - 1]) == self->segments.items[first].position)
+        first--;
+    const segment_t *segment = &self->segments.items[first];
+    if (from >= segment->position) {
+        segments_drop(self, first);
+        return 0;
+    }
+    if (first == 0)
+        return err_set(err, OUTCOME_READ_ONLY,
+                       "the log in %s begins at %" PRIu64 " and is needed from %" PRIu64 " on; %s",
+                       self->folder.path, segment->position, from, FILES_REPAIR);
+    return err_set(err, OUTCOME_READ_ONLY,
+                   "the log in %s has a gap: one segment ends at %" PRIu64
+                   ", the next begins at %" PRIu64 "; %s",
+                   self->folder.path, segment_end(segment - 1), segment->position, FILES_REPAIR);
 }
 
 /*
- * Reads the next entry, filling the window as needed. TORN and DAMAGED come with the whole rest of
- * the segment in the window. *error is an errno when reading failed, otherwise 0.
+ * Has the newest segment on the device, and not in the memory of the system: of pages that a failed
+ * sync left behind nobody can tell that they are not on it.
  */
-static seglog_state_t walk_next(walk_t *walk, seglog_entry_t *entry, uint64_t *position, int *error)
+static int replay_settle(disk_t *self, err_t *err)
 {
-    for (;;) {
-        slice_t rest = {NULL, walk->window.size - walk->at};
-        if (rest.size > 0)
-            rest.data = walk->window.data + walk->at;
-        *position = walk->segment->position + walk->from + walk->at;
-        seglog_state_t state = seglog_next(rest, *position, entry);
-        bool is_whole = walk->from + walk->window.size == walk->segment->size;
-        if (state == SEGLOG_GOOD || is_whole) {
-            walk->at += state == SEGLOG_GOOD ? entry->size : 0;
-            *error = 0;
-            return state;
-        }
-        size_t more = rest.size > CHUNK_SIZE ? rest.size : CHUNK_SIZE;
-        *error = walk_fill(walk, state == SEGLOG_DAMAGED ? SIZE_MAX : more);
-        if (*error != 0)
-            return SEGLOG_DAMAGED;
-    }
+    if (files_system.fdatasync(self->fd) != 0)
+        return fail_sync(self, errno, err);
+    posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED);
+    return 0;
 }
 
 /* The entry that is next does not read: cuts a torn tail off the newest segment, else fails. */
 static int replay_cut(disk_t *self, const walk_t *walk, disk_replayed_t *found, err_t *err)
 {
     segment_t *last = newest(self);
-    uint64_t offset = walk->from + walk->at;
-    slice_t rest = slice_of(walk->window.data + walk->at, walk->window.size - walk->at);
+    uint64_t offset;
+    slice_t rest = walk_rest(walk, &offset);
     if (walk->segment != last || seglog_find_good(rest, last->position + offset, 1))
-        return fail_damaged(self, walk->segment, SEGLOG_HEADER_SIZE + offset, err);
-    int error = truncate_file(self->fd, SEGLOG_HEADER_SIZE + offset);
-    if (error == 0 && fdatasync(self->fd) != 0)
+        return segment_fail_damaged(&self->folder, walk->segment, SEGLOG_HEADER_SIZE + offset, err);
+    int error = files_truncate(self->fd, SEGLOG_HEADER_SIZE + offset);
+    if (error == 0 && files_system.fdatasync(self->fd) != 0)
         error = errno;
     if (error != 0)
         return fail_write(self, error, err);
@@ -681,8 +631,18 @@ static int replay_cut(disk_t *self, const walk_t *walk, disk_replayed_t *found, 
     return 0;
 }
 
-static int replay_segment(disk_t *self, walk_t *walk, disk_entry_fn *fn, void *arg,
-                          disk_replayed_t *found, err_t *err)
+/* Names the entry at position for what is wrong with it. */
+static int fail_entry(const disk_t *self, const segment_t *segment, uint64_t position,
+                      const char *why, err_t *err)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(name, segment->position);
+    return err_set(err, OUTCOME_READ_ONLY, "%s/%s has an entry at offset %" PRIu64 " that %s; %s",
+                   self->folder.path, name, position - segment->position + SEGLOG_HEADER_SIZE, why,
+                   FILES_REPAIR);
+}
+
+static int replay_segment(disk_t *self, walk_t *walk, replay_t *replay, err_t *err)
 {
     for (;;) {
         seglog_entry_t entry = {0};
@@ -690,52 +650,75 @@ static int replay_segment(disk_t *self, walk_t *walk, disk_entry_fn *fn, void *a
         int error;
         seglog_state_t state = walk_next(walk, &entry, &position, &error);
         if (error != 0)
-            return fail_read(self, walk->segment->position, error, err);
+            return segment_fail_read(&self->folder, walk->segment->position, error, err);
         if (state == SEGLOG_END)
             return 0;
         if (state != SEGLOG_GOOD)
-            return replay_cut(self, walk, found, err);
-        if (!fn(arg, position, entry.kind, entry.payload)) {
-            char name[NAME_SIZE];
-            segment_name(name, walk->segment->position);
-            return err_set(err, OUTCOME_READ_ONLY,
-                           "%s/%s has an entry at offset %" PRIu64 " that cannot be applied; %s",
-                           self->folder, name,
-                           position - walk->segment->position + SEGLOG_HEADER_SIZE, REPAIR);
-        }
-        found->entries++;
-        found->bytes += entry.size;
+            return replay_cut(self, walk, &replay->found, err);
+        if (position < replay->from && position + entry.size > replay->from)
+            return fail_entry(self, walk->segment, position, "the checkpoint's position is inside",
+                              err);
+        if (position < replay->from)
+            continue;
+        if (!replay->fn(replay->arg, position, entry.kind, entry.payload))
+            return fail_entry(self, walk->segment, position, "cannot be applied", err);
+        replay->found.entries++;
+        replay->found.bytes += entry.size;
     }
 }
 
-int disk_replay(disk_t *self, disk_entry_fn *fn, void *arg, disk_replayed_t *out, err_t *err)
+/* Gives the entries from replay->from on to its function. */
+static int replay_segments(disk_t *self, replay_t *replay, err_t *err)
 {
-    assert(!self->is_replayed);
-    disk_replayed_t found = {0};
     walk_t walk = {0};
     int rc = 0;
-    for (size_t i = 0; i < self->segments_count && rc == 0; i++) {
-        walk.segment = &self->segments[i];
-        walk.from = 0;
-        walk.at = 0;
-        buf_reset(&walk.window);
-        walk.fd = segment_open_file(self, walk.segment->position, O_RDONLY);
-        if (walk.fd < 0) {
-            rc = fail_read(self, walk.segment->position, errno, err);
+    for (size_t i = 0; i < self->segments.count && rc == 0; i++) {
+        const segment_t *segment = &self->segments.items[i];
+        if (segment != newest(self) && segment_end(segment) <= replay->from)
+            continue;
+        int error = walk_begin(&walk, &self->folder, segment);
+        if (error != 0) {
+            rc = segment_fail_read(&self->folder, segment->position, error, err);
             break;
         }
-        rc = replay_segment(self, &walk, fn, arg, &found, err);
-        close(walk.fd);
+        rc = replay_segment(self, &walk, replay, err);
+        walk_end(&walk);
     }
-    buf_free(&walk.window);
+    walk_free(&walk);
+    return rc;
+}
+
+/* The log ends before the checkpoint: lets it begin anew there. */
+static int replay_restart(disk_t *self, replay_t *replay, err_t *err)
+{
+    replay->found.missing_bytes = replay->from - disk_end(self);
+    int error = segment_start(self, replay->from);
+    if (error != 0)
+        return fail_write(self, error, err);
+    segments_drop(self, self->segments.count - 1);
+    return 0;
+}
+
+int disk_replay(disk_t *self, uint64_t from, disk_entry_fn *fn, void *arg, disk_replayed_t *out,
+                err_t *err)
+{
+    assert(!self->is_replayed);
+    replay_t replay = {.from = from, .fn = fn, .arg = arg};
+    int rc = replay_close_gaps(self, from, err);
+    if (rc == 0)
+        rc = replay_settle(self, err);
+    if (rc == 0)
+        rc = replay_segments(self, &replay, err);
+    if (rc == 0 && disk_end(self) < from)
+        rc = replay_restart(self, &replay, err);
     if (out != NULL)
-        *out = found;
+        *out = replay.found;
     if (rc != 0)
         return -1;
     self->is_replayed = true;
     pthread_mutex_lock(&self->mutex);
-    /* What a process before us wrote may not be on the device yet: synced stays behind. */
     self->written = disk_end(self);
+    self->synced = self->written;
     pthread_mutex_unlock(&self->mutex);
     return 0;
 }
@@ -745,40 +728,32 @@ int disk_replay(disk_t *self, disk_entry_fn *fn, void *arg, disk_replayed_t *out
 /* Goes on to a new segment; the full one is synced first, so that only the newest can be torn. */
 static int segment_roll(disk_t *self, err_t *err)
 {
-    if (self->segments_count == DISK_SEGMENTS_MAX)
-        return err_set(err, OUTCOME_READ_ONLY,
-                       "the log in %s has %d segments, more it cannot have; %s", self->folder,
-                       (int)DISK_SEGMENTS_MAX, REPAIR);
+    if (self->segments.count == SEGMENTS_MAX) {
+        self->is_full = true;
+        err_set(&self->full_err, OUTCOME_READ_ONLY,
+                "the log in %s has %d segments, more it cannot have; %s", self->folder.path,
+                (int)SEGMENTS_MAX, FILES_REPAIR);
+        if (err != NULL)
+            *err = self->full_err;
+        return -1;
+    }
     if (disk_sync(self, err) != 0)
         return -1;
-    uint64_t position = disk_end(self);
-    int error;
-    int fd = segment_create(self, position, &error);
-    if (fd < 0)
-        return fail_write(self, error, err);
-    pthread_mutex_lock(&self->mutex);
-    int old = self->fd;
-    self->fd = fd;
-    pthread_mutex_unlock(&self->mutex);
-    close(old);
-    segments_add(self, (segment_t){.position = position});
-    return 0;
+    int error = segment_start(self, disk_end(self));
+    return error == 0 ? 0 : fail_full(self, error, err);
 }
 
 int disk_append(disk_t *self, slice_t bytes, err_t *err)
 {
     assert(self->is_replayed);
-    pthread_mutex_lock(&self->mutex);
-    int error = self->sync_errno;
-    pthread_mutex_unlock(&self->mutex);
-    if (error != 0)
-        return fail_sync(self, error, err);
+    if (disk_state(self, err) != DISK_OK)
+        return -1;
     if (bytes.size == 0)
         return 0;
     if (self->is_torn) {
-        error = truncate_file(self->fd, SEGLOG_HEADER_SIZE + newest(self)->size);
+        int error = files_truncate(self->fd, SEGLOG_HEADER_SIZE + newest(self)->size);
         if (error != 0)
-            return fail_write(self, error, err);
+            return fail_full(self, error, err);
         self->is_torn = false;
     }
     uint64_t size = newest(self)->size;
@@ -787,15 +762,13 @@ int disk_append(disk_t *self, slice_t bytes, err_t *err)
             return -1;
         size = 0;
     }
-    error = write_all(self->fd, bytes, SEGLOG_HEADER_SIZE + size);
+    int error = files_write(self->fd, bytes, SEGLOG_HEADER_SIZE + size);
     if (error != 0) {
-        self->is_torn = truncate_file(self->fd, SEGLOG_HEADER_SIZE + size) != 0;
-        return fail_write(self, error, err);
+        self->is_torn = files_truncate(self->fd, SEGLOG_HEADER_SIZE + size) != 0;
+        return fail_full(self, error, err);
     }
     newest(self)->size += bytes.size;
-    pthread_mutex_lock(&self->mutex);
-    self->written = disk_end(self);
-    pthread_mutex_unlock(&self->mutex);
+    tell_written(self);
     return 0;
 }
 
@@ -805,15 +778,15 @@ int disk_append(disk_t *self, slice_t bytes, err_t *err)
 static const segment_t *segment_of(const disk_t *self, uint64_t position)
 {
     size_t low = 0;
-    size_t high = self->segments_count;
+    size_t high = self->segments.count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (self->segments[middle].position <= position)
+        if (self->segments.items[middle].position <= position)
             low = middle;
         else
             high = middle;
     }
-    return &self->segments[low];
+    return &self->segments.items[low];
 }
 
 /* A descriptor to read a segment with, kept by self; -1 with errno. */
@@ -831,7 +804,7 @@ static int reader_get(disk_t *self, const segment_t *segment)
         if (reader->used < oldest->used)
             oldest = reader;
     }
-    int fd = segment_open_file(self, segment->position, O_RDONLY);
+    int fd = segment_open(&self->folder, segment->position, O_RDONLY);
     if (fd < 0)
         return -1;
     if (oldest->fd >= 0)
@@ -860,7 +833,7 @@ int disk_read(disk_t *self, uint64_t position, size_t most, buf_t *out, err_t *e
         return err_set(err, OUTCOME_MISSING,
                        "the log in %s begins at %" PRIu64 ", %" PRIu64
                        " is no longer kept; take the state from a peer",
-                       self->folder, disk_begin(self), position);
+                       self->folder.path, disk_begin(self), position);
     const segment_t *segment = segment_of(self, position);
     uint64_t offset = position - segment->position;
     uint64_t left = segment->size - offset;
@@ -868,7 +841,7 @@ int disk_read(disk_t *self, uint64_t position, size_t most, buf_t *out, err_t *e
         return 0;
     int fd = reader_get(self, segment);
     if (fd < 0)
-        return fail_read(self, segment->position, errno, err);
+        return segment_fail_read(&self->folder, segment->position, errno, err);
     size_t size = most < SEGLOG_ENTRY_OVERHEAD ? (size_t)SEGLOG_ENTRY_OVERHEAD : most;
     seglog_state_t state = SEGLOG_TORN;
     size_t good = 0;
@@ -878,14 +851,16 @@ int disk_read(disk_t *self, uint64_t position, size_t most, buf_t *out, err_t *e
             size = SEGLOG_ENTRY_OVERHEAD + (size_t)be32_get(out->data);
         buf_reset(out);
         int error =
-            read_all(fd, SEGLOG_HEADER_SIZE + offset, left < size ? (size_t)left : size, out);
+            files_read(fd, SEGLOG_HEADER_SIZE + offset, left < size ? (size_t)left : size, out);
         if (error != 0)
-            return fail_read(self, segment->position, error, err);
+            return segment_fail_read(&self->folder, segment->position, error, err);
         good = good_bytes(out, position, &state);
         if (left <= size)
             break;
     }
     out->size = good;
     /* Good entries before a damaged one are given out; the next read begins with it. */
-    return good > 0 ? 0 : fail_damaged(self, segment, SEGLOG_HEADER_SIZE + offset, err);
+    return good > 0
+               ? 0
+               : segment_fail_damaged(&self->folder, segment, SEGLOG_HEADER_SIZE + offset, err);
 }

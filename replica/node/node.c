@@ -211,7 +211,7 @@ static int replay(node_t *self, err_t *err)
     replaying_t replaying = {self->replica, &entry_err, false};
     disk_replayed_t found = {0};
 
-    if (disk_replay(self->disk, replay_entry, &replaying, &found, err) != 0) {
+    if (disk_replay(self->disk, 0, replay_entry, &replaying, &found, err) != 0) {
         if (replaying.refused && err != NULL)
             *err = entry_err;
         return -1;

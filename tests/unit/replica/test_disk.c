@@ -33,7 +33,8 @@ typedef struct fixture {
     char top[PATH_SIZE / 4];
     char folder[PATH_SIZE / 2];
     disk_t *disk;
-    buf_t wanted; /* all entries, one behind the other */
+    buf_t wanted; /* all entries from position begin on, one behind the other */
+    uint64_t begin;
     random_t random;
 } fixture_t;
 
@@ -129,12 +130,17 @@ static void open_refused(fixture_t *f, outcome_t outcome, const char *text)
     assert_null(strchr(err.text, '\n'));
 }
 
-/* Rebuilds the bytes of the log from what the replay gives. */
+/* Rebuilds the bytes of the log, from position from on, of what the replay gives. */
+typedef struct collected {
+    buf_t bytes;
+    uint64_t from;
+} collected_t;
+
 static bool collect(void *arg, uint64_t position, uint8_t kind, slice_t payload)
 {
-    buf_t *seen = arg;
-    assert_true(position == seen->size);
-    seglog_entry_put(seen, position, kind, payload);
+    collected_t *seen = arg;
+    assert_true(position == seen->from + seen->bytes.size);
+    seglog_entry_put(&seen->bytes, position, kind, payload);
     return true;
 }
 
@@ -145,31 +151,43 @@ static void expect_bytes(const buf_t *seen, const buf_t *wanted)
         assert_memory_equal(seen->data, wanted->data, seen->size);
 }
 
-/* Replays; the log must hold what is wanted, and cut_bytes more that were cut. */
-static void replay(fixture_t *f, uint64_t cut_bytes)
+/* Replays from a position; the log must hold what is wanted, and cut_bytes more that were cut. */
+static disk_replayed_t replay_from(fixture_t *f, uint64_t from, uint64_t cut_bytes)
 {
-    buf_t seen = {0};
+    collected_t seen = {.from = from};
     disk_replayed_t found;
     err_t err = {.text = ""};
-    if (disk_replay(f->disk, collect, &seen, &found, &err) != 0)
+    if (disk_replay(f->disk, from, collect, &seen, &found, &err) != 0)
         fail_msg("%s", err.text);
-    expect_bytes(&seen, &f->wanted);
-    assert_true(found.bytes == seen.size);
+    size_t skipped = (size_t)(from - f->begin);
+    assert_true(skipped <= f->wanted.size);
+    assert_int_equal(seen.bytes.size, f->wanted.size - skipped);
+    if (seen.bytes.size > 0)
+        assert_memory_equal(seen.bytes.data, f->wanted.data + skipped, seen.bytes.size);
+    uint64_t end = f->begin + f->wanted.size;
+    assert_true(found.bytes == seen.bytes.size);
     assert_true(found.cut_bytes == cut_bytes);
-    assert_true(cut_bytes == 0 || found.cut_position == seen.size);
-    assert_true(disk_end(f->disk) == seen.size);
-    buf_free(&seen);
+    assert_true(cut_bytes == 0 || found.cut_position == end);
+    assert_true(disk_end(f->disk) == end);
+    assert_true(disk_synced(f->disk) == end);
+    buf_free(&seen.bytes);
+    return found;
 }
 
-static void replay_fails(fixture_t *f, const char *text)
+static void replay(fixture_t *f, uint64_t cut_bytes)
 {
-    buf_t seen = {0};
+    assert_true(replay_from(f, f->begin, cut_bytes).missing_bytes == 0);
+}
+
+static void replay_fails(fixture_t *f, uint64_t from, const char *text)
+{
+    collected_t seen = {.from = from};
     err_t err = {.text = ""};
-    assert_int_equal(disk_replay(f->disk, collect, &seen, NULL, &err), -1);
+    assert_int_equal(disk_replay(f->disk, from, collect, &seen, NULL, &err), -1);
     assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
     if (strstr(err.text, text) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.text, text);
-    buf_free(&seen);
+    buf_free(&seen.bytes);
 }
 
 /* Appends one entry of that many random bytes. */
@@ -184,7 +202,7 @@ static void append(fixture_t *f, size_t size)
     if (disk_append(f->disk, buf_slice(&entry), &err) != 0)
         fail_msg("%s", err.text);
     buf_append_slice(&f->wanted, buf_slice(&entry));
-    assert_true(disk_end(f->disk) == f->wanted.size);
+    assert_true(disk_end(f->disk) == f->begin + f->wanted.size);
     buf_free(&entry);
     free(payload);
 }
@@ -206,11 +224,12 @@ static void read_all_in_steps(fixture_t *f, size_t most)
     buf_t part = {0};
     err_t err = {.text = ""};
     do {
-        if (disk_read(f->disk, seen.size, most, &part, &err) != 0)
+        if (disk_read(f->disk, f->begin + seen.size, most, &part, &err) != 0)
             fail_msg("%s", err.text);
         seglog_entry_t first;
         if (part.size > most) {
-            assert_int_equal(seglog_next(buf_slice(&part), seen.size, &first), SEGLOG_GOOD);
+            assert_int_equal(seglog_next(buf_slice(&part), f->begin + seen.size, &first),
+                             SEGLOG_GOOD);
             assert_int_equal(first.size, part.size);
         }
         buf_append_slice(&seen, buf_slice(&part));
@@ -388,7 +407,7 @@ static void test_flip_bits(void **state)
         *byte ^= (uint8_t)(1U << bit % 8);
         open_disk(f);
         if (bit < 8 * last) {
-            replay_fails(f, text);
+            replay_fails(f, 0, text);
         } else {
             size_t whole = f->wanted.size;
             f->wanted.size = last;
@@ -409,11 +428,13 @@ static void test_damage_in_an_older_segment(void **state)
     file.data[file.size - 1] ^= 1; /* the last entry of a segment that is not the last */
     file_write(f, FIRST, buf_slice(&file));
     open_disk(f);
-    replay_fails(f, "log-0000000000000000.seg is damaged at offset ");
+    replay_fails(f, 0, "log-0000000000000000.seg is damaged at offset ");
     disk_close(&f->disk);
 
     file_write(f, FIRST, slice_of(file.data, file.size - 1));
-    open_refused(f, OUTCOME_READ_ONLY, "has a gap");
+    open_disk(f);
+    replay_fails(f, 0, "has a gap");
+    disk_close(&f->disk);
     file_write(f, FIRST, slice_of(file.data, 20));
     open_refused(f, OUTCOME_READ_ONLY, "is damaged at offset 0;");
     file_write(f, FIRST, slice_text("something else altogether, quite long"));
@@ -464,7 +485,7 @@ static void test_replay_stops_at_nonsense(void **state)
     open_disk(f);
     err_t err = {.text = ""};
     disk_replayed_t found;
-    assert_int_equal(disk_replay(f->disk, refuse, NULL, &found, &err), -1);
+    assert_int_equal(disk_replay(f->disk, 0, refuse, NULL, &found, &err), -1);
     assert_int_equal(found.entries, 1);
     assert_non_null(strstr(err.text, "cannot be applied"));
 }
@@ -492,28 +513,239 @@ static void test_another_id_is_refused(void **state)
     assert_non_null(strstr(err.text, "belongs to node 3, not to node 4; start node 3 there"));
 }
 
-static void test_log_that_begins_later(void **state)
+/* The positions of all entries of f->wanted and the end; returns how many entries. */
+static size_t positions_of(const fixture_t *f, uint64_t *positions, size_t capacity)
+{
+    size_t count = 0;
+    seglog_entry_t entry;
+    size_t at = 0;
+    for (; at < f->wanted.size; at += entry.size) {
+        slice_t rest = slice_of(f->wanted.data + at, f->wanted.size - at);
+        assert_int_equal(seglog_next(rest, f->begin + at, &entry), SEGLOG_GOOD);
+        assert_true(count + 1 < capacity);
+        positions[count++] = f->begin + at;
+    }
+    positions[count] = f->begin + at;
+    return count;
+}
+
+/* The entries before position are no longer wanted. */
+static void forget_before(fixture_t *f, uint64_t position)
+{
+    size_t size = (size_t)(position - f->begin);
+    f->wanted.size -= size;
+    memmove(f->wanted.data, f->wanted.data + size, f->wanted.size);
+    f->begin = position;
+}
+
+static bool file_exists(const fixture_t *f, const char *name)
+{
+    char path[PATH_SIZE];
+    path_in(path, f, name);
+    return access(path, F_OK) == 0;
+}
+
+static void file_remove(const fixture_t *f, const char *name)
+{
+    char path[PATH_SIZE];
+    path_in(path, f, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static int names_order(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* The names of the segments in order; returns how many. */
+static size_t segment_files(const fixture_t *f, char (*names)[32], size_t capacity)
+{
+    size_t count = 0;
+    DIR *dir = opendir(f->folder);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (strncmp(entry->d_name, "log-", 4) != 0)
+            continue;
+        assert_true(count < capacity);
+        snprintf(names[count++], sizeof(*names), "%.31s", entry->d_name);
+    }
+    closedir(dir);
+    qsort(names, count, sizeof(*names), names_order);
+    return count;
+}
+
+/* The position that the name of a segment says. */
+static uint64_t position_of(const char *name)
+{
+    return strtoull(name + strlen("log-"), NULL, 16);
+}
+
+static void test_replay_from_every_position(void **state)
 {
     fixture_t *f = *state;
-    fill(f, 100, 20, 60);
+    uint64_t positions[64];
+    fill(f, 200, 30, 60);
+    size_t count = positions_of(f, positions, 64);
+    for (size_t i = 0; i <= count; i++) {
+        disk_close(&f->disk);
+        open_disk(f);
+        replay_from(f, positions[i], 0);
+        read_all_in_steps(f, 500); /* what is before it is still served */
+    }
+    append(f, 20);
+}
+
+/* An entry's inside is no position of a checkpoint. */
+static void test_replay_from_inside_an_entry(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t positions[64];
+    fill(f, 200, 10, 60);
+    size_t count = positions_of(f, positions, 64);
     disk_close(&f->disk);
-    char path[PATH_SIZE];
-    path_in(path, f, FIRST);
-    assert_int_equal(unlink(path), 0);
+    for (size_t i = 0; i < count; i++) {
+        open_disk(f);
+        replay_fails(f, positions[i] + 1, "that the checkpoint's position is inside");
+        disk_close(&f->disk);
+    }
     open_disk(f);
-    uint64_t begin = disk_begin(f->disk);
-    assert_true(begin > 0);
-    buf_t part = {0};
-    err_t err = {.text = ""};
-    disk_replayed_t found;
-    buf_append(&part, f->wanted.data, (size_t)begin);
-    assert_int_equal(disk_replay(f->disk, collect, &part, &found, &err), 0);
-    expect_bytes(&part, &f->wanted);
-    assert_int_equal(disk_read(f->disk, 0, 100, &part, &err), -1);
-    assert_int_equal(err.outcome, OUTCOME_MISSING);
-    assert_int_equal(disk_read(f->disk, begin, 100, &part, &err), 0);
-    assert_true(part.size > 0);
-    buf_free(&part);
+    replay(f, 0);
+}
+
+/* Of what lies wholly before the checkpoint only the headers matter. */
+static void test_replay_skips_old_segments(void **state)
+{
+    fixture_t *f = *state;
+    char names[64][32];
+    fill(f, 200, 30, 60);
+    disk_close(&f->disk);
+    assert_true(segment_files(f, names, 64) > 3);
+    buf_t file = file_read(f, names[1]);
+    file.data[file.size / 2] ^= 1;
+    file_write(f, names[1], buf_slice(&file));
+    open_disk(f);
+    replay_from(f, position_of(names[2]), 0);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay_fails(f, position_of(names[1]), "is damaged at offset");
+    buf_free(&file);
+}
+
+static void test_drop(void **state)
+{
+    fixture_t *f = *state;
+    char names[256][32];
+    uint64_t positions[256];
+    uint64_t dropped = 0;
+    fill(f, 200, 200, 60);
+    size_t count = positions_of(f, positions, 256);
+    for (size_t i = 0; i <= count; i += 7) {
+        uint64_t begin = disk_begin(f->disk);
+        size_t now = disk_drop_before(f->disk, positions[i]);
+        assert_true((disk_begin(f->disk) != begin) == (now != 0));
+        assert_true(disk_begin(f->disk) <= positions[i]);
+        dropped += now;
+        if (now == 0)
+            continue;
+        forget_before(f, disk_begin(f->disk));
+        read_all_in_steps(f, 500);
+        buf_t part = {0};
+        err_t err;
+        assert_int_equal(disk_read(f->disk, begin, 100, &part, &err), -1);
+        assert_int_equal(err.outcome, OUTCOME_MISSING);
+        buf_free(&part);
+    }
+    dropped += disk_drop_before(f->disk, UINT64_MAX);
+    assert_int_equal(disk_counts(f->disk).segments, 1); /* never the newest */
+    forget_before(f, disk_begin(f->disk));
+    append(f, 50);
+    append(f, 300);
+    read_all_in_steps(f, 500);
+    disk_close(&f->disk); /* which waits for the files */
+    count = segment_files(f, names, 256);
+    assert_int_equal(count, 3);
+    assert_true(dropped > 20);
+    assert_true(position_of(names[0]) == f->begin);
+    open_disk(f);
+    replay_fails(f, 0, "and is needed from 0 on");
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+}
+
+/* Files that went, or did not, in an order of their own. */
+static void test_drop_cut_short(void **state)
+{
+    fixture_t *f = *state;
+    char names[64][32];
+    fill(f, 200, 30, 60);
+    disk_close(&f->disk);
+    size_t count = segment_files(f, names, 64);
+    assert_true(count > 6);
+    file_remove(f, names[1]);
+    file_remove(f, names[3]);
+    open_disk(f);
+    replay_fails(f, position_of(names[3]), "has a gap");
+    disk_close(&f->disk);
+    forget_before(f, position_of(names[4]));
+    open_disk(f);
+    replay_from(f, position_of(names[5]), 0);
+    assert_true(disk_begin(f->disk) == position_of(names[4]));
+    read_all_in_steps(f, 500);
+    disk_close(&f->disk);
+    assert_false(file_exists(f, names[0]));
+    assert_false(file_exists(f, names[2]));
+    assert_int_equal(segment_files(f, names, 64), count - 4);
+}
+
+/* A log that ends before the checkpoint begins anew there, however that is cut short. */
+static void test_log_shorter_than_the_checkpoint(void **state)
+{
+    fixture_t *f = *state;
+    char names[64][32];
+    fill(f, 200, 30, 60);
+    disk_close(&f->disk);
+    size_t count = segment_files(f, names, 64);
+    buf_t older = file_read(f, names[count - 2]);
+    buf_t newer = file_read(f, names[count - 1]);
+    uint64_t from = f->wanted.size + 1000;
+    uint64_t missing = 1000;
+    for (int turn = 0; turn < 3; turn++) {
+        uint64_t cut = 0;
+        if (turn == 1) { /* a power cut before the old ones were removed */
+            file_write(f, names[count - 2], buf_slice(&older));
+            file_write(f, names[count - 1], buf_slice(&newer));
+        } else if (turn == 2) { /* zeros behind a torn tail make it look long enough */
+            file_remove(f, names[count]);
+            file_write(f, names[count - 1], buf_slice(&newer));
+            char path[PATH_SIZE];
+            path_in(path, f, names[count - 1]);
+            assert_int_equal(truncate(path, (off_t)newer.size + 5000), 0);
+            cut = 5000;
+        }
+        collected_t seen = {.from = from};
+        disk_replayed_t found;
+        open_disk(f);
+        assert_int_equal(disk_replay(f->disk, from, collect, &seen, &found, NULL), 0);
+        assert_true(found.entries == 0 && found.cut_bytes == cut);
+        assert_true(found.missing_bytes == (turn == 1 ? 0 : missing));
+        assert_true(disk_begin(f->disk) == from && disk_end(f->disk) == from);
+        disk_close(&f->disk);
+        char left[4][32];
+        assert_int_equal(segment_files(f, left, 4), 1);
+        memcpy(names[count], left[0], sizeof(left[0]));
+    }
+    f->begin = from;
+    f->wanted.size = 0;
+    open_disk(f);
+    replay(f, 0);
+    append(f, 20);
+    disk_close(&f->disk);
+    open_disk(f);
+    replay(f, 0);
+    read_all_in_steps(f, 100);
+    buf_free(&older);
+    buf_free(&newer);
 }
 
 static void test_leftover_of_a_roll(void **state)
@@ -569,6 +801,7 @@ static void write_error_child(fixture_t *f)
     seglog_entry_put(&entry, disk_end(f->disk), SEGLOG_KIND_UPDATE, slice_of(payload, 200));
     for (int i = 0; i < 2; i++) {
         assert_int_equal(disk_append(f->disk, buf_slice(&entry), &err), -1);
+        assert_int_equal(disk_state(f->disk, NULL), DISK_FULL);
         assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
         assert_non_null(strstr(err.text, "File too large; free space there"));
         assert_non_null(strstr(err.text, f->folder));
@@ -579,6 +812,10 @@ static void write_error_child(fixture_t *f)
     read_all_in_steps(f, 100);
 
     /* A roll that finds no room leaves things as they were, too. */
+    assert_false(disk_probe(f->disk));
+    limit.rlim_cur = hard;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    assert_true(disk_probe(f->disk));
     limit.rlim_cur = SEGLOG_HEADER_SIZE / 2;
     setrlimit(RLIMIT_FSIZE, &limit);
     disk_set_segment_size(f->disk, 10);
@@ -588,6 +825,7 @@ static void write_error_child(fixture_t *f)
 
     limit.rlim_cur = hard;
     setrlimit(RLIMIT_FSIZE, &limit);
+    assert_true(disk_probe(f->disk));
     append(f, 200);
     read_all_in_steps(f, 100);
     disk_close(&f->disk);
@@ -638,10 +876,10 @@ static void test_kill(void **state)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     open_disk(f);
-    buf_t seen = {0};
-    assert_int_equal(disk_replay(f->disk, collect, &seen, NULL, NULL), 0);
-    assert_true(seen.size == end);
-    buf_free(&seen);
+    collected_t seen = {0};
+    assert_int_equal(disk_replay(f->disk, 0, collect, &seen, NULL, NULL), 0);
+    assert_true(seen.bytes.size == end);
+    buf_free(&seen.bytes);
 }
 
 static int64_t boot_ms(void)
@@ -655,16 +893,17 @@ static void test_sync(void **state)
 {
     fixture_t *f = *state;
     open_disk(f);
-    disk_set_sync_interval_ms(f->disk, 0);
+    disk_set_sync(f->disk, DISK_SYNC_NEVER);
     replay(f, 0);
     append(f, 100);
-    assert_true(disk_synced(f->disk) <= disk_end(f->disk));
+    assert_true(disk_synced(f->disk) == 0);
     assert_int_equal(disk_sync(f->disk, NULL), 0);
     assert_true(disk_synced(f->disk) == disk_end(f->disk));
 
     /* The thread does it by itself, while segments roll under it. */
     disk_set_segment_size(f->disk, 1000);
     disk_set_sync_interval_ms(f->disk, 1);
+    disk_set_sync(f->disk, DISK_SYNC_INTERVAL);
     for (int i = 0; i < 200; i++)
         append(f, 100);
     int64_t deadline_ms = boot_ms() + DEADLINE_MS;
@@ -693,7 +932,12 @@ int main(void)
         DISK_TEST(test_replay_stops_at_nonsense),
         DISK_TEST(test_second_open_is_refused),
         DISK_TEST(test_another_id_is_refused),
-        DISK_TEST(test_log_that_begins_later),
+        DISK_TEST(test_replay_from_every_position),
+        DISK_TEST(test_replay_from_inside_an_entry),
+        DISK_TEST(test_replay_skips_old_segments),
+        DISK_TEST(test_drop),
+        DISK_TEST(test_drop_cut_short),
+        DISK_TEST(test_log_shorter_than_the_checkpoint),
         DISK_TEST(test_leftover_of_a_roll),
         DISK_TEST(test_folders_that_do_not_do),
         DISK_TEST(test_write_error),

@@ -1,0 +1,59 @@
+/*
+ * Plain files for replica/disk: whole reads and writes, and what to say when the system refuses.
+ *
+ * A folder_t is an open data folder with the path that people know it by. It is a small struct that
+ * lives inside its user, who closes fd. Descriptors are borrowed by all functions here.
+ */
+#ifndef HEARSAY_REPLICA_DISK_FILES_H
+#define HEARSAY_REPLICA_DISK_FILES_H
+
+#include <sys/types.h>
+
+#include "bus/base/bytes.h"
+#include "bus/base/err.h"
+
+typedef struct folder {
+    int fd;
+    char *path; /* for messages */
+} folder_t;
+
+/* What to do about data that is lost on this disk and kept by others. */
+extern const char FILES_REPAIR[];
+
+/*
+ * The calls to the system that fail when a device is full or broken, with the meaning and the errno
+ * of their namesakes (allocate: posix_fallocate, which returns it). Tests put others in while no
+ * disk_t and no checkpoint_t is open; nobody else writes here.
+ */
+typedef struct files_system {
+    ssize_t (*pwrite)(int fd, const void *data, size_t size, off_t offset);
+    int (*fdatasync)(int fd);
+    int (*allocate)(int fd, off_t offset, off_t size);
+    int (*unlinkat)(int folder_fd, const char *name, int flags);
+} files_system_t;
+
+extern files_system_t files_system;
+
+/* Writes all of bytes at offset; 0 or the errno. */
+int files_write(int fd, slice_t bytes, uint64_t offset);
+
+/* Appends size bytes at offset of the file to out; 0 or the errno, EIO when the file is shorter. */
+int files_read(int fd, uint64_t offset, size_t size, buf_t *out);
+
+/* Makes the file size bytes long; 0 or the errno. */
+int files_truncate(int fd, uint64_t size);
+
+/* The errno is one of a device, quota or limit that has no room. */
+bool files_is_full(int error);
+
+/* Makes the name of a new folder durable, where the folder above it may be read at all. */
+void files_sync_parent(int folder_fd);
+
+/*
+ * Fills in err for an errno with which the system refused to make or open name in the folder at
+ * path, or that folder ("") itself: USAGE where another place would do, READ_ONLY where the disk is
+ * full or fails. Returns -1.
+ */
+int files_fail_open(const char *path, const char *name, int error, err_t *err);
+
+#endif
