@@ -31,7 +31,8 @@
     X(UNKNOWN, 16, 4, true)                                                                        \
     X(TOO_OLD, 17, 4, true)                                                                        \
     X(RETAG, 18, 5, false)                                                                         \
-    X(MOVED, 19, 5, false)
+    X(MOVED, 19, 5, false)                                                                         \
+    X(CANCELLED, 20, 5, false)
 
 /*
  * RETAG and MOVED never reach a user: they turn a request back to the library, which sends it again
@@ -43,7 +44,7 @@ typedef enum outcome {
 #undef OUTCOME_ENUM
 } outcome_t;
 
-enum { OUTCOME_COUNT = OUTCOME_MOVED + 1 };
+enum { OUTCOME_COUNT = OUTCOME_CANCELLED + 1 };
 
 /* Exit codes that belong to no outcome. */
 enum { EXIT_DONE = 0, EXIT_NO = 1, EXIT_INTERRUPTED = 130 };

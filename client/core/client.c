@@ -214,6 +214,22 @@ static void unsend(client_t *self, client_session_t *session, pending_t *request
     request->in_flight = 0;
 }
 
+static bool may_be_executed(const pending_t *request)
+{
+    return request->is_update && (request->is_sent || request->is_doubtful);
+}
+
+static void remove_request(client_t *self, client_session_t *session, pending_t *request,
+                           outcome_t outcome)
+{
+    if (outcome_may_be_applied(outcome))
+        session->wants_new_id = true;
+    unsend(self, session, request);
+    DL_DELETE2(session->requests, request, previous, next);
+    self->pending--;
+    free(request);
+}
+
 /* Ends a request with an answer of a replica (-1: of ours). value: one msgpack value. */
 static void finish(client_t *self, client_session_t *session, pending_t *request, outcome_t outcome,
                    slice_t value, int32_t replica, uint16_t copies)
@@ -226,12 +242,7 @@ static void finish(client_t *self, client_session_t *session, pending_t *request
     done->replica = replica;
     done->copies = copies;
     done->sends = request->sends;
-    if (outcome_may_be_applied(outcome))
-        session->wants_new_id = true;
-    unsend(self, session, request);
-    DL_DELETE2(session->requests, request, previous, next);
-    self->pending--;
-    free(request);
+    remove_request(self, session, request, outcome);
 }
 
 static void finish_with(client_t *self, client_session_t *session, pending_t *request,
@@ -359,6 +370,20 @@ void client_submit(client_t *self, now_t now, client_session_t *session, uint64_
     self->pending++;
     if (deadline_ms < self->expiry_ms)
         self->expiry_ms = deadline_ms;
+}
+
+bool client_cancel(client_t *self, now_t now, client_session_t *session, uint64_t ticket,
+                   outcome_t *outcome)
+{
+    enter(self, now);
+    pending_t *request = session->requests;
+    while (request != NULL && request->ticket != ticket)
+        request = request->next;
+    if (request == NULL)
+        return false;
+    *outcome = may_be_executed(request) ? OUTCOME_UNKNOWN : OUTCOME_CANCELLED;
+    remove_request(self, session, request, *outcome);
+    return true;
 }
 
 size_t client_pending(const client_t *self)
@@ -825,8 +850,7 @@ static void expire(client_t *self, client_session_t *session)
                 self->expiry_ms = request->deadline_ms;
             continue;
         }
-        bool may_be_applied = request->is_update && (request->is_sent || request->is_doubtful);
-        if (may_be_applied)
+        if (may_be_executed(request))
             finish_with(self, session, request, OUTCOME_UNKNOWN,
                         "no answer in time: it may have been applied");
         else

@@ -101,6 +101,14 @@ void client_session_merge(client_t *self, client_session_t *session, const clien
 void client_submit(client_t *self, now_t now, client_session_t *session, uint64_t ticket,
                    uint8_t command, slice_t arguments, uint32_t count, int64_t deadline_ms);
 
+/*
+ * Gives the request of ticket up: it ends now and without a CLIENT_DONE. False when the session has
+ * none of this ticket that has not ended. *outcome: UNKNOWN for an update that may have been
+ * executed, whereupon the session goes on under a new client id; CANCELLED when nothing came of it.
+ */
+bool client_cancel(client_t *self, now_t now, client_session_t *session, uint64_t ticket,
+                   outcome_t *outcome);
+
 /* Requests that have not ended. */
 size_t client_pending(const client_t *self);
 

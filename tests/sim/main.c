@@ -40,6 +40,8 @@ static int print_coverage(const sim_coverage_t *c)
         {"LOST reads", c->lost_reads},
         {"MISSING", c->missing},
         {"NOT_REACHED", c->not_reached},
+        {"cancelled in time", c->cancelled},
+        {"cancelled and UNKNOWN", c->cancelled_unknown},
         {"records held back", c->held_back},
         {"records received twice", c->duplicates},
         {"pulls served", c->pulls_served},

@@ -56,6 +56,7 @@ typedef struct proc {
     client_t *client;
     client_session_t *sessions[SESSIONS_PER_CLIENT];
     uint32_t pending[SESSIONS_PER_CLIENT];
+    uint64_t last_ticket[SESSIONS_PER_CLIENT];
 } proc_t;
 
 /* A connection from a DEALER to a ROUTER; in order both ways until it breaks. */
@@ -658,7 +659,7 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
         violate(w, why);
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
-                       e->outcome == OUTCOME_MISSING;
+                       e->outcome == OUTCOME_MISSING || e->outcome == OUTCOME_CANCELLED;
     if (!is_expected) {
         snprintf(why, sizeof why, "request %u ended as %s", number, outcome_name(e->outcome));
         violate(w, why);
@@ -814,10 +815,22 @@ static void issue_one(world_t *w, proc_t *p, uint32_t s)
     }
     now_t now = time_of(w, p);
     int64_t deadline_ms = now.boot_ms + (chance(w, 10) ? between(w, 20, 400) : 20000);
-    client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, code,
-                  buf_slice(&arguments), count, deadline_ms);
+    p->last_ticket[s] = (uint64_t)number << 8 | s;
+    client_submit(p->client, now, p->sessions[s], p->last_ticket[s], code, buf_slice(&arguments),
+                  count, deadline_ms);
     p->pending[s]++;
     buf_free(&arguments);
+}
+
+/* The caller loses interest in the last request of a session, before or after it went out. */
+static void cancel(world_t *w, proc_t *p, uint32_t s)
+{
+    client_effect_t end = {.ticket = p->last_ticket[s], .replica = -1};
+    if (!client_cancel(p->client, time_of(w, p), p->sessions[s], end.ticket, &end.outcome))
+        return;
+    w->coverage->cancelled += end.outcome == OUTCOME_CANCELLED;
+    w->coverage->cancelled_unknown += end.outcome == OUTCOME_UNKNOWN;
+    take_done(w, p, &end, (slice_t){0});
 }
 
 static void issue(world_t *w, proc_t *p)
@@ -826,8 +839,12 @@ static void issue(world_t *w, proc_t *p)
         return;
     uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
     int64_t burst = chance(w, 30) ? between(w, 1, PIPELINE_MAX) : 1;
+    if (chance(w, 3))
+        cancel(w, p, s);
     while (burst-- > 0 && p->pending[s] < PIPELINE_MAX)
         issue_one(w, p, s);
+    if (chance(w, 1))
+        cancel(w, p, s);
     push(w, (event_t){.at = w->now + between(w, MS / 2, 40 * MS),
                       .kind = EV_ISSUE,
                       .proc = number_of(w, p),

@@ -36,6 +36,8 @@ typedef struct sim_coverage {
     uint64_t unknown;
     uint64_t lost_reads;
     uint64_t not_reached;
+    uint64_t cancelled;
+    uint64_t cancelled_unknown;
     uint64_t held_back;
     uint64_t duplicates;
     uint64_t pulls_served;

@@ -336,6 +336,87 @@ static void test_unknown(void **state)
     rig_free(rig);
 }
 
+static outcome_t cancel(rig_t *rig, uint64_t ticket)
+{
+    outcome_t outcome = OUTCOME_OK;
+    return client_cancel(rig->client, rig->now, rig->session, ticket, &outcome) ? outcome
+                                                                                : OUTCOME_OK;
+}
+
+/* What was not sent, or is a read, leaves no trace; the session keeps its client id. */
+static void test_cancel_harmless(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_GET, COMMAND_SET};
+    rig_t *rig = serving(commands, 2);
+    const uint64_t id = rig->id;
+    const seen_request_t read = rig->requests[0];
+    const seen_request_t set = rig->requests[1];
+    submit(rig, 3, COMMAND_SET, TIMEOUT_MS);
+    assert_int_equal(cancel(rig, 3), OUTCOME_CANCELLED);
+    assert_int_equal(cancel(rig, 1), OUTCOME_CANCELLED);
+    assert_int_equal(cancel(rig, 1), OUTCOME_OK); /* there is none any more */
+    assert_int_equal(cancel(rig, 77), OUTCOME_OK);
+    assert_int_equal(client_pending(rig->client), 1);
+    turn(rig);
+    assert_int_equal(rig->requests_size, 0);
+    answer(rig, &read, OUTCOME_OK);
+    answer(rig, &set, OUTCOME_OK);
+    turn(rig);
+    assert_int_equal(rig->done_size, 1);
+    assert_done(rig, 0, 2, OUTCOME_OK);
+    submit(rig, 4, COMMAND_SET, TIMEOUT_MS);
+    turn(rig);
+    assert_int_equal(rig->requests_size, 1);
+    assert_int_equal(rig->id, id);
+    assert_int_equal(rig->hellos, 1);
+    rig_free(rig);
+}
+
+/* One that may have been executed: what comes later goes under a new id, after what is open. */
+static void test_cancel_unknown(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_SET, COMMAND_SET};
+    rig_t *rig = serving(commands, 2);
+    const uint64_t id = rig->id;
+    const seen_request_t second = rig->requests[1];
+    assert_int_equal(cancel(rig, 1), OUTCOME_UNKNOWN);
+    submit(rig, 3, COMMAND_SET, TIMEOUT_MS);
+    turn(rig);
+    assert_int_equal(rig->requests_size, 0);
+    answer(rig, &second, OUTCOME_OK);
+    turn(rig);
+    assert_done(rig, 0, 2, OUTCOME_OK);
+    assert_int_equal(rig->hellos, 2);
+    assert_true(rig->id != id);
+    assert_int_equal(rig->bye, id);
+    welcome(rig, ROUTE + 1);
+    assert_int_equal(rig->requests_size, 1);
+    assert_int_equal(rig->requests[0].item.session, rig->id);
+    assert_int_equal(rig->requests[0].item.seq, 1);
+    /* Turned back, it is certain again that it was not executed. */
+    const seen_request_t third = rig->requests[0];
+    answer(rig, &third, OUTCOME_BUSY);
+    assert_int_equal(cancel(rig, 3), OUTCOME_CANCELLED);
+    rig_free(rig);
+}
+
+/* After a lost way an update is not under way, and yet may have been executed. */
+static void test_cancel_doubtful(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_SET, COMMAND_GET};
+    rig_t *rig = serving(commands, 2);
+    lose_route(rig);
+    assert_int_equal(cancel(rig, 2), OUTCOME_CANCELLED);
+    assert_int_equal(cancel(rig, 1), OUTCOME_UNKNOWN);
+    assert_int_equal(client_pending(rig->client), 0);
+    turn(rig);
+    assert_int_equal(rig->done_size, 0);
+    rig_free(rig);
+}
+
 static void test_turned_back_by_the_broker(void **state)
 {
     (void)state;
@@ -477,6 +558,9 @@ int main(void)
         cmocka_unit_test(test_behind),
         cmocka_unit_test(test_retransmission),
         cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_cancel_harmless),
+        cmocka_unit_test(test_cancel_unknown),
+        cmocka_unit_test(test_cancel_doubtful),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_turned_back_by_the_broker),
         cmocka_unit_test(test_deadlines),
