@@ -82,6 +82,7 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM      := $(BUILD)/tests/hearsay-sim
+CLUSTER_PROGRAMS := $(patsubst tests/cluster/%.c,$(BUILD)/tests/%,$(wildcard tests/cluster/*.c))
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 
@@ -152,8 +153,14 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
+# Programs of the cluster tests, over the public header and the static library alone.
+$(BUILD)/tests/%: $(BUILD)/obj/tests/cluster/%.o $(BUILD)/libhearsay.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 unit: $(UNIT)
-tests: all $(UNIT) $(SIM) $(REPLAYS)
+tests: all $(UNIT) $(SIM) $(REPLAYS) $(CLUSTER_PROGRAMS)
 
 deps:
 	$(Q).ci/deps

@@ -150,7 +150,17 @@ int net_start(err_t *err)
 
 int net_start_library(err_t *err)
 {
-    return runtime.context != NULL ? 0 : start_context(err);
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    int rc = 0;
+
+    pthread_mutex_lock(&mutex);
+    if (runtime.context == NULL) {
+        /* Connections are bounded by descriptors; czmq's own bound would be reached at 300. */
+        setenv("ZSYS_MAX_SOCKETS", "0", 0);
+        rc = start_context(err);
+    }
+    pthread_mutex_unlock(&mutex);
+    return rc;
 }
 
 void *net_context(void)

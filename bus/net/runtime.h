@@ -4,7 +4,7 @@
  *
  * One per process, no object: net_start() first thing in main(), before any thread or socket, and
  * net_stop() last, when every socket and actor is closed; a library calls net_start_library()
- * alone. All functions but those three may be called from any thread.
+ * alone, from any thread. All other functions but the first two may be called from any thread.
  */
 #ifndef HEARSAY_BUS_NET_RUNTIME_H
 #define HEARSAY_BUS_NET_RUNTIME_H

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,9 @@
 #include "bus/net/address.h"
 #include "bus/net/beacon.h"
 #include "bus/net/monitor.h"
+#include "bus/net/pollset.h"
 #include "bus/net/runtime.h"
+#include "bus/net/wake.h"
 #include "bus/wire/token.h"
 #include "client/core/client.h"
 #include "client/lib/reply.h"
@@ -36,6 +39,7 @@ typedef struct call call_t;
 
 struct call {
     hearsay_session_t *session; /* NULL once it has ended */
+    long long number;
     bool is_update;
     hearsay_reply_fn *fn;
     void *arg;
@@ -50,6 +54,7 @@ struct hearsay_session {
     client_session_t *core;
     call_t *calls; /* under way */
     buf_t token;
+    bool is_closing;
     hearsay_session_t *next;
     hearsay_session_t *prev;
 };
@@ -62,20 +67,71 @@ struct hearsay {
     bool is_seeking;
     void *dealer; /* NULL: not connected */
     uint32_t connection;
-    bool is_broken; /* the dealer could not be made or takes nothing more */
+    char broker[ENDPOINT_TEXT_SIZE]; /* that it is connected to */
+    bool is_broken;                  /* the dealer could not be made or takes nothing more */
     bool is_calling;
+    bool is_closing;
     hearsay_note_fn *note;
     void *note_arg;
     hearsay_session_t *sessions;
     call_t *ended; /* their callbacks are to be called, in this order */
     size_t pending;
+    long long last_number;
+    /* Of a foreign event loop, once hearsay_fd() was called. */
+    bool has_loop;
+    pollset_t pollset; /* what poll_once() waits for, and the wake-up */
+    wake_t wake;       /* work that no descriptor tells of */
+    bool is_awake;     /* it is signalled */
+    bool is_news;      /* the core was told something since its last turn */
+    /* Of the process. */
+    pthread_t thread; /* that opened it */
+    hearsay_t *next;
+    hearsay_t *prev;
 };
+
+/* All that are open, for the process that ends without closing them. */
+static struct {
+    pthread_mutex_t mutex; /* guards what is below */
+    hearsay_t *open;
+    bool is_watching; /* leave_process() is registered */
+} process = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static int64_t now_us(void)
 {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
     return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
+}
+
+/* ---- the descriptor for a foreign event loop ---- */
+
+static int socket_fd(void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof(fd);
+    return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 ? fd : -1;
+}
+
+static bool is_readable(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof(events);
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+}
+
+/*
+ * ZeroMQ's descriptors tell of a change only, and any call on a socket takes that away. So whatever
+ * has used a socket or told the core something ends with this: what is left to do is signalled.
+ */
+static void arm(hearsay_t *self)
+{
+    if (!self->has_loop || self->is_awake)
+        return;
+    self->is_awake = self->is_news || self->ended != NULL ||
+                     (self->dealer != NULL && is_readable(self->dealer)) ||
+                     (self->finder != NULL && is_readable(finder_socket(self->finder)));
+    if (self->is_awake)
+        wake_signal(&self->wake);
 }
 
 /* ---- looking for brokers ---- */
@@ -112,8 +168,11 @@ static void take_beacons(hearsay_t *self)
 
 static void drop_dealer(hearsay_t *self)
 {
+    self->broker[0] = '\0';
     if (self->dealer == NULL)
         return;
+    if (self->has_loop)
+        pollset_remove(&self->pollset, socket_fd(self->dealer));
     monitor_unwatch(self->monitor, self->dealer);
     socket_close(&self->dealer);
 }
@@ -128,7 +187,9 @@ static int connect_dealer(hearsay_t *self, slice_t host, uint16_t port)
     memcpy(endpoint.host, host.data, host.size);
     if (socket_open(&self->dealer, &options, NULL) != 0)
         return -1;
+    endpoint_format(&endpoint, self->broker);
     if (monitor_watch(self->monitor, self->dealer, self->connection, NULL) == 0 &&
+        (!self->has_loop || pollset_add(&self->pollset, socket_fd(self->dealer), NULL) == 0) &&
         socket_connect(self->dealer, &endpoint, NULL) == 0)
         return 0;
     drop_dealer(self);
@@ -238,6 +299,7 @@ static void turn_once(hearsay_t *self)
 {
     client_effects_t effects = client_turn(self->core, net_now());
 
+    self->is_news = false;
     for (size_t i = 0; i < effects.size; i++) {
         const client_effect_t *effect = &effects.list[i];
         carry_out(
@@ -316,7 +378,7 @@ static int poll_once(hearsay_t *self, int fd, int64_t until_ms)
     return user >= 0 && items[user].revents != 0 ? HEARSAY_READABLE : 0;
 }
 
-int hearsay_wait(hearsay_t *self, int fd, int timeout_ms)
+static int wait_for(hearsay_t *self, int fd, int timeout_ms)
 {
     int64_t until_ms = timeout_ms < 0 ? INT64_MAX : net_now().boot_ms + timeout_ms;
     bool is_over = false;
@@ -335,21 +397,92 @@ int hearsay_wait(hearsay_t *self, int fd, int timeout_ms)
     }
 }
 
+int hearsay_wait(hearsay_t *self, int fd, int timeout_ms)
+{
+    int came = wait_for(self, fd, timeout_ms);
+    arm(self);
+    return came;
+}
+
+int hearsay_dispatch(hearsay_t *self)
+{
+    if (self->is_awake)
+        wake_clear(&self->wake);
+    self->is_awake = false;
+    poll_once(self, -1, 0);
+    turn(self);
+    bool is_any = call_back(self);
+    if (is_any)
+        turn(self); /* what the callbacks issued goes out now */
+    arm(self);
+    return is_any ? HEARSAY_CALLED : 0;
+}
+
+int hearsay_timeout_ms(const hearsay_t *self)
+{
+    return self->is_news || self->ended != NULL ? 0 : (int)wait_ms(self, INT64_MAX);
+}
+
+/* Everything that poll_once() waits for. */
+static bool fill_pollset(hearsay_t *self)
+{
+    return pollset_add(&self->pollset, self->wake.read_fd, NULL) == 0 &&
+           pollset_add(&self->pollset, monitor_fd(self->monitor), NULL) == 0 &&
+           (self->finder == NULL ||
+            pollset_add(&self->pollset, socket_fd(finder_socket(self->finder)), NULL) == 0) &&
+           (self->dealer == NULL ||
+            pollset_add(&self->pollset, socket_fd(self->dealer), NULL) == 0);
+}
+
+int hearsay_fd(hearsay_t *self)
+{
+    if (self->has_loop)
+        return self->pollset.fd;
+    if (wake_open(&self->wake, NULL) != 0)
+        return -1;
+    if (pollset_open(&self->pollset, NULL) != 0) {
+        wake_close(&self->wake);
+        return -1;
+    }
+    if (!fill_pollset(self)) {
+        pollset_close(&self->pollset);
+        wake_close(&self->wake);
+        return -1;
+    }
+    self->has_loop = true;
+    arm(self);
+    return self->pollset.fd;
+}
+
 size_t hearsay_pending(const hearsay_t *self)
 {
     return self->pending;
 }
 
+const char *hearsay_broker(const hearsay_t *self)
+{
+    return self->broker;
+}
+
 /* ---- requests ---- */
 
-int hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], size_t count,
-                   int timeout_ms, hearsay_reply_fn *fn, void *arg)
+static const command_t *check_request(const hearsay_session_t *session, buf_t *arguments,
+                                      const hearsay_word_t words[], size_t count, err_t *err)
+{
+    if (!session->is_closing)
+        return request_pack(arguments, words, count, err);
+    err_set(err, OUTCOME_NOT_REACHED, "the session is being closed");
+    return NULL;
+}
+
+long long hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], size_t count,
+                         int timeout_ms, hearsay_reply_fn *fn, void *arg)
 {
     hearsay_t *self = session->owner;
     now_t now = net_now();
     buf_t arguments = {0};
     err_t err;
-    const command_t *command = request_pack(&arguments, words, count, &err);
+    const command_t *command = check_request(session, &arguments, words, count, &err);
 
     if (command == NULL) {
         buf_free(&arguments);
@@ -358,6 +491,7 @@ int hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], siz
     }
     call_t *call = mem_zero(1, sizeof(*call));
     *call = (call_t){.session = session,
+                     .number = ++self->last_number,
                      .is_update = command->is_update,
                      .fn = fn,
                      .arg = arg,
@@ -368,6 +502,30 @@ int hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], siz
                   buf_slice(&arguments), (uint32_t)(count - 1),
                   now.boot_ms + (timeout_ms > 0 ? timeout_ms : HEARSAY_TIMEOUT_MS));
     buf_free(&arguments);
+    self->is_news = true;
+    arm(self);
+    return self->last_number;
+}
+
+int hearsay_cancel(hearsay_session_t *session, long long request)
+{
+    hearsay_t *self = session->owner;
+    outcome_t outcome;
+    call_t *call;
+
+    DL_SEARCH_SCALAR(session->calls, call, number, request);
+    if (call == NULL ||
+        !client_cancel(self->core, net_now(), session->core, (uint64_t)(uintptr_t)call, &outcome))
+        return -1;
+    DL_DELETE(session->calls, call);
+    self->pending--;
+    self->is_news = true; /* the session may want a new client id, the others a place */
+    arm(self);
+    call->fn(call->arg,
+             reply_failure(outcome, outcome == OUTCOME_CANCELLED
+                                        ? "cancelled before anything came of it"
+                                        : "cancelled after it was sent: it may have been applied"));
+    free(call);
     return 0;
 }
 
@@ -401,6 +559,7 @@ hearsay_session_t *hearsay_session_open(hearsay_t *self, const char *token, int 
     }
     hearsay_session_t *session = mem_zero(1, sizeof(*session));
     session->owner = self;
+    session->is_closing = self->is_closing;
     session->core = client_session_open(self->core, token != NULL ? &seen : NULL, replica);
     DL_APPEND(self->sessions, session);
     vec_free(&seen.seen);
@@ -411,7 +570,7 @@ static void close_session(hearsay_session_t *session)
 {
     hearsay_t *self = session->owner;
 
-    client_session_close(self->core, session->core);
+    session->is_closing = true;
     while (session->calls != NULL)
         end_call(session->calls,
                  session->calls->is_update
@@ -419,6 +578,9 @@ static void close_session(hearsay_session_t *session)
                                      "the session was closed before the answer: it may have been "
                                      "applied")
                      : reply_failure(OUTCOME_LOST, "the session was closed before the answer"));
+    call_back(self); /* may still ask for the session's token */
+    client_session_close(self->core, session->core);
+    self->is_news = true;
     DL_DELETE(self->sessions, session);
     buf_free(&session->token);
     free(session);
@@ -430,7 +592,7 @@ void hearsay_session_close(hearsay_session_t *session)
 
     turn(self); /* what has come for it counts; its goodbye goes out with the next turn */
     close_session(session);
-    call_back(self);
+    arm(self);
 }
 
 const char *hearsay_token(hearsay_session_t *session)
@@ -498,6 +660,42 @@ static int open_finder(hearsay_t *self, const hearsay_options_t *options, uint64
     return 0;
 }
 
+/* Everything that libzmq and czmq would miss at the end of the process. */
+static void release(hearsay_t *self)
+{
+    drop_dealer(self);
+    finder_destroy(&self->finder);
+    monitor_destroy(&self->monitor);
+}
+
+/*
+ * A program that ends without hearsay_close: czmq's own handler, registered before this one, would
+ * wait for open sockets and abort for running actors. Connections that other threads opened may be
+ * in use by them and are left alone.
+ */
+static void leave_process(void)
+{
+    hearsay_t *self;
+
+    pthread_mutex_lock(&process.mutex);
+    DL_FOREACH(process.open, self)
+    {
+        if (pthread_equal(self->thread, pthread_self()) != 0)
+            release(self);
+    }
+    pthread_mutex_unlock(&process.mutex);
+}
+
+static void enter_process(hearsay_t *self)
+{
+    self->thread = pthread_self();
+    pthread_mutex_lock(&process.mutex);
+    DL_APPEND(process.open, self);
+    if (!process.is_watching)
+        process.is_watching = atexit(leave_process) == 0;
+    pthread_mutex_unlock(&process.mutex);
+}
+
 static int open_all(hearsay_t *self, const hearsay_options_t *options, err_t *err)
 {
     const char *name = options->cluster != NULL ? options->cluster : "hearsay";
@@ -532,6 +730,7 @@ int hearsay_open(hearsay_t **out, const hearsay_options_t *options, char *error)
             snprintf(error, HEARSAY_ERROR_SIZE, "%s", err.text);
         return outcome_exit(err.outcome);
     }
+    enter_process(self);
     *out = self;
     return 0;
 }
@@ -544,18 +743,26 @@ void hearsay_close(hearsay_t **self_p)
     if (self == NULL)
         return;
     *self_p = NULL;
+    pthread_mutex_lock(&process.mutex);
+    if (self->prev != NULL) /* else it was never open */
+        DL_DELETE(process.open, self);
+    pthread_mutex_unlock(&process.mutex);
+    if (self->sessions != NULL)
+        turn(self); /* what has come for them counts */
+    self->is_closing = true;
     while (self->sessions != NULL)
         close_session(self->sessions);
-    call_back(self);
     if (self->core != NULL) {
         client_leave(self->core, net_now());
         turn(self);
     }
     if (self->dealer != NULL)
         zmq_setsockopt(self->dealer, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
-    drop_dealer(self);
-    finder_destroy(&self->finder);
-    monitor_destroy(&self->monitor);
+    release(self);
+    if (self->has_loop) {
+        pollset_close(&self->pollset);
+        wake_close(&self->wake);
+    }
     client_destroy(&self->core);
     free(self);
 }

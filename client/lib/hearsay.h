@@ -20,8 +20,10 @@
  *
  * Threads: one thread at a time per hearsay_t and all that belongs to it; different ones are
  * independent. The library has threads of its own that never call back; callbacks run inside
- * hearsay_submit, hearsay_wait, hearsay_call, hearsay_session_close and hearsay_close. No signal is
- * touched, no file is read or written, nothing is printed. When memory runs out the process aborts.
+ * hearsay_submit, hearsay_cancel, hearsay_wait, hearsay_call, hearsay_dispatch,
+ * hearsay_session_close and hearsay_close. No signal is touched, no file is read or written,
+ * nothing is printed. When memory runs out the process aborts. Connections should be closed before
+ * the process ends; those of other threads than the one that calls exit() must be.
  *
  * Sizes are in bytes, times in milliseconds unless a name says otherwise. Texts handed out are
  * UTF-8, end with a NUL and are owned as each function says.
@@ -76,9 +78,13 @@ int hearsay_open(hearsay_t **out, const hearsay_options_t *options, char *error)
 
 /*
  * Closes the connection and its sessions and sets *self to NULL; nothing happens for NULL in it.
- * Callbacks that were not called yet are called with "UNKNOWN" (updates) or "LOST" (reads).
+ * Callbacks that were not called yet are called with HEARSAY_UNKNOWN (updates) or HEARSAY_LOST
+ * (reads); what they submit fails. Not from a callback.
  */
 void hearsay_close(hearsay_t **self);
+
+/* "tcp://host:port" of the broker in use; "" when there is none. Valid until the next function. */
+const char *hearsay_broker(const hearsay_t *self);
 
 /*
  * Something people may want to see: a broker or replica was lost, a session moved. text is borrowed
@@ -121,19 +127,30 @@ typedef struct hearsay_word {
 
 /*
  * Called once for each submitted request. The callee owns the reply. Inside, requests may be
- * submitted and sessions opened, but nothing waited for and nothing closed.
+ * submitted and cancelled and sessions opened, but nothing waited for and nothing closed.
  */
 typedef void hearsay_reply_fn(void *arg, hearsay_reply_t *reply);
 
 /*
  * Issues a request: words[0] is the command's name in small or capital letters, the others its
  * arguments; all are copied. It ends after timeout_ms (0: HEARSAY_TIMEOUT_MS) at the latest, while
- * hearsay_wait or hearsay_call is called. Returns 0, or -1 when it cannot be sent: an unknown
- * command, a wrong number of arguments, an amount that is no number, more than can be carried. fn
- * has then been called, with an error ("USAGE", "TOO_LARGE"), before this returns.
+ * hearsay_wait, hearsay_call or hearsay_dispatch is called. What is issued before one of them
+ * travels together. Returns the request's number, greater than 0 and never given twice by one
+ * connection, or -1 when it cannot be sent: an unknown command, a wrong number of arguments, an
+ * amount that is no number, more than can be carried. fn has then been called, with an error
+ * (HEARSAY_USAGE, HEARSAY_TOO_LARGE), before this returns.
  */
-int hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], size_t count,
-                   int timeout_ms, hearsay_reply_fn *fn, void *arg);
+long long hearsay_submit(hearsay_session_t *session, const hearsay_word_t words[], size_t count,
+                         int timeout_ms, hearsay_reply_fn *fn, void *arg);
+
+/*
+ * Gives up a request by the number that hearsay_submit returned for this session; its callback is
+ * called before this returns. HEARSAY_CANCELLED: nothing came of it and nothing will, as it is a
+ * read, or was not sent. HEARSAY_UNKNOWN: an update that had been sent, which may have been applied
+ * or may yet be; the session goes on. Returns 0, or -1 when there is no such request any more: its
+ * callback was called, or will be with the answer that is here already.
+ */
+int hearsay_cancel(hearsay_session_t *session, long long request);
 
 /* Issues a request and waits for its reply, which the caller owns; never NULL. */
 hearsay_reply_t *hearsay_call(hearsay_session_t *session, const hearsay_word_t words[],
@@ -156,15 +173,65 @@ int hearsay_wait(hearsay_t *self, int fd, int timeout_ms);
 /* Requests whose callback has not been called yet. */
 size_t hearsay_pending(const hearsay_t *self);
 
+/* ---- in another event loop, instead of hearsay_wait ---- */
+
+/*
+ * A descriptor that is readable (level-triggered) whenever hearsay_dispatch has something to do. It
+ * stays the same until hearsay_close, belongs to the library, and is for poll, epoll and their kin
+ * alone: it is neither read nor closed. -1 when the system has none left.
+ */
+int hearsay_fd(hearsay_t *self);
+
+/*
+ * Milliseconds until hearsay_dispatch is to be called although the descriptor is not readable; -1:
+ * never. To be asked before each poll, or after each function of this connection where the loop
+ * keeps timers: what was submitted or received changes it.
+ */
+int hearsay_timeout_ms(const hearsay_t *self);
+
+/*
+ * Sends, receives and calls back what there is, without waiting. Too many calls do no harm. Not
+ * from a callback. Returns HEARSAY_CALLED when a callback was called, else 0.
+ */
+int hearsay_dispatch(hearsay_t *self);
+
 /* ---- replies ---- */
 
 /* Frees *reply unless NULL and sets it to NULL. */
 void hearsay_reply_free(hearsay_reply_t **reply);
 
+/* How a request ended. The numbers never change; there may be more of them one day. */
+typedef enum hearsay_outcome {
+    HEARSAY_OK = 0,
+    /* Not applied. */
+    HEARSAY_USAGE = 1,       /* no such command, wrong arguments */
+    HEARSAY_NOT_REACHED = 2, /* no broker, no replica, or a read had no answer in time */
+    HEARSAY_WRONGTYPE = 3,   /* the key holds another type */
+    HEARSAY_NOT_A_NUMBER = 4,
+    HEARSAY_OVERFLOW = 5, /* the number would not fit in 64 bits */
+    HEARSAY_TOO_LARGE = 6,
+    HEARSAY_BUSY = 7,    /* a limit was reached */
+    HEARSAY_BEHIND = 8,  /* what the session has seen is not there yet */
+    HEARSAY_MISSING = 9, /* no replica that can be reached has what the session has seen */
+    HEARSAY_LOST = 10,   /* a read whose answer was lost: ask again */
+    HEARSAY_CLOCK = 11,  /* a clock is too far ahead */
+    HEARSAY_CLASH = 12,  /* two programs share one client id */
+    HEARSAY_DENIED = 13, /* of another cluster or other data */
+    HEARSAY_READ_ONLY = 14,
+    HEARSAY_FULL = 15,
+    HEARSAY_CANCELLED = 20, /* by hearsay_cancel */
+    /* May have been applied, or may yet be. */
+    HEARSAY_UNKNOWN = 16, /* an update without an answer */
+    HEARSAY_TOO_OLD = 17
+} hearsay_outcome_t;
+
+/* How it ended; HEARSAY_OK when it was carried out. */
+hearsay_outcome_t hearsay_reply_code(const hearsay_reply_t *reply);
+
 /* Not 0 when the request was carried out. */
 int hearsay_reply_ok(const hearsay_reply_t *reply);
 
-/* "OK", "WRONGTYPE", "NOT_REACHED", "UNKNOWN" and so on; static. */
+/* The name of hearsay_reply_code: "OK", "WRONGTYPE", "NOT_REACHED" and so on; static. */
 const char *hearsay_reply_outcome(const hearsay_reply_t *reply);
 
 /* The exit code of a program that ends with it: 0, 2, 3, 4 or 5. */

@@ -131,6 +131,11 @@ void hearsay_reply_free(hearsay_reply_t **reply)
 
 /* ---- reading ---- */
 
+hearsay_outcome_t hearsay_reply_code(const hearsay_reply_t *reply)
+{
+    return (hearsay_outcome_t)reply->head.outcome;
+}
+
 int hearsay_reply_ok(const hearsay_reply_t *reply)
 {
     return reply->head.outcome == OUTCOME_OK;

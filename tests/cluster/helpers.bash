@@ -146,3 +146,6 @@ end_pipe() {
     wait "$(pid_of pipe)" || status=$?
     rm -f "$folder/pipe.pid"
 }
+
+# api ARGUMENTS...: the program of tests/cluster/api.c.
+api() { timeout 100 "${API:-$BUILD/tests/api}" "$@"; }

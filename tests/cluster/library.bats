@@ -91,3 +91,46 @@ PROGRAM
     make -s -C "$root" BUILD="$BUILD" DESTDIR="$folder/root" PREFIX=/opt/hearsay uninstall
     [ -z "$(find "$folder/root" ! -type d)" ]
 }
+
+@test "requests given up: before they go out, a read, an update under way" {
+    cluster 2
+    run api cancel "$beacon_port" "$(pid_of broker_0)"
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+@test "tokens: exported, imported, merged" {
+    cluster 2
+    [ "$(api tokens "$beacon_port")" = "carried over" ]
+}
+
+@test "a program that ends without closing its connection just ends" {
+    cluster 1
+    run api leave "$beacon_port"
+    [ "$status" -eq 7 ]
+    [ -z "$output" ]
+}
+
+@test "kill -9 of the broker in use under load: a reconnection, nothing lost, nothing twice" {
+    cluster 2
+    broker 1
+    ctl wait --nodes 2 --brokers 2 --timeout 20s
+    start_program api timeout 100 "$BUILD/tests/api" failover 200000 \
+        "tcp://127.0.0.1:$(broker_port 0)" "tcp://127.0.0.1:$(broker_port 1)"
+    wait_until 20 grep -q '^at' "$folder/api.out"
+    local used=0
+    grep -q "^broker tcp://127.0.0.1:$(broker_port 0)$" "$folder/api.out" || used=1
+    end_program "broker_$used" KILL
+    status=0
+    wait "$(pid_of api)" || status=$?
+    rm "$folder/api.pid"
+    cat "$folder/api.out" "$folder/api.log" | grep -v '^at '
+    [ "$status" -eq 0 ]
+    tail -n 1 "$folder/api.out" |
+        grep -q "^sum 200000 sends [0-9]* broker tcp://127.0.0.1:$(broker_port $((1 - used)))$"
+    [ "$(grep -c 'note: broker lost' "$folder/api.log")" -ge 1 ]
+    local i
+    for i in 0 1; do
+        [ "$(hearsay --broker "tcp://127.0.0.1:$(broker_port $((1 - used)))" --replica $i get n)" = 200000 ]
+    done
+}

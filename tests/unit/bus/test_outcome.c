@@ -29,7 +29,7 @@ static void test_exit_codes(void **state)
     static const outcome_t refused[] = {
         OUTCOME_WRONGTYPE, OUTCOME_NOT_A_NUMBER, OUTCOME_OVERFLOW, OUTCOME_TOO_LARGE, OUTCOME_BUSY,
         OUTCOME_BEHIND,    OUTCOME_MISSING,      OUTCOME_LOST,     OUTCOME_CLOCK,     OUTCOME_CLASH,
-        OUTCOME_DENIED,    OUTCOME_READ_ONLY,    OUTCOME_FULL,      OUTCOME_CANCELLED,
+        OUTCOME_DENIED,    OUTCOME_READ_ONLY,    OUTCOME_FULL,     OUTCOME_CANCELLED,
     };
     assert_int_equal(outcome_exit(OUTCOME_OK), EXIT_DONE);
     assert_int_equal(outcome_exit(OUTCOME_USAGE), 2);

@@ -553,22 +553,14 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pipelining),
-        cmocka_unit_test(test_retag),
-        cmocka_unit_test(test_behind),
-        cmocka_unit_test(test_retransmission),
-        cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_cancel_harmless),
-        cmocka_unit_test(test_cancel_unknown),
-        cmocka_unit_test(test_cancel_doubtful),
-        cmocka_unit_test(test_clock),
-        cmocka_unit_test(test_turned_back_by_the_broker),
-        cmocka_unit_test(test_deadlines),
-        cmocka_unit_test(test_no_hurry),
-        cmocka_unit_test(test_no_deadline),
-        cmocka_unit_test(test_broker_fails_over),
-        cmocka_unit_test(test_denied),
-        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_pipelining),     cmocka_unit_test(test_retag),
+        cmocka_unit_test(test_behind),         cmocka_unit_test(test_retransmission),
+        cmocka_unit_test(test_unknown),        cmocka_unit_test(test_cancel_harmless),
+        cmocka_unit_test(test_cancel_unknown), cmocka_unit_test(test_cancel_doubtful),
+        cmocka_unit_test(test_clock),          cmocka_unit_test(test_turned_back_by_the_broker),
+        cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_no_hurry),
+        cmocka_unit_test(test_no_deadline),    cmocka_unit_test(test_broker_fails_over),
+        cmocka_unit_test(test_denied),         cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
