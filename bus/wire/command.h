@@ -18,6 +18,19 @@
       "hget airport:ORD city", "hget user:7 name")                                                 \
     X(HGETALL, hgetall, 5, READ, 1, 1, 0, "KEY", "all fields of the hash at KEY",                  \
       "hgetall airport:ORD", "hgetall user:7")                                                     \
+    X(TYPE, type, 6, READ, 1, 1, 0, "KEY", "register, hash, set or none", "type greeting",         \
+      "type user:7")                                                                               \
+    X(SCAN, scan, 7, READ, 1, 3, 0, "CURSOR [PREFIX [COUNT]]",                                     \
+      "a page of the keys that begin with PREFIX: [cursor of the next page, keys]; 0 begins and "  \
+      "ends",                                                                                      \
+      "scan 0", "scan 0 airport: 1000")                                                            \
+    X(SMEMBERS, smembers, 8, READ, 1, 1, 0, "KEY", "all elements of the set at KEY",               \
+      "smembers online", "smembers tags:42")                                                       \
+    X(SISMEMBER, sismember, 9, READ, 2, 2, 0, "KEY ELEMENT", "1 if the set at KEY has ELEMENT",    \
+      "sismember online ada", "sismember tags:42 new")                                             \
+    X(TTL, ttl, 10, READ, 1, 1, 0, "KEY",                                                          \
+      "seconds until KEY expires; -1: never, -2: there is no such key", "ttl session:42",          \
+      "ttl greeting")                                                                              \
     X(SET, set, 16, UPDATE, 2, 2, 0, "KEY VALUE", "sets KEY to a text or number",                  \
       "set greeting \"hello, world\"", "set visits 42")                                            \
     X(MSET, mset, 17, UPDATE, 2, 2048, 2, "KEY VALUE [KEY VALUE …]",                               \
@@ -35,7 +48,19 @@
       "deletes fields; answers how many were there", "hdel user:7 lang", "hdel user:7 name lang")  \
     X(HINCR, hincr, 23, UPDATE, 2, 3, 0, "KEY FIELD [BY]",                                         \
       "adds BY (1) to a number in the hash at KEY", "hincr user:7 logins",                         \
-      "hincr airport:ORD departures 12")
+      "hincr airport:ORD departures 12")                                                           \
+    X(SADD, sadd, 24, UPDATE, 2, 1025, 1, "KEY ELEMENT [ELEMENT …]",                               \
+      "adds elements to the set at KEY; answers how many were new", "sadd online ada",             \
+      "sadd tags:42 new cheap")                                                                    \
+    X(SREM, srem, 25, UPDATE, 2, 1025, 1, "KEY ELEMENT [ELEMENT …]",                               \
+      "takes elements out of a set; answers how many were there", "srem online ada",               \
+      "srem tags:42 new cheap")                                                                    \
+    X(EXPIRE, expire, 26, UPDATE, 2, 2, 0, "KEY SECONDS",                                          \
+      "lets KEY go after that time, unless it is set anew; answers 1, 0 when it is not there",     \
+      "expire session:42 1800", "expire greeting 10")                                              \
+    X(PERSIST, persist, 27, UPDATE, 1, 1, 0, "KEY",                                                \
+      "takes the deadline of KEY away; answers 1, 0 when it has none", "persist session:42",       \
+      "persist greeting")
 
 typedef enum command_code {
 #define COMMAND_ENUM(id, name, code, ...) COMMAND_##id = code,

@@ -61,18 +61,32 @@ bool record_read(slice_t bytes, record_t *out)
     return mp_done(&ops);
 }
 
+/* What follows code and key in an operation. */
+static bool has_field(uint64_t code)
+{
+    return code >= OP_HSET && code <= OP_SREM;
+}
+
+static bool has_value(uint64_t code)
+{
+    return code == OP_SET || code == OP_HSET;
+}
+
+static bool has_amount(uint64_t code)
+{
+    return code == OP_INCR || code == OP_HINCR || code == OP_EXPIRE;
+}
+
 void op_put(buf_t *out, const op_t *op)
 {
-    bool has_field = op->code >= OP_HSET;
-    bool has_more = op->code != OP_DEL && op->code != OP_HDEL;
-    mp_put_array(out, 2U + has_field + has_more);
+    mp_put_array(out, 2U + has_field(op->code) + has_value(op->code) + has_amount(op->code));
     mp_put_uint(out, op->code);
     mp_put_bin(out, op->key);
-    if (has_field)
+    if (has_field(op->code))
         mp_put_bin(out, op->field);
-    if (op->code == OP_SET || op->code == OP_HSET)
+    if (has_value(op->code))
         mp_put_bin(out, op->value);
-    else if (has_more)
+    if (has_amount(op->code))
         mp_put_int(out, op->amount);
 }
 
@@ -81,18 +95,17 @@ bool op_read(mp_t *in, op_t *out)
     *out = (op_t){0};
     uint32_t items = mp_array(in, 4);
     uint64_t code = mp_uint(in);
-    if (!mp_ok(in) || code < OP_SET || code > OP_HINCR)
+    if (!mp_ok(in) || code < OP_SET || code > OP_EXPIRE)
         return false;
     out->code = (uint8_t)code;
     out->key = mp_bytes(in);
-    bool has_field = code >= OP_HSET;
-    bool has_more = code != OP_DEL && code != OP_HDEL;
-    if (has_field)
+    if (has_field(code))
         out->field = mp_bytes(in);
-    if (code == OP_SET || code == OP_HSET)
+    if (has_value(code))
         out->value = mp_bytes(in);
-    else if (has_more)
+    if (has_amount(code))
         out->amount = mp_int(in);
-    return mp_ok(in) && items == 2U + has_field + has_more && out->key.size <= COMMAND_KEY_MAX &&
-           out->field.size <= COMMAND_KEY_MAX && out->value.size <= COMMAND_VALUE_MAX;
+    return mp_ok(in) && items == 2U + has_field(code) + has_value(code) + has_amount(code) &&
+           out->key.size <= COMMAND_KEY_MAX && out->field.size <= COMMAND_KEY_MAX &&
+           out->value.size <= COMMAND_VALUE_MAX && (code != OP_EXPIRE || out->amount >= 0);
 }

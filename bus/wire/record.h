@@ -14,12 +14,15 @@
 #include "bus/wire/mp.h"
 
 typedef enum op_code {
-    OP_SET = 1,   /* key, value */
-    OP_DEL = 2,   /* key: of every type */
-    OP_INCR = 3,  /* key, amount */
-    OP_HSET = 4,  /* key, field, value */
-    OP_HDEL = 5,  /* key, field */
-    OP_HINCR = 6, /* key, field, amount */
+    OP_SET = 1,    /* key, value */
+    OP_DEL = 2,    /* key: of every type */
+    OP_INCR = 3,   /* key, amount */
+    OP_HSET = 4,   /* key, field, value */
+    OP_HDEL = 5,   /* key, field */
+    OP_HINCR = 6,  /* key, field, amount */
+    OP_SADD = 7,   /* key, field: the element */
+    OP_SREM = 8,   /* key, field: the element */
+    OP_EXPIRE = 9, /* key, amount: a deadline as an hlc_t, 0 for none any more */
 } op_code_t;
 
 enum { OPS_MAX = 1024 }; /* in one record */

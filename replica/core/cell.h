@@ -15,11 +15,25 @@
 #include "bus/base/bytes.h"
 #include "bus/base/hlc.h"
 #include "bus/base/vector.h"
+#include "bus/wire/mp.h"
 
+/* A mark whose update every member has keeps its tag and loses its dot: incarnation 0. */
 typedef struct mark {
     tag_t tag;
     vec_part_t dot;
 } mark_t;
+
+/*
+ * What may be forgotten: updates that every member is known to have on disk and whose tag is at or
+ * under the horizon, so that no update with a lesser tag can come any more.
+ */
+typedef struct stable {
+    hlc_t horizon;
+    const vec_t *known; /* by all members; borrowed */
+} stable_t;
+
+/* True for a mark of no operation, too. */
+bool mark_is_stable(const mark_t *mark, const stable_t *stable);
 
 typedef struct increment {
     mark_t mark;
@@ -79,6 +93,25 @@ tag_t cell_top(const cell_t *self);
 
 /* What it shows. */
 cell_view_t cell_view(const cell_t *self);
+
+/* What it shows when everything at or under kill counts as gone. */
+cell_view_t cell_view_above(const cell_t *self, tag_t kill);
+
+/*
+ * Forgets what nobody can ask for any more: stable increments are folded into the base, a stable
+ * delete goes, a stable base loses its dot. What the cell shows stays the same.
+ */
+void cell_fold(cell_t *self, const stable_t *stable);
+
+/* True when it holds nothing at all. */
+bool cell_is_empty(const cell_t *self);
+
+/* A cell as msgpack values, all its marks included, and back; false when malformed. */
+void cell_put(buf_t *out, const cell_t *self);
+bool cell_read(mp_t *in, cell_t *out);
+
+void mark_put(buf_t *out, const mark_t *mark);
+mark_t mark_read(mp_t *in);
 
 /*
  * Adds to seen what made the cell as it shows; kill is what stands in for a base that is not there.

@@ -15,6 +15,13 @@ static const char NUMBER_WANTED[] = "the amount is not a decimal 64-bit integer"
 static const char NOT_A_NUMBER[] = "the value there is not a decimal 64-bit integer";
 static const char OVERFLOW[] = "the sum would not fit in 64 bits";
 
+enum {
+    SCAN_COUNT = 100, /* keys of a page, unless asked for more or fewer */
+    SCAN_COUNT_MAX = 10000,
+};
+
+#define EXPIRE_SECONDS_MAX INT64_C(3153600000) /* 100 years: its clock value fits 63 bits */
+
 static outcome_t fail(command_run_t *run, outcome_t outcome, const char *why)
 {
     run->why = why;
@@ -93,7 +100,8 @@ static outcome_t run_hget(replica_t *self, command_run_t *run)
     slice_t key = self->arguments[0];
     if (!is_of_type(self, key, STORE_HASH))
         return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
-    cell_view_t view = store_get_field(self->store, key, self->arguments[1], &self->seen);
+    cell_view_t view =
+        store_get_field(self->store, STORE_HASH, key, self->arguments[1], &self->seen);
     put_view(&self->value, &view);
     return OUTCOME_OK;
 }
@@ -108,14 +116,104 @@ static void put_field(void *arg, slice_t field, const cell_view_t *view)
     put_view(out, view);
 }
 
+static void put_name(void *arg, slice_t field, const cell_view_t *view)
+{
+    buf_t *out = arg;
+    (void)view;
+    if (out->size <= REPLICA_BODY_MAX)
+        mp_put_bin(out, field);
+}
+
 static outcome_t run_hgetall(replica_t *self, command_run_t *run)
 {
     slice_t key = self->arguments[0];
     if (!is_of_type(self, key, STORE_HASH))
         return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
-    size_t fields = store_each_field(self->store, key, NULL, NULL, &self->seen);
+    size_t fields = store_each_field(self->store, STORE_HASH, key, NULL, NULL, &self->seen);
     mp_put_map(&self->value, (uint32_t)fields);
-    store_each_field(self->store, key, put_field, &self->value, &self->seen);
+    store_each_field(self->store, STORE_HASH, key, put_field, &self->value, &self->seen);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_smembers(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    if (!is_of_type(self, key, STORE_SET))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    size_t elements = store_each_field(self->store, STORE_SET, key, NULL, NULL, &self->seen);
+    mp_put_array(&self->value, (uint32_t)elements);
+    store_each_field(self->store, STORE_SET, key, put_name, &self->value, &self->seen);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_sismember(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    if (!is_of_type(self, key, STORE_SET))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    cell_view_t view =
+        store_get_field(self->store, STORE_SET, key, self->arguments[1], &self->seen);
+    mp_put_uint(&self->value, view.is_there);
+    return OUTCOME_OK;
+}
+
+static outcome_t run_type(replica_t *self, command_run_t *run)
+{
+    (void)run;
+    mp_put_text(&self->value,
+                store_type_name(store_type(self->store, self->arguments[0], &self->seen)));
+    return OUTCOME_OK;
+}
+
+static outcome_t run_ttl(replica_t *self, command_run_t *run)
+{
+    (void)run;
+    slice_t key = self->arguments[0];
+    int64_t seconds = -2;
+    if (store_type(self->store, key, &self->seen) != STORE_NOTHING) {
+        hlc_t deadline = store_deadline(self->store, key, &self->seen);
+        int64_t left_ms = hlc_ms(deadline) - hlc_ms(replica_clock(self));
+        seconds = deadline != 0 ? (left_ms + 999) / 1000 : -1;
+    }
+    mp_put_int(&self->value, seconds);
+    return OUTCOME_OK;
+}
+
+/* ---- scans ---- */
+
+typedef struct page {
+    buf_t keys;
+    uint32_t count;
+} page_t;
+
+static void put_key(void *arg, slice_t key, store_type_t type)
+{
+    page_t *page = arg;
+    (void)type;
+    mp_put_bin(&page->keys, key);
+    page->count++;
+}
+
+/* What is not on the page is part of the answer: a scan has seen all that the replica has. */
+static outcome_t run_scan(replica_t *self, command_run_t *run)
+{
+    uint32_t count = run->request->arguments;
+    slice_t prefix = count > 1 ? self->arguments[1] : slice_of(NULL, 0);
+    int64_t cursor;
+    int64_t most = SCAN_COUNT;
+    if (!slice_to_int64(self->arguments[0], &cursor) || cursor < 0 || cursor > UINT32_MAX)
+        return fail(run, OUTCOME_USAGE, "the cursor is not 0 and none that a scan has answered");
+    if (count > 2 &&
+        (!slice_to_int64(self->arguments[2], &most) || most < 1 || most > SCAN_COUNT_MAX))
+        return fail(run, OUTCOME_USAGE, "the count is not a number from 1 to 10000");
+    page_t page = {0};
+    uint64_t next = store_scan(self->store, prefix, (uint64_t)cursor, (size_t)most, put_key, &page);
+    mp_put_array(&self->value, 2);
+    mp_put_uint(&self->value, next);
+    mp_put_array(&self->value, page.count);
+    buf_append_slice(&self->value, buf_slice(&page.keys));
+    buf_free(&page.keys);
+    vec_merge(&self->seen.dots, &self->applied);
     return OUTCOME_OK;
 }
 
@@ -203,10 +301,58 @@ static outcome_t run_hdel(replica_t *self, command_run_t *run)
         return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
     uint64_t count = 0;
     for (size_t i = 1; i < run->request->arguments; i++) {
-        count += store_get_field(self->store, key, self->arguments[i], &self->seen).is_there;
+        count +=
+            store_get_field(self->store, STORE_HASH, key, self->arguments[i], &self->seen).is_there;
         add_op(self, (op_t){.code = OP_HDEL, .key = key, .field = self->arguments[i]});
     }
     mp_put_uint(&self->value, count);
+    return OUTCOME_OK;
+}
+
+/* sadd and srem. */
+static outcome_t run_elements(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    bool adds = run->request->command == COMMAND_SADD;
+    outcome_t outcome = check_names(self, run, 1, 1);
+    if (outcome != OUTCOME_OK)
+        return outcome;
+    if (!is_of_type(self, key, STORE_SET))
+        return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
+    uint64_t count = 0;
+    for (size_t i = 1; i < run->request->arguments; i++) {
+        slice_t element = self->arguments[i];
+        bool is_there = store_get_field(self->store, STORE_SET, key, element, &self->seen).is_there;
+        count += is_there != adds;
+        add_op(self, (op_t){.code = adds ? OP_SADD : OP_SREM, .key = key, .field = element});
+    }
+    mp_put_uint(&self->value, count);
+    return OUTCOME_OK;
+}
+
+/*
+ * expire and persist: what there is nothing to do for is an update without operations, so that its
+ * answer is remembered.
+ */
+static outcome_t run_expire(replica_t *self, command_run_t *run)
+{
+    slice_t key = self->arguments[0];
+    bool persists = run->request->command == COMMAND_PERSIST;
+    bool is_there = store_type(self->store, key, &self->seen) != STORE_NOTHING;
+    hlc_t deadline = store_deadline(self->store, key, &self->seen);
+    int64_t seconds = 0;
+    if (!persists && (!slice_to_int64(self->arguments[1], &seconds) || seconds < 1 ||
+                      seconds > EXPIRE_SECONDS_MAX))
+        return fail(run, OUTCOME_USAGE, "the seconds are not a number from 1 to 3153600000");
+    if ((run->request->flags & REQUEST_FRESH) == 0)
+        return fail(run, OUTCOME_UNKNOWN, "whether the key was there is not decided twice");
+    bool applies = is_there && (!persists || deadline != 0);
+    if (applies && !persists)
+        deadline = hlc_add_ms(run->tag.hlc, seconds * 1000);
+    if (applies)
+        add_op(self,
+               (op_t){.code = OP_EXPIRE, .key = key, .amount = persists ? 0 : (int64_t)deadline});
+    mp_put_uint(&self->value, applies);
     return OUTCOME_OK;
 }
 
@@ -232,7 +378,7 @@ static outcome_t run_add(replica_t *self, command_run_t *run)
         amount = (int64_t)(0 - (uint64_t)amount);
     if (!is_of_type(self, key, is_field ? STORE_HASH : STORE_REGISTER))
         return fail(run, OUTCOME_WRONGTYPE, WRONGTYPE);
-    cell_view_t view = is_field ? store_get_field(self->store, key, field, &self->seen)
+    cell_view_t view = is_field ? store_get_field(self->store, STORE_HASH, key, field, &self->seen)
                                 : store_get(self->store, key, &self->seen);
     if (view.is_there && !view.is_number)
         return fail(run, OUTCOME_NOT_A_NUMBER, NOT_A_NUMBER);
@@ -257,11 +403,28 @@ static bool hides_any(const replica_t *self, tag_t tag)
 typedef outcome_t run_fn(replica_t *self, command_run_t *run);
 
 static run_fn *const handlers[] = {
-    [COMMAND_GET] = run_get,   [COMMAND_EXISTS] = run_exists,   [COMMAND_MGET] = run_mget,
-    [COMMAND_HGET] = run_hget, [COMMAND_HGETALL] = run_hgetall, [COMMAND_SET] = run_set,
-    [COMMAND_MSET] = run_set,  [COMMAND_DEL] = run_del,         [COMMAND_INCR] = run_add,
-    [COMMAND_DECR] = run_add,  [COMMAND_HSET] = run_hset,       [COMMAND_HDEL] = run_hdel,
+    [COMMAND_GET] = run_get,
+    [COMMAND_EXISTS] = run_exists,
+    [COMMAND_MGET] = run_mget,
+    [COMMAND_HGET] = run_hget,
+    [COMMAND_HGETALL] = run_hgetall,
+    [COMMAND_SET] = run_set,
+    [COMMAND_MSET] = run_set,
+    [COMMAND_DEL] = run_del,
+    [COMMAND_INCR] = run_add,
+    [COMMAND_DECR] = run_add,
+    [COMMAND_HSET] = run_hset,
+    [COMMAND_HDEL] = run_hdel,
     [COMMAND_HINCR] = run_add,
+    [COMMAND_TYPE] = run_type,
+    [COMMAND_SCAN] = run_scan,
+    [COMMAND_SMEMBERS] = run_smembers,
+    [COMMAND_SISMEMBER] = run_sismember,
+    [COMMAND_TTL] = run_ttl,
+    [COMMAND_SADD] = run_elements,
+    [COMMAND_SREM] = run_elements,
+    [COMMAND_EXPIRE] = run_expire,
+    [COMMAND_PERSIST] = run_expire,
 };
 
 outcome_t command_run(replica_t *self, command_run_t *run)
@@ -269,6 +432,7 @@ outcome_t command_run(replica_t *self, command_run_t *run)
     buf_reset(&self->value);
     self->op_count = 0;
     open_arguments(self, run->request);
+    store_set_clock(self->store, replica_clock(self));
     if (self->arguments[0].size > COMMAND_KEY_MAX)
         return fail(run, OUTCOME_TOO_LARGE, KEY_TOO_LARGE);
     if (self->arguments[0].size == 0)

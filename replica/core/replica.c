@@ -35,7 +35,7 @@ replica_t *replica_new(const replica_config_t *config)
     } while (self->lineage == 0);
     self->status = config->status;
     self->mode = config->mode;
-    self->store = store_new(random_u64(&self->random));
+    self->store = store_new(self->lineage);
     self->executed = executed_new();
     self->index = logindex_new();
     self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
@@ -153,10 +153,18 @@ static void append_entry(replica_t *self, uint8_t kind, slice_t payload)
     self->log_end += self->turn.log.size - before;
 }
 
-void replica_fix_lineage(replica_t *self, uint64_t lineage)
+/* Replicas of one lineage have their keys in one order, so that cursors mean the same to all. */
+static void take_lineage(replica_t *self, uint64_t lineage)
 {
+    if (!self->lineage_is_fixed)
+        store_seed(self->store, lineage);
     self->lineage = lineage;
     self->lineage_is_fixed = true;
+}
+
+void replica_fix_lineage(replica_t *self, uint64_t lineage)
+{
+    take_lineage(self, lineage);
     buf_reset(&self->encoded);
     seglog_meta_put(&self->encoded, lineage);
     append_entry(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
@@ -201,8 +209,7 @@ int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t pay
         if (!seglog_meta_read(payload, &lineage))
             return err_set(err, OUTCOME_READ_ONLY, "the log entry at %llu is malformed",
                            (unsigned long long)position);
-        self->lineage = lineage;
-        self->lineage_is_fixed = true;
+        take_lineage(self, lineage);
         return 0;
     }
     if (kind != SEGLOG_KIND_UPDATE)
@@ -394,7 +401,8 @@ bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out
     return true;
 }
 
-uint64_t replica_digest(const replica_t *self)
+uint64_t replica_digest(replica_t *self, hlc_t clock)
 {
+    store_set_clock(self->store, clock);
     return store_digest(self->store);
 }

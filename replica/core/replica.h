@@ -220,7 +220,7 @@ bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out
 /* True when every connected broker has confirmed the present status. */
 bool replica_status_is_confirmed(const replica_t *self);
 
-/* Of what the store shows. */
-uint64_t replica_digest(const replica_t *self);
+/* Of what the store shows when deadlines up to clock have passed. */
+uint64_t replica_digest(replica_t *self, hlc_t clock);
 
 #endif

@@ -1,52 +1,50 @@
-#include "replica/core/store.h"
-
+/* How operations change a key. */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "bus/base/memory.h"
-#include "replica/core/table.h"
+#include "replica/core/store_internal.h"
 
-enum { TYPES = 2 }; /* STORE_REGISTER, STORE_HASH */
-
-/*
- * What may kill cells of a key. Most keys have none: it is made by the first delete or when a
- * second type appears, and from then on holds the greatest tag of each type, whether its cells live
- * or not.
- */
-typedef struct kills {
-    mark_t deleted;
-    mark_t top[TYPES];
-} kills_t;
-
-typedef struct field {
-    table_item_t item;
-    cell_t cell;
-} field_t;
-
-typedef struct hash {
-    table_t fields;
-    mark_t top;   /* the greatest operation on any field, field deletes included */
-    size_t shown; /* fields that are there */
-} hash_t;
-
-typedef struct entry {
-    table_item_t item;
-    cell_t *cell;
-    hash_t *hash;
-    kills_t *kills;
-} entry_t;
-
-struct store {
-    table_t keys;
-    size_t shown; /* keys that show something */
-};
-
-static void hash_destroy(hash_t **self_p)
+const char *store_type_name(store_type_t type)
 {
-    hash_t *self = *self_p;
+    static const char *const names[] = {"none", "register", "hash", "set"};
+    return names[type];
+}
+
+store_type_t store_op_type(uint8_t code)
+{
+    switch (code) {
+    case OP_SET:
+    case OP_INCR:
+        return STORE_REGISTER;
+    case OP_HSET:
+    case OP_HDEL:
+    case OP_HINCR:
+        return STORE_HASH;
+    case OP_SADD:
+    case OP_SREM:
+        return STORE_SET;
+    default:
+        return STORE_NOTHING;
+    }
+}
+
+static int type_index(store_type_t type)
+{
+    return (int)type - STORE_REGISTER;
+}
+
+static int group_index(store_type_t type)
+{
+    return (int)type - STORE_HASH;
+}
+
+/* ---- life ---- */
+
+void group_destroy(group_t **self_p)
+{
+    group_t *self = *self_p;
     if (self == NULL)
         return;
     size_t at = 0;
@@ -57,13 +55,21 @@ static void hash_destroy(hash_t **self_p)
     *self_p = NULL;
 }
 
-static void entry_free(entry_t *entry)
+static void free_cell(entry_t *entry)
 {
     if (entry->cell != NULL)
         cell_free(entry->cell);
     free(entry->cell);
-    hash_destroy(&entry->hash);
+    entry->cell = NULL;
+}
+
+static void entry_free(entry_t *entry)
+{
+    free_cell(entry);
+    for (int i = 0; i < GROUPS; i++)
+        group_destroy(&entry->groups[i]);
     free(entry->kills);
+    free(entry->expiries);
     free(entry);
 }
 
@@ -83,24 +89,25 @@ void store_destroy(store_t **self_p)
     for (table_item_t *item; (item = table_next(&self->keys, &at)) != NULL;)
         entry_free((entry_t *)item);
     table_free(&self->keys);
+    store_walk_free(self);
+    free(self->queue);
     free(self);
     *self_p = NULL;
 }
 
-static const entry_t *find(const store_t *self, slice_t key)
+void store_seed(store_t *self, uint64_t hash_seed)
 {
-    return (const entry_t *)table_find(&self->keys, key);
+    assert(self->keys.size == 0);
+    table_free(&self->keys);
+    table_init(&self->keys, hash_seed);
 }
 
-static int type_index(store_type_t type)
+void store_set_clock(store_t *self, hlc_t clock)
 {
-    return (int)type - 1;
+    self->clock = clock;
 }
 
-static store_type_t op_type(const op_t *op)
-{
-    return op->code == OP_SET || op->code == OP_INCR ? STORE_REGISTER : STORE_HASH;
-}
+/* ---- the state of a key ---- */
 
 static mark_t greater(mark_t a, mark_t b)
 {
@@ -114,327 +121,303 @@ static mark_t cell_top_mark(const cell_t *cell)
     return all != NULL ? all->list[all->size - 1].mark : cell->base;
 }
 
-/* The greatest operation of a type on a key: its live cells know, or the kills do. */
-static mark_t top_of(const entry_t *entry, store_type_t type)
+mark_t entry_top(const entry_t *entry, store_type_t type)
 {
     mark_t top = {0};
     if (type == STORE_REGISTER && entry->cell != NULL)
         top = cell_top_mark(entry->cell);
-    if (type == STORE_HASH && entry->hash != NULL)
-        top = entry->hash->top;
+    if (type != STORE_REGISTER && entry->groups[group_index(type)] != NULL)
+        top = entry->groups[group_index(type)]->top;
     return entry->kills != NULL ? greater(top, entry->kills->top[type_index(type)]) : top;
 }
 
-/* What a cell of this type must be greater than to live: deletes and the other type. */
-static mark_t kill_of(const entry_t *entry, store_type_t type)
+mark_t entry_kill(const entry_t *entry, store_type_t type)
 {
-    mark_t kill = top_of(entry, type == STORE_REGISTER ? STORE_HASH : STORE_REGISTER);
+    mark_t kill = {0};
+    for (store_type_t other = STORE_REGISTER; other <= STORE_SET; other++)
+        if (other != type)
+            kill = greater(kill, entry_top(entry, other));
     return entry->kills != NULL ? greater(kill, entry->kills->deleted) : kill;
 }
 
-static store_type_t shown_type(const entry_t *entry)
+tag_t entry_cleared(const entry_t *entry)
 {
-    if (entry->hash != NULL && entry->hash->shown != 0)
-        return STORE_HASH;
-    if (entry->cell != NULL && cell_view(entry->cell).is_there)
+    tag_t cleared = {0};
+    if (entry->cell != NULL)
+        cleared = entry->cell->base.tag;
+    if (entry->kills == NULL)
+        return cleared;
+    return tag_max(cleared, tag_max(entry->kills->deleted.tag, entry->kills->cleared));
+}
+
+tag_t entry_expired(const entry_t *entry, hlc_t clock)
+{
+    const expiries_t *all = entry->expiries;
+    tag_t expired = {0};
+    for (uint32_t i = 0; all != NULL && i < all->size; i++) {
+        hlc_t deadline = all->list[i].deadline;
+        bool is_replaced = i + 1 < all->size && all->list[i + 1].mark.tag.hlc <= deadline;
+        if (deadline != 0 && deadline <= clock && !is_replaced)
+            expired = tag_max(expired, (tag_t){deadline, UINT64_MAX, UINT64_MAX});
+    }
+    return expired;
+}
+
+static bool group_shows(const group_t *group, tag_t expired)
+{
+    if (group == NULL || group->shown == 0)
+        return false;
+    if (tag_is_zero(expired))
+        return true;
+    size_t at = 0;
+    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;)
+        if (cell_view_above(&((const field_t *)item)->cell, expired).is_there)
+            return true;
+    return false;
+}
+
+store_type_t entry_type(const entry_t *entry, tag_t expired)
+{
+    for (int i = 0; i < GROUPS; i++)
+        if (group_shows(entry->groups[i], expired))
+            return (store_type_t)(STORE_HASH + i);
+    if (entry->cell != NULL && cell_view_above(entry->cell, expired).is_there)
         return STORE_REGISTER;
     return STORE_NOTHING;
 }
 
-static void prune_cell(entry_t *entry, tag_t kill)
+void store_count(store_t *self, entry_t *entry)
 {
-    if (entry->cell == NULL || !cell_prune(entry->cell, kill))
-        return;
-    free(entry->cell);
-    entry->cell = NULL;
+    bool shows = entry_type(entry, entry_expired(entry, self->clock)) != STORE_NOTHING;
+    self->shown += shows;
+    self->shown -= entry->is_counted;
+    entry->is_counted = shows;
 }
 
-/* Forgets the fields at or under kill. Their top stays in the kills, where it still counts. */
-static void prune_hash(entry_t *entry, tag_t kill)
+/* ---- pruning ---- */
+
+/* Forgets the fields at or under kill. */
+static void prune_group(entry_t *entry, int index, tag_t kill)
 {
-    hash_t *hash = entry->hash;
-    if (hash == NULL)
+    group_t *group = entry->groups[index];
+    if (group == NULL)
         return;
-    field_t **dead = mem_alloc(hash->fields.size * sizeof *dead);
+    field_t **dead = mem_alloc((group->fields.size + 1) * sizeof *dead);
     size_t dead_size = 0;
     size_t at = 0;
-    hash->shown = 0;
-    for (table_item_t *item; (item = table_next(&hash->fields, &at)) != NULL;) {
+    group->shown = 0;
+    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
         field_t *field = (field_t *)item;
         if (cell_prune(&field->cell, kill))
             dead[dead_size++] = field;
         else
-            hash->shown += cell_view(&field->cell).is_there;
+            group->shown += cell_view(&field->cell).is_there;
     }
     for (size_t i = 0; i < dead_size; i++) {
-        table_remove(&hash->fields, &dead[i]->item);
+        table_remove(&group->fields, &dead[i]->item);
         free(dead[i]);
     }
     free(dead);
-    if (hash->fields.size == 0)
-        hash_destroy(&entry->hash);
+    if (group->fields.size == 0)
+        group_destroy(&entry->groups[index]);
+}
+
+void entry_prune(entry_t *entry, store_type_t type, tag_t kill)
+{
+    if (type != STORE_REGISTER)
+        prune_group(entry, group_index(type), kill);
+    else if (entry->cell != NULL && cell_prune(entry->cell, kill))
+        free_cell(entry);
 }
 
 static kills_t *kills_of(entry_t *entry)
 {
     if (entry->kills == NULL) {
-        mark_t top_register = top_of(entry, STORE_REGISTER);
-        mark_t top_hash = top_of(entry, STORE_HASH);
-        entry->kills = mem_zero(1, sizeof *entry->kills);
-        entry->kills->top[type_index(STORE_REGISTER)] = top_register;
-        entry->kills->top[type_index(STORE_HASH)] = top_hash;
+        kills_t *kills = mem_zero(1, sizeof *kills);
+        for (store_type_t type = STORE_REGISTER; type <= STORE_SET; type++)
+            kills->top[type_index(type)] = entry_top(entry, type);
+        entry->kills = kills;
     }
     return entry->kills;
 }
 
-static void apply_delete(entry_t *entry, const mark_t *mark)
+/* The cells that are pruned must leave their tops behind. */
+static void save_tops(entry_t *entry)
 {
     kills_t *kills = kills_of(entry);
-    /* The cells that are pruned must leave their tops behind. */
-    kills->top[type_index(STORE_REGISTER)] = top_of(entry, STORE_REGISTER);
-    kills->top[type_index(STORE_HASH)] = top_of(entry, STORE_HASH);
-    kills->deleted = greater(kills->deleted, *mark);
-    prune_cell(entry, kills->deleted.tag);
-    prune_hash(entry, kills->deleted.tag);
+    for (store_type_t type = STORE_REGISTER; type <= STORE_SET; type++)
+        kills->top[type_index(type)] = entry_top(entry, type);
+    if (entry->cell != NULL)
+        kills->cleared = tag_max(kills->cleared, entry->cell->base.tag);
 }
 
-/* An operation of one type kills what another type did before it. */
+static void apply_delete(entry_t *entry, const mark_t *mark)
+{
+    save_tops(entry);
+    entry->kills->deleted = greater(entry->kills->deleted, *mark);
+    for (store_type_t type = STORE_REGISTER; type <= STORE_SET; type++)
+        entry_prune(entry, type, entry->kills->deleted.tag);
+}
+
+/* An operation of one type kills what other types did before it. */
 static void apply_type(entry_t *entry, store_type_t type, const mark_t *mark)
 {
-    bool other = type == STORE_REGISTER ? entry->hash != NULL : entry->cell != NULL;
-    if (entry->kills == NULL && !other)
+    bool has_other = type != STORE_REGISTER && entry->cell != NULL;
+    for (int i = 0; i < GROUPS; i++)
+        has_other |= entry->groups[i] != NULL && group_index(type) != i;
+    if (entry->kills == NULL && !has_other)
         return; /* the cells of this type know their own top */
-    kills_t *kills = kills_of(entry);
-    mark_t *top = &kills->top[type_index(type)];
+    save_tops(entry);
+    mark_t *top = &entry->kills->top[type_index(type)];
     *top = greater(*top, *mark);
-    if (type == STORE_REGISTER && entry->hash != NULL) {
-        mark_t *hash_top = &kills->top[type_index(STORE_HASH)];
-        *hash_top = greater(*hash_top, entry->hash->top);
-        prune_hash(entry, mark->tag);
-    } else if (type == STORE_HASH && entry->cell != NULL) {
-        mark_t *cell_top = &kills->top[type_index(STORE_REGISTER)];
-        *cell_top = greater(*cell_top, cell_top_mark(entry->cell));
-        prune_cell(entry, mark->tag);
+    for (store_type_t other = STORE_REGISTER; other <= STORE_SET; other++)
+        if (other != type)
+            entry_prune(entry, other, mark->tag);
+}
+
+/* ---- deadlines ---- */
+
+/* A set or delete of the whole key under tag: deadlines set before it are void. */
+static void clear_expiries(entry_t *entry, tag_t tag)
+{
+    expiries_t *all = entry->expiries;
+    uint32_t drop = 0;
+    if (all == NULL)
+        return;
+    while (drop < all->size && tag_compare(all->list[drop].mark.tag, tag) < 0)
+        drop++;
+    all->size -= drop;
+    memmove(all->list, all->list + drop, all->size * sizeof *all->list);
+    if (all->size == 0) {
+        free(all);
+        entry->expiries = NULL;
     }
 }
+
+static void apply_expiry(entry_t *entry, const mark_t *mark, hlc_t deadline)
+{
+    expiries_t *all = entry->expiries;
+    if (tag_compare(mark->tag, entry_cleared(entry)) <= 0)
+        return;
+    uint32_t size = all != NULL ? all->size : 0;
+    uint32_t at = size;
+    while (at > 0 && tag_compare(all->list[at - 1].mark.tag, mark->tag) > 0)
+        at--;
+    if (at > 0 && tag_compare(all->list[at - 1].mark.tag, mark->tag) == 0)
+        return; /* a second copy */
+    if (size == EXPIRIES_MAX && at == 0)
+        return;
+    if (size == EXPIRIES_MAX) {
+        memmove(all->list, all->list + 1, --size * sizeof *all->list);
+        at--;
+    }
+    if (all == NULL || size == all->capacity) {
+        uint32_t capacity = all != NULL ? all->capacity * 2 : 1;
+        all = mem_resize(all, sizeof *all + capacity * sizeof *all->list);
+        all->capacity = capacity;
+        entry->expiries = all;
+    }
+    memmove(all->list + at + 1, all->list + at, (size - at) * sizeof *all->list);
+    all->list[at] = (expiry_t){*mark, deadline};
+    all->size = size + 1;
+}
+
+/* ---- applying ---- */
 
 static void apply_to_cell(cell_t *cell, const op_t *op, const mark_t *mark)
 {
     if (op->code == OP_INCR || op->code == OP_HINCR)
         cell_add(cell, mark, op->amount);
     else
-        cell_set(cell, mark, op->code == OP_HDEL ? NULL : &op->value);
+        cell_set(cell, mark, op->code == OP_HDEL || op->code == OP_SREM ? NULL : &op->value);
+}
+
+void group_init(const store_t *store, entry_t *entry, int index)
+{
+    entry->groups[index] = mem_zero(1, sizeof *entry->groups[index]);
+    table_init(&entry->groups[index]->fields, store->keys.seed);
 }
 
 static void apply_field(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
 {
-    if (entry->hash == NULL) {
-        entry->hash = mem_zero(1, sizeof *entry->hash);
-        table_init(&entry->hash->fields, self->keys.seed);
-    }
-    hash_t *hash = entry->hash;
-    field_t *field = (field_t *)table_find(&hash->fields, op->field);
+    int index = group_index(store_op_type(op->code));
+    if (entry->groups[index] == NULL)
+        group_init(self, entry, index);
+    group_t *group = entry->groups[index];
+    field_t *field = (field_t *)table_find(&group->fields, op->field);
     if (field == NULL)
-        field = table_add(&hash->fields, op->field, sizeof *field);
-    hash->shown -= cell_view(&field->cell).is_there;
+        field = table_add(&group->fields, op->field, sizeof *field);
+    group->shown -= cell_view(&field->cell).is_there;
     apply_to_cell(&field->cell, op, mark);
-    hash->shown += cell_view(&field->cell).is_there;
-    hash->top = greater(hash->top, *mark);
+    group->shown += cell_view(&field->cell).is_there;
+    group->top = greater(group->top, *mark);
+}
+
+static void apply_typed(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
+{
+    store_type_t type = store_op_type(op->code);
+    apply_type(entry, type, mark);
+    if (op->code == OP_SET)
+        clear_expiries(entry, mark->tag);
+    if (tag_compare(mark->tag, entry_kill(entry, type).tag) <= 0) {
+        /* Dead on arrival; its tag has done what it had to do, but for deadlines set before it. */
+        if (op->code == OP_SET)
+            entry->kills->cleared = tag_max(entry->kills->cleared, mark->tag);
+    } else if (type != STORE_REGISTER) {
+        apply_field(self, entry, op, mark);
+    } else {
+        if (entry->cell == NULL)
+            entry->cell = mem_zero(1, sizeof *entry->cell);
+        apply_to_cell(entry->cell, op, mark);
+    }
+}
+
+void store_queue(store_t *self, entry_t *entry)
+{
+    if (entry->is_queued)
+        return;
+    if (self->queue_size == self->queue_capacity) {
+        size_t capacity = self->queue_capacity != 0 ? self->queue_capacity * 2 : 64;
+        entry_t **ring = mem_alloc(capacity * sizeof *ring);
+        for (size_t i = 0; i < self->queue_size; i++)
+            ring[i] = self->queue[(self->queue_first + i) % self->queue_capacity];
+        free(self->queue);
+        self->queue = ring;
+        self->queue_capacity = capacity;
+        self->queue_first = 0;
+    }
+    self->queue[(self->queue_first + self->queue_size++) % self->queue_capacity] = entry;
+    entry->is_queued = true;
 }
 
 void store_apply(store_t *self, const op_t *op, const mark_t *mark)
 {
     entry_t *entry = (entry_t *)table_find(&self->keys, op->key);
-    if (entry == NULL)
+    bool is_new = entry == NULL;
+    if (is_new)
         entry = table_add(&self->keys, op->key, sizeof *entry);
-    self->shown -= shown_type(entry) != STORE_NOTHING;
+    store_before_change(self, entry, is_new);
     if (op->code == OP_DEL) {
         apply_delete(entry, mark);
+        clear_expiries(entry, mark->tag);
+    } else if (op->code == OP_EXPIRE) {
+        apply_expiry(entry, mark, (hlc_t)op->amount);
     } else {
-        store_type_t type = op_type(op);
-        apply_type(entry, type, mark);
-        if (tag_compare(mark->tag, kill_of(entry, type).tag) <= 0) {
-            /* dead on arrival; its tag has done what it had to do */
-        } else if (type == STORE_HASH) {
-            apply_field(self, entry, op, mark);
-        } else {
-            if (entry->cell == NULL)
-                entry->cell = mem_zero(1, sizeof *entry->cell);
-            apply_to_cell(entry->cell, op, mark);
-        }
+        apply_typed(self, entry, op, mark);
     }
-    self->shown += shown_type(entry) != STORE_NOTHING;
+    store_queue(self, entry);
+    store_count(self, entry);
 }
 
-static const cell_t *cell_for(const entry_t *entry, const op_t *op)
+void store_remove(store_t *self, entry_t *entry)
 {
-    if (op_type(op) == STORE_REGISTER)
-        return entry->cell;
-    if (entry->hash == NULL)
-        return NULL;
-    const field_t *field = (const field_t *)table_find(&entry->hash->fields, op->field);
-    return field != NULL ? &field->cell : NULL;
-}
-
-bool store_hides(const store_t *self, const op_t *op, tag_t tag)
-{
-    const entry_t *entry = find(self, op->key);
-    if (entry == NULL)
-        return false;
-    if (op->code == OP_DEL)
-        return tag_compare(top_of(entry, STORE_REGISTER).tag, tag) >= 0 ||
-               tag_compare(top_of(entry, STORE_HASH).tag, tag) >= 0;
-    if (tag_compare(kill_of(entry, op_type(op)).tag, tag) >= 0)
-        return true;
-    const cell_t *cell = cell_for(entry, op);
-    if (cell == NULL)
-        return false;
-    bool adds = op->code == OP_INCR || op->code == OP_HINCR;
-    return tag_compare(adds ? cell->base.tag : cell_top(cell), tag) >= 0;
-}
-
-static void see_fields(const hash_t *hash, const mark_t *kill, bool only_shown, seen_t *seen)
-{
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&hash->fields, &at)) != NULL;) {
-        const cell_t *cell = &((const field_t *)item)->cell;
-        if (only_shown && !cell_view(cell).is_there)
-            continue;
-        cell_see(cell, kill, seen);
-        if (only_shown)
-            return; /* one witness is enough */
-    }
-}
-
-store_type_t store_type(const store_t *self, slice_t key, seen_t *seen)
-{
-    const entry_t *entry = find(self, key);
-    if (entry == NULL)
-        return STORE_NOTHING;
-    store_type_t type = shown_type(entry);
-    if (seen == NULL)
-        return type;
-    mark_t kill_register = kill_of(entry, STORE_REGISTER);
-    mark_t kill_hash = kill_of(entry, STORE_HASH);
-    if (type == STORE_REGISTER) {
-        cell_see(entry->cell, &kill_register, seen);
-    } else if (type == STORE_HASH) {
-        see_fields(entry->hash, &kill_hash, true, seen);
-    } else {
-        /* Absent by deletes, and by every single deleted field. */
-        seen_mark(seen, &kill_register);
-        seen_mark(seen, &kill_hash);
-        if (entry->hash != NULL)
-            see_fields(entry->hash, &kill_hash, false, seen);
-    }
-    return type;
-}
-
-cell_view_t store_get(const store_t *self, slice_t key, seen_t *seen)
-{
-    const entry_t *entry = find(self, key);
-    if (entry == NULL)
-        return (cell_view_t){0};
-    mark_t kill = kill_of(entry, STORE_REGISTER);
-    if (entry->cell == NULL) {
-        seen_mark(seen, &kill);
-        return (cell_view_t){0};
-    }
-    cell_see(entry->cell, &kill, seen);
-    return cell_view(entry->cell);
-}
-
-cell_view_t store_get_field(const store_t *self, slice_t key, slice_t field, seen_t *seen)
-{
-    const entry_t *entry = find(self, key);
-    if (entry == NULL)
-        return (cell_view_t){0};
-    mark_t kill = kill_of(entry, STORE_HASH);
-    const field_t *found =
-        entry->hash != NULL ? (const field_t *)table_find(&entry->hash->fields, field) : NULL;
-    if (found == NULL) {
-        seen_mark(seen, &kill);
-        return (cell_view_t){0};
-    }
-    cell_see(&found->cell, &kill, seen);
-    return cell_view(&found->cell);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const field_t *const *x = a;
-    const field_t *const *y = b;
-    return slice_compare(table_name(&(*x)->item), table_name(&(*y)->item));
-}
-
-size_t store_each_field(const store_t *self, slice_t key, store_field_fn *fn, void *arg,
-                        seen_t *seen)
-{
-    const entry_t *entry = find(self, key);
-    if (entry == NULL)
-        return 0;
-    mark_t kill = kill_of(entry, STORE_HASH);
-    /* Which fields are absent is part of the answer, so the kill is seen in any case. */
-    seen_mark(seen, &kill);
-    const hash_t *hash = entry->hash;
-    if (hash == NULL)
-        return 0;
-    field_t **sorted = mem_alloc(hash->fields.size * sizeof *sorted);
-    size_t size = 0;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&hash->fields, &at)) != NULL;) {
-        field_t *field = (field_t *)item;
-        cell_see(&field->cell, &kill, seen);
-        if (cell_view(&field->cell).is_there)
-            sorted[size++] = field;
-    }
-    if (fn != NULL) {
-        qsort(sorted, size, sizeof *sorted, by_name);
-        for (size_t i = 0; i < size; i++) {
-            cell_view_t view = cell_view(&sorted[i]->cell);
-            fn(arg, table_name(&sorted[i]->item), &view);
-        }
-    }
-    free(sorted);
-    return size;
+    store_before_removal(self, entry);
+    self->shown -= entry->is_counted;
+    table_remove(&self->keys, &entry->item);
+    entry_free(entry);
 }
 
 size_t store_keys(const store_t *self)
 {
     return self->shown;
-}
-
-static uint64_t digest_cell(slice_t key, slice_t field, const cell_view_t *view)
-{
-    uint8_t number[24];
-    slice_t text = view->text;
-    if (view->is_number) {
-        int size = snprintf((char *)number, sizeof number, "%lld", (long long)view->number);
-        text = slice_of(number, (size_t)size);
-    }
-    uint64_t seed = XXH3_64bits_withSeed(key.data, key.size, field.data != NULL ? 2 : 1);
-    seed = XXH3_64bits_withSeed(field.data, field.size, seed);
-    return XXH3_64bits_withSeed(text.data, text.size, seed);
-}
-
-uint64_t store_digest(const store_t *self)
-{
-    uint64_t sum = 0; /* of the cells, so that the order of the walk does not matter */
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&self->keys, &at)) != NULL;) {
-        const entry_t *entry = (const entry_t *)item;
-        slice_t key = table_name(item);
-        if (shown_type(entry) == STORE_REGISTER) {
-            cell_view_t view = cell_view(entry->cell);
-            sum += digest_cell(key, slice_of(NULL, 0), &view);
-        } else if (shown_type(entry) == STORE_HASH) {
-            size_t field_at = 0;
-            for (table_item_t *f; (f = table_next(&entry->hash->fields, &field_at)) != NULL;) {
-                cell_view_t view = cell_view(&((const field_t *)f)->cell);
-                if (view.is_there)
-                    sum += digest_cell(key, table_name(f), &view);
-            }
-        }
-    }
-    return sum;
 }

@@ -13,9 +13,10 @@ static uint32_t hash_of(const table_t *self, slice_t name)
     return (uint32_t)XXH3_64bits_withSeed(name.data, name.size, self->seed);
 }
 
+/* The upper bits, so that slots are nearly in the order of hashes: table_page rests on it. */
 static size_t home_of(const table_t *self, uint32_t hash)
 {
-    return hash & (self->capacity - 1);
+    return (size_t)((uint64_t)hash * self->capacity >> 32);
 }
 
 void table_init(table_t *self, uint64_t seed)
@@ -110,4 +111,44 @@ table_item_t *table_next(const table_t *self, size_t *at)
             return item;
     }
     return NULL;
+}
+
+/* The least hash whose home is slot at. */
+static uint64_t least_hash(const table_t *self, size_t at)
+{
+    return (((uint64_t)at << 32) + self->capacity - 1) / self->capacity;
+}
+
+/* The first slot of the run of entries that the home of hash lies in. */
+static size_t run_start(const table_t *self, uint32_t hash)
+{
+    size_t at = home_of(self, hash);
+    while (at > 0 && self->slots[at - 1].item != NULL)
+        at--;
+    return at;
+}
+
+uint64_t table_page(const table_t *self, uint64_t from, size_t most, table_item_fn *fn, void *arg)
+{
+    if (self->size == 0 || from > UINT32_MAX)
+        return TABLE_END;
+    size_t mask = self->capacity - 1;
+    size_t start = run_start(self, (uint32_t)from);
+    size_t given = 0;
+    /* Behind the last slot come those that did not find room before it. */
+    for (size_t at = start; at <= mask || self->slots[at & mask].item != NULL; at++) {
+        const table_slot_t *slot = &self->slots[at & mask];
+        if (slot->item == NULL) {
+            if (given >= most)
+                return least_hash(self, at + 1);
+            continue;
+        }
+        bool has_wrapped = at <= mask && home_of(self, slot->hash) > at;
+        if (slot->hash < from || has_wrapped ||
+            (at > mask && home_of(self, slot->hash) <= (at & mask)))
+            continue;
+        fn(arg, slot->item);
+        given++;
+    }
+    return TABLE_END;
 }

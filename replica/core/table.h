@@ -50,6 +50,19 @@ void table_remove(table_t *self, const table_item_t *item);
 /* The next item at or after slot *at, moving *at on; NULL at the end. Start with *at = 0. */
 table_item_t *table_next(const table_t *self, size_t *at);
 
+/* Where no page follows. */
+#define TABLE_END (UINT64_C(1) << 32)
+
+typedef void table_item_fn(void *arg, table_item_t *item);
+
+/*
+ * A page of the items in about the order of their hashes: calls fn for at least most of them from
+ * the hash `from` on (0 to begin), unless there are fewer, and returns where the next page begins,
+ * TABLE_END behind the last. An item that is there from the first page to the last is given at
+ * least once, however the table grows and shrinks in between. The table must not change inside.
+ */
+uint64_t table_page(const table_t *self, uint64_t from, size_t most, table_item_fn *fn, void *arg);
+
 slice_t table_name(const table_item_t *item);
 
 #endif

@@ -1025,10 +1025,10 @@ static void read_key(world_t *w, proc_t *p, uint32_t key, buf_t *value)
 
 static void judge_end(world_t *w)
 {
-    uint64_t digest = replica_digest(w->procs[0].replica);
+    uint64_t digest = replica_digest(w->procs[0].replica, 0);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
-        if (replica_digest(p->replica) != digest)
+        if (replica_digest(p->replica, 0) != digest)
             violate(w, "replicas that applied the same updates differ");
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
             char why[256];

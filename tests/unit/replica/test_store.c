@@ -261,10 +261,10 @@ static void store_answer(const store_t *store, int read, buf_t *out, seen_t *see
         put_view(out, &view);
         break;
     case 2:
-        store_each_field(store, key, put_field, out, seen);
+        store_each_field(store, STORE_HASH, key, put_field, out, seen);
         break;
     default:
-        view = store_get_field(store, key, slice_text(fields[kind - 3]), seen);
+        view = store_get_field(store, STORE_HASH, key, slice_text(fields[kind - 3]), seen);
         put_view(out, &view);
     }
 }
@@ -402,8 +402,7 @@ static bool took_effect(model_t *model)
         return model_type(model, m->op.key) == STORE_NOTHING;
     case OP_HDEL:
         return !after.is_there;
-    case OP_INCR:
-    case OP_HINCR:
+    default:
         break;
     }
     return (uint64_t)after.number == (uint64_t)before.number + (uint64_t)m->op.amount;
@@ -515,7 +514,7 @@ static void check_seen_tags(random_t *rng)
         slice_t key = slice_text(keys[k]);
         store_type(store, key, &seen);
         store_get(store, key, &seen);
-        store_each_field(store, key, NULL, NULL, &seen);
+        store_each_field(store, STORE_HASH, key, NULL, NULL, &seen);
         for (int code = OP_SET; code <= OP_HINCR; code++) {
             op_t op = {.code = (uint8_t)code, .key = key, .amount = 1};
             op.field = code >= OP_HSET ? slice_text("f") : op.field;

@@ -1,0 +1,277 @@
+/* What a key shows, and what a reader has seen then. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "bus/base/memory.h"
+#include "replica/core/store_internal.h"
+
+static const entry_t *find(const store_t *self, slice_t key)
+{
+    return (const entry_t *)table_find(&self->keys, key);
+}
+
+static const group_t *group_of(const entry_t *entry, store_type_t type)
+{
+    return entry->groups[type - STORE_HASH];
+}
+
+static const cell_t *find_field(const entry_t *entry, store_type_t type, slice_t field)
+{
+    const group_t *group = group_of(entry, type);
+    const field_t *found = NULL;
+    if (group != NULL)
+        found = (const field_t *)table_find(&group->fields, field);
+    return found != NULL ? &found->cell : NULL;
+}
+
+/* Every setting of a deadline counts for what a reader sees. */
+static void see_expiries(const entry_t *entry, seen_t *seen)
+{
+    const expiries_t *all = entry->expiries;
+    for (uint32_t i = 0; all != NULL && i < all->size; i++)
+        seen_mark(seen, &all->list[i].mark);
+}
+
+/* ---- would it show? ---- */
+
+static bool hides_expiry(const entry_t *entry, tag_t tag)
+{
+    const expiries_t *all = entry->expiries;
+    return tag_compare(entry_cleared(entry), tag) >= 0 ||
+           (all != NULL && tag_compare(all->list[all->size - 1].mark.tag, tag) >= 0);
+}
+
+bool store_hides(const store_t *self, const op_t *op, tag_t tag)
+{
+    const entry_t *entry = find(self, op->key);
+    if (entry == NULL)
+        return false;
+    if (op->code == OP_DEL) {
+        for (store_type_t type = STORE_REGISTER; type <= STORE_SET; type++)
+            if (tag_compare(entry_top(entry, type).tag, tag) >= 0)
+                return true;
+        return false;
+    }
+    if (tag_compare(entry_expired(entry, self->clock), tag) >= 0)
+        return true;
+    if (op->code == OP_EXPIRE)
+        return hides_expiry(entry, tag);
+    store_type_t type = store_op_type(op->code);
+    if (tag_compare(entry_kill(entry, type).tag, tag) >= 0)
+        return true;
+    const cell_t *cell = type == STORE_REGISTER ? entry->cell : find_field(entry, type, op->field);
+    if (cell == NULL)
+        return false;
+    bool adds = op->code == OP_INCR || op->code == OP_HINCR;
+    return tag_compare(adds ? cell->base.tag : cell_top(cell), tag) >= 0;
+}
+
+/* ---- reading ---- */
+
+/* only_shown: one witness that something is there is enough. */
+static void see_fields(const group_t *group, const mark_t *kill, tag_t expired, bool only_shown,
+                       seen_t *seen)
+{
+    size_t at = 0;
+    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
+        const cell_t *cell = &((const field_t *)item)->cell;
+        if (only_shown && !cell_view_above(cell, expired).is_there)
+            continue;
+        cell_see(cell, kill, seen);
+        if (only_shown)
+            return;
+    }
+}
+
+/* Absent by deletes, by deadlines, and by every single deleted field. */
+static void see_absence(const entry_t *entry, seen_t *seen)
+{
+    mark_t kill = entry_kill(entry, STORE_REGISTER);
+    seen_mark(seen, &kill);
+    if (entry->cell != NULL)
+        cell_see(entry->cell, &kill, seen);
+    for (store_type_t type = STORE_HASH; type <= STORE_SET; type++) {
+        kill = entry_kill(entry, type);
+        seen_mark(seen, &kill);
+        if (group_of(entry, type) != NULL)
+            see_fields(group_of(entry, type), &kill, (tag_t){0}, false, seen);
+    }
+}
+
+store_type_t store_type(const store_t *self, slice_t key, seen_t *seen)
+{
+    const entry_t *entry = find(self, key);
+    if (entry == NULL)
+        return STORE_NOTHING;
+    tag_t expired = entry_expired(entry, self->clock);
+    store_type_t type = entry_type(entry, expired);
+    if (seen == NULL)
+        return type;
+    see_expiries(entry, seen);
+    if (type == STORE_NOTHING) {
+        see_absence(entry, seen);
+        return type;
+    }
+    mark_t kill = entry_kill(entry, type);
+    if (type == STORE_REGISTER)
+        cell_see(entry->cell, &kill, seen);
+    else
+        see_fields(group_of(entry, type), &kill, expired, true, seen);
+    return type;
+}
+
+static cell_view_t view_cell(const store_t *self, const entry_t *entry, store_type_t type,
+                             const cell_t *cell, seen_t *seen)
+{
+    mark_t kill = entry_kill(entry, type);
+    see_expiries(entry, seen);
+    if (cell == NULL) {
+        seen_mark(seen, &kill);
+        return (cell_view_t){0};
+    }
+    cell_see(cell, &kill, seen);
+    return cell_view_above(cell, entry_expired(entry, self->clock));
+}
+
+cell_view_t store_get(const store_t *self, slice_t key, seen_t *seen)
+{
+    const entry_t *entry = find(self, key);
+    if (entry == NULL)
+        return (cell_view_t){0};
+    return view_cell(self, entry, STORE_REGISTER, entry->cell, seen);
+}
+
+cell_view_t store_get_field(const store_t *self, store_type_t type, slice_t key, slice_t field,
+                            seen_t *seen)
+{
+    const entry_t *entry = find(self, key);
+    if (entry == NULL)
+        return (cell_view_t){0};
+    return view_cell(self, entry, type, find_field(entry, type, field), seen);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const field_t *const *x = a;
+    const field_t *const *y = b;
+    return slice_compare(table_name(&(*x)->item), table_name(&(*y)->item));
+}
+
+size_t store_each_field(const store_t *self, store_type_t type, slice_t key, store_field_fn *fn,
+                        void *arg, seen_t *seen)
+{
+    const entry_t *entry = find(self, key);
+    if (entry == NULL)
+        return 0;
+    mark_t kill = entry_kill(entry, type);
+    tag_t expired = entry_expired(entry, self->clock);
+    /* Which fields are absent is part of the answer, so the kill is seen in any case. */
+    seen_mark(seen, &kill);
+    see_expiries(entry, seen);
+    const group_t *group = group_of(entry, type);
+    if (group == NULL)
+        return 0;
+    field_t **sorted = mem_alloc((group->fields.size + 1) * sizeof *sorted);
+    size_t size = 0;
+    size_t at = 0;
+    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
+        field_t *field = (field_t *)item;
+        cell_see(&field->cell, &kill, seen);
+        if (cell_view_above(&field->cell, expired).is_there)
+            sorted[size++] = field;
+    }
+    if (fn != NULL) {
+        qsort(sorted, size, sizeof *sorted, by_name);
+        for (size_t i = 0; i < size; i++) {
+            cell_view_t view = cell_view_above(&sorted[i]->cell, expired);
+            fn(arg, table_name(&sorted[i]->item), &view);
+        }
+    }
+    free(sorted);
+    return size;
+}
+
+hlc_t store_deadline(const store_t *self, slice_t key, seen_t *seen)
+{
+    const entry_t *entry = find(self, key);
+    if (entry == NULL || entry->expiries == NULL)
+        return 0;
+    see_expiries(entry, seen);
+    const expiries_t *all = entry->expiries;
+    return all->list[all->size - 1].deadline;
+}
+
+/* ---- scanning ---- */
+
+typedef struct page {
+    const store_t *store;
+    slice_t prefix;
+    store_key_fn *fn;
+    void *arg;
+} page_t;
+
+static void scan_item(void *arg, table_item_t *item)
+{
+    const page_t *page = arg;
+    const entry_t *entry = (const entry_t *)item;
+    slice_t key = table_name(item);
+    store_type_t type = entry_type(entry, entry_expired(entry, page->store->clock));
+    bool begins = key.size >= page->prefix.size &&
+                  slice_equal(slice_of(key.data, page->prefix.size), page->prefix);
+    if (type != STORE_NOTHING && begins)
+        page->fn(page->arg, key, type);
+}
+
+uint64_t store_scan(const store_t *self, slice_t prefix, uint64_t cursor, size_t most,
+                    store_key_fn *fn, void *arg)
+{
+    page_t page = {self, prefix, fn, arg};
+    uint64_t next = table_page(&self->keys, cursor, most, scan_item, &page);
+    return next == TABLE_END ? 0 : next;
+}
+
+/* ---- all of it ---- */
+
+static uint64_t digest_cell(slice_t key, slice_t field, store_type_t type, const cell_view_t *view)
+{
+    uint8_t number[24];
+    slice_t text = view->text;
+    if (view->is_number) {
+        int size = snprintf((char *)number, sizeof number, "%lld", (long long)view->number);
+        text = slice_of(number, (size_t)size);
+    }
+    uint64_t seed = XXH3_64bits_withSeed(key.data, key.size, type);
+    seed = XXH3_64bits_withSeed(field.data, field.size, seed);
+    return XXH3_64bits_withSeed(text.data, text.size, seed);
+}
+
+static uint64_t digest_entry(const entry_t *entry, tag_t expired)
+{
+    slice_t key = table_name(&entry->item);
+    store_type_t type = entry_type(entry, expired);
+    uint64_t sum = 0; /* of the cells, so that the order of the walk does not matter */
+    if (type == STORE_REGISTER) {
+        cell_view_t view = cell_view_above(entry->cell, expired);
+        return digest_cell(key, slice_of(NULL, 0), type, &view);
+    }
+    size_t at = 0;
+    for (table_item_t *item; type != STORE_NOTHING &&
+                             (item = table_next(&group_of(entry, type)->fields, &at)) != NULL;) {
+        cell_view_t view = cell_view_above(&((const field_t *)item)->cell, expired);
+        if (view.is_there)
+            sum += digest_cell(key, table_name(item), type, &view);
+    }
+    return sum;
+}
+
+uint64_t store_digest(const store_t *self)
+{
+    uint64_t sum = 0;
+    size_t at = 0;
+    for (table_item_t *item; (item = table_next(&self->keys, &at)) != NULL;) {
+        const entry_t *entry = (const entry_t *)item;
+        sum += digest_entry(entry, entry_expired(entry, self->clock));
+    }
+    return sum;
+}
