@@ -22,6 +22,7 @@ OPT      ?= -O2
 VERSION  := 0.1.0
 
 PKGS     := libczmq libzmq msgpack libxxhash
+TOOL_PKGS := libedit# of hearsay alone
 # msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
 MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS     := $(patsubst msgpack,$(MSGPACK),$(PKGS))
@@ -32,12 +33,13 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstri
             -Wmissing-declarations -Wredundant-decls
 CPPFLAGS += -I. -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DHEARSAY_VERSION='"$(VERSION)"'
 # Headers of other projects are held to their own warnings, not to ours.
-SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) $(TOOL_PKGS) 2>/dev/null))
 CFLAGS   ?= $(OPT) -g -fstack-protector-strong
 # Every object may become part of libhearsay, which shows what hearsay.h declares and nothing else.
 CFLAGS   += -std=c17 -pthread -fPIC -fvisibility=hidden $(WARNINGS)
 LDFLAGS  += -pthread
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+TOOL_LIBS := $(shell pkg-config --libs $(TOOL_PKGS) 2>/dev/null)
 ifneq ($(SANITIZE),)
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=$(SANITIZE)
@@ -52,6 +54,7 @@ main-hearsay-node   := replica/node/main.c
 main-hearsay-broker := frontend/broker/main.c
 main-hearsay        := client/tool/main.c
 main-hearsayctl     := control/main.c
+libs-hearsay        := $(TOOL_LIBS)
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
 # Files for people: path>folder under PREFIX/share.
@@ -95,7 +98,7 @@ all: $(PROGRAMS:%=$(BUILD)/%) $(LIBRARIES:%=$(BUILD)/%)
 define PROGRAM_RULE
 $(BUILD)/$(1): $(BUILD)/obj/$(main-$(1):.c=.o) $(ARCHIVE)
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(libs-$(1))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 
@@ -129,7 +132,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(TOOL_LIBS) -lcmocka
 
 $(SIM): $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(ARCHIVE)
 	@mkdir -p $(@D)

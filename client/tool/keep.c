@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bus/base/bytes.h"
 #include "bus/base/memory.h"
+#include "client/tool/place.h"
 
 enum {
     TOKEN_MAX = 64 * 1024,
@@ -40,31 +40,6 @@ static void put_name(buf_t *out, const char *name)
     }
 }
 
-/* Makes every folder of the path, 0700 each; false with errno when the last is not there then. */
-static bool make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(path, 0700);
-        *slash = '/';
-    }
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
-}
-
-static bool put_folder(buf_t *out)
-{
-    const char *state = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-
-    if (state != NULL && state[0] == '/')
-        buf_printf(out, "%s/hearsay", state);
-    else if (home != NULL && home[0] == '/')
-        buf_printf(out, "%s/.local/state/hearsay", home);
-    else
-        return false;
-    return true;
-}
-
 static char *with_suffix(const buf_t *path, const char *suffix)
 {
     buf_t text = {0};
@@ -77,22 +52,13 @@ static char *with_suffix(const buf_t *path, const char *suffix)
 
 keep_t *keep_open(const char *cluster, const char *name, err_t *err)
 {
+    char *folder = place_folder("no session is kept", err);
     buf_t path = {0};
 
-    if (!put_folder(&path)) {
-        err_set(err, OUTCOME_USAGE, "no session is kept: HOME is not set");
+    if (folder == NULL)
         return NULL;
-    }
-    char *folder = mem_text(path.data, path.size);
-    bool is_made = make_folders(folder) && access(folder, R_OK | W_OK | X_OK) == 0;
-    if (!is_made)
-        err_set(err, OUTCOME_USAGE, "no session is kept: cannot use %.200s: %s", folder,
-                strerror(errno));
+    buf_append_text(&path, folder);
     free(folder);
-    if (!is_made) {
-        buf_free(&path);
-        return NULL;
-    }
     keep_t *self = mem_zero(1, sizeof(*self));
     buf_append_u8(&path, '/');
     put_name(&path, cluster);

@@ -100,7 +100,7 @@ static void put_json_reply(buf_t *out, const hearsay_reply_t *reply, const char 
 
 /* ---- text ---- */
 
-static bool is_plain(slice_t text)
+bool output_is_plain(slice_t text)
 {
     for (size_t i = 0; i < text.size; i++)
         if (text.data[i] < ' ' || text.data[i] == 0x7F)
@@ -112,7 +112,7 @@ static bool is_plain(slice_t text)
 static bool is_unmistakable(slice_t text)
 {
     static const char error[] = "ERROR ";
-    return text.size != 0 && text.data[0] != '"' && is_plain(text) &&
+    return text.size != 0 && text.data[0] != '"' && output_is_plain(text) &&
            !slice_equal(text, slice_text("(nil)")) &&
            slice_compare(slice_of(text.data, text.size < 6 ? text.size : 6), slice_text(error)) !=
                0;
@@ -135,7 +135,7 @@ static void put_text(buf_t *out, output_style_t style, const hearsay_value_t *va
     default:
         bytes = bytes_of(value);
         if (style == OUTPUT_VALUE ||
-            (style == OUTPUT_LINE ? is_unmistakable(bytes) : is_plain(bytes)))
+            (style == OUTPUT_LINE ? is_unmistakable(bytes) : output_is_plain(bytes)))
             buf_append_slice(out, bytes);
         else
             words_put_quoted(out, bytes);

@@ -21,6 +21,9 @@ typedef enum output_style {
 void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply,
                   const char *token);
 
+/* True when text can be shown as it is: UTF-8 without control characters. */
+bool output_is_plain(slice_t text);
+
 /* Appends an error that is no reply: code is an outcome's name. */
 void output_error(buf_t *out, output_style_t style, const char *code, const char *message);
 

@@ -1,5 +1,5 @@
 /*
- * Pipe mode and the plain prompt: lines in, replies out in the same order.
+ * Pipe mode: lines in, replies out in the same order.
  *
  * Each command line takes the next of a ring of slots, whose reply is written once those before it
  * are. A ring that is full stops the reading, which is how a fast writer is held back.
@@ -31,12 +31,10 @@ typedef struct slot {
 
 struct pipe_state {
     app_t *app;
-    bool is_prompt;
     bool is_over;     /* nothing more is read */
     int lost_code;    /* the exit code once replies can no longer be written; 0 before */
     bool is_skipping; /* inside of a line that is too long */
-    bool is_prompted;
-    slot_t *slots; /* ring */
+    slot_t *slots;    /* ring */
     unsigned capacity;
     unsigned first;
     unsigned used;
@@ -79,35 +77,6 @@ static void fail_slot(slot_t *slot, const err_t *err)
     output_error(&slot->text, slot->owner->app->style, outcome_name(err->outcome), err->text);
 }
 
-static bool is_word(const words_t *words, size_t i, const char *text)
-{
-    return i < words->count &&
-           slice_equal(slice_of(words->list[i].data, words->list[i].size), slice_text(text));
-}
-
-/* What only a prompt knows: help, exit, quit. */
-static bool take_prompt_command(pipe_state_t *self)
-{
-    const words_t *words = &self->words;
-
-    if (is_word(words, 0, "exit") || is_word(words, 0, "quit")) {
-        self->is_over = true;
-        self->taken = self->input.size;
-        return true;
-    }
-    if (!is_word(words, 0, "help"))
-        return false;
-    slot_t *slot = take_slot(self);
-    char *name = words->count > 1 ? mem_text(words->list[1].data, words->list[1].size) : NULL;
-    err_t err;
-    if (app_help(&slot->text, name, &err))
-        slot->is_done = true;
-    else
-        fail_slot(slot, &err);
-    free(name);
-    return true;
-}
-
 static void take_line(pipe_state_t *self, slice_t line)
 {
     err_t err;
@@ -118,8 +87,6 @@ static void take_line(pipe_state_t *self, slice_t line)
         fail_slot(take_slot(self), &err);
         return;
     }
-    if (self->is_prompt && take_prompt_command(self))
-        return;
     hearsay_submit(self->app->session, self->words.list, self->words.count, self->app->timeout_ms,
                    take_reply, take_slot(self));
 }
@@ -229,18 +196,7 @@ static bool flush_replies(pipe_state_t *self)
         self->is_over = true; /* nobody reads on: the commands under way still end */
         self->taken = self->input.size;
     }
-    if (self->is_prompt)
-        app_store(self->app);
-    self->is_prompted = false;
     return true;
-}
-
-static void prompt(pipe_state_t *self)
-{
-    if (!self->is_prompt || self->is_prompted || self->used != 0)
-        return;
-    self->is_prompted = true;
-    app_write(slice_text("hearsay> "));
 }
 
 static void run(pipe_state_t *self)
@@ -251,26 +207,21 @@ static void run(pipe_state_t *self)
             continue;
         if (self->is_over && self->used == 0 && self->taken == self->input.size)
             return;
-        prompt(self);
         bool wants_input = !self->is_over && self->used < self->capacity;
         int came = hearsay_wait(self->app->hearsay, wants_input ? STDIN_FILENO : -1, WAIT_MS);
-        if ((came & HEARSAY_READABLE) != 0) {
+        if ((came & HEARSAY_READABLE) != 0)
             read_input(self);
-            self->is_prompted = false;
-        }
     }
 }
 
-int app_pipe(app_t *app, bool is_prompt)
+int app_pipe(app_t *app)
 {
-    pipe_state_t self = {.app = app, .is_prompt = is_prompt};
+    pipe_state_t self = {.app = app};
 
-    app_catch_signals();
-    self.capacity = is_prompt ? 1 : app->window;
+    app_catch_signals(false);
+    self.capacity = app->window;
     self.slots = mem_zero(self.capacity, sizeof(*self.slots));
     run(&self);
-    if (is_prompt)
-        app_write(slice_text("\n"));
     app_store(app);
     for (unsigned i = 0; i < self.capacity; i++)
         buf_free(&self.slots[i].text);
@@ -282,5 +233,5 @@ int app_pipe(app_t *app, bool is_prompt)
         return EXIT_INTERRUPTED;
     if (self.lost_code != 0)
         return self.lost_code;
-    return is_prompt ? 0 : self.code;
+    return self.code;
 }
