@@ -5,8 +5,8 @@ usage: terminal.py PROGRAM [ARGUMENTS...] < STEPS
 
 One step a line: "send TEXT", with Python's escapes (\\r is Enter, \\t Tab, \\x03 Ctrl-C);
 "expect TEXT", which waits until TEXT has come behind what the expect before it found; "absent
-TEXT", which fails when TEXT has come anywhere until now; "resize COLUMNS"; "code N", which waits
-for the program's end. What came is written to standard output, a failed step to standard error:
+TEXT", which fails when TEXT has come anywhere until now; "resize COLUMNS"; "run COMMAND", by the
+shell; "code N", which waits for the program's end. What came is written to standard output, a failed step to standard error:
 exit code 1.
 """
 
@@ -83,6 +83,8 @@ def step(terminal, line):
     if verb == "resize":
         terminal.resize(int(rest))
         return True
+    if verb == "run":
+        return os.system(rest) == 0
     if verb == "code":
         return terminal.code() == int(rest)
     raise SystemExit("terminal.py: no such step: " + line)
