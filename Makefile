@@ -23,6 +23,7 @@ VERSION  := 0.1.0
 
 PKGS     := libczmq libzmq msgpack libxxhash
 TOOL_PKGS := libedit# of hearsay alone
+NODE_PKGS := lmdb# of hearsay-node alone
 # msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
 MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS     := $(patsubst msgpack,$(MSGPACK),$(PKGS))
@@ -33,13 +34,15 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstri
             -Wmissing-declarations -Wredundant-decls
 CPPFLAGS += -I. -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DHEARSAY_VERSION='"$(VERSION)"'
 # Headers of other projects are held to their own warnings, not to ours.
-SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) $(TOOL_PKGS) 2>/dev/null))
+SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) $(TOOL_PKGS) \
+            $(NODE_PKGS) 2>/dev/null))
 CFLAGS   ?= $(OPT) -g -fstack-protector-strong
 # Every object may become part of libhearsay, which shows what hearsay.h declares and nothing else.
 CFLAGS   += -std=c17 -pthread -fPIC -fvisibility=hidden $(WARNINGS)
 LDFLAGS  += -pthread
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 TOOL_LIBS := $(shell pkg-config --libs $(TOOL_PKGS) 2>/dev/null)
+NODE_LIBS := $(shell pkg-config --libs $(NODE_PKGS) 2>/dev/null)
 ifneq ($(SANITIZE),)
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=$(SANITIZE)
@@ -55,6 +58,7 @@ main-hearsay-broker := frontend/broker/main.c
 main-hearsay        := client/tool/main.c
 main-hearsayctl     := control/main.c
 libs-hearsay        := $(TOOL_LIBS)
+libs-hearsay-node   := $(NODE_LIBS)
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
 # Files for people: path>folder under PREFIX/share.
@@ -132,7 +136,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(TOOL_LIBS) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(TOOL_LIBS) $(NODE_LIBS) -lcmocka
 
 $(SIM): $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(ARCHIVE)
 	@mkdir -p $(@D)

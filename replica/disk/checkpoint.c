@@ -1,0 +1,637 @@
+#include "replica/disk/checkpoint.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bus/base/memory.h"
+#include "replica/disk/files.h"
+#include "replica/disk/rows.h"
+
+enum {
+    FORMAT_TABLE = 0,
+    FIRST_TABLE = 1,
+    CHANGE_HEAD = 8,        /* bytes of a change in the queue before key and value */
+    WAKE_SIZE = 256 * 1024, /* bytes in the queue for which the thread is woken */
+    MAP_RESERVE = 2,        /* the map is at least so many times what is used */
+    FILE_MODE = 0600,
+    FOLDER_MODE = 0700,
+};
+
+static const char FOLDER_NAME[] = "checkpoint";
+/* A checkpoint is made under this name and renamed when it is whole. */
+static const char FOLDER_NEW_NAME[] = "checkpoint.new";
+static const char FILE_NAME[] = "data.mdb";
+static const char FORMAT_KEY[] = "hearsay checkpoint";
+
+typedef enum change_kind {
+    CHANGE_PUT,
+    CHANGE_DELETE,
+    CHANGE_CLEAR,
+    CHANGE_COMMIT,
+} change_kind_t;
+
+/* One change in a queue: kind, table, be16 size of key, be32 size of value, key, value. */
+typedef struct change {
+    change_kind_t kind;
+    uint8_t table;
+    slice_t key;
+    slice_t value;
+} change_t;
+
+struct checkpoint {
+    checkpoint_config_t config;
+    char *path; /* of the folder, for messages */
+    MDB_env *env;
+    MDB_dbi dbi;
+    size_t map_size; /* of the thread, once it runs */
+
+    bool has_thread;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t changed;
+    checkpoint_progress_fn *progress;
+    void *progress_arg;
+    checkpoint_state_t state;
+    err_t err;         /* of FAILED */
+    buf_t queue;       /* changes that the thread is to take */
+    bool commit;       /* the last of them is a commit */
+    bool is_committed; /* commit was called since begin */
+    bool was_refused;  /* room was 0 when it was asked for */
+    bool stop;
+};
+
+checkpoint_config_t checkpoint_config(void)
+{
+    return (checkpoint_config_t){
+        .format = CHECKPOINT_FORMAT,
+        .map_size = CHECKPOINT_MAP_SIZE,
+        .hash_mask = UINT64_MAX,
+    };
+}
+
+/* ---- errors ---- */
+
+/* Fills in err for an error code of LMDB or the system; what it was that failed: "cannot <what>". */
+static int fail(const checkpoint_t *self, const char *what, int error, err_t *err)
+{
+    const char *remedy = "check the disk";
+    switch (error) {
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return err_set(err, OUTCOME_READ_ONLY, "%s/%s is damaged; %s", self->path, FILE_NAME,
+                       FILES_REPAIR);
+    case MDB_MAP_FULL:
+        return err_set(err, OUTCOME_READ_ONLY,
+                       "cannot %s %s/%s: it outgrew the address space set aside; the next "
+                       "checkpoint has more",
+                       what, self->path, FILE_NAME);
+    case MDB_PANIC:
+        remedy = "start the node again";
+        break;
+    case ENOMEM:
+        remedy = "allow the process more address space";
+        break;
+    case EIO: /* LMDB says so too when the system wrote a part only */
+        remedy = "free space there or check the disk";
+        break;
+    default:
+        if (files_is_full(error))
+            remedy = "free space there";
+    }
+    return err_set(err, OUTCOME_READ_ONLY, "cannot %s %s/%s: %s; %s", what, self->path, FILE_NAME,
+                   mdb_strerror(error), remedy);
+}
+
+static rows_t rows_of(const checkpoint_t *self, MDB_txn *txn)
+{
+    return (rows_t){.txn = txn, .dbi = self->dbi, .hash_mask = self->config.hash_mask};
+}
+
+/* ---- the thread ---- */
+
+/* Makes the map so large that a transaction has room; without one. 0 or an error code. */
+static int map_grow(checkpoint_t *self, size_t least)
+{
+    size_t size = self->map_size;
+    while (size < least && size <= SIZE_MAX / 2)
+        size *= 2;
+    if (size == self->map_size)
+        return 0;
+    int rc = mdb_env_set_mapsize(self->env, size);
+    if (rc == 0)
+        self->map_size = size;
+    return rc;
+}
+
+/* Bytes of the file that are in use. */
+static size_t map_used(const checkpoint_t *self)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(self->env, &info);
+    mdb_env_stat(self->env, &stat);
+    return (info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+static int txn_begin(checkpoint_t *self, MDB_txn **txn)
+{
+    int rc = map_grow(self, MAP_RESERVE * map_used(self));
+    return rc == 0 ? mdb_txn_begin(self->env, NULL, 0, txn) : rc;
+}
+
+/* Takes the change at *at out of a queue. */
+static change_t change_next(const buf_t *queue, size_t *at)
+{
+    const uint8_t *head = queue->data + *at;
+    size_t key_size = be16_get(head + 2);
+    size_t value_size = be32_get(head + 4);
+    *at += CHANGE_HEAD + key_size + value_size;
+    return (change_t){
+        .kind = (change_kind_t)head[0],
+        .table = head[1],
+        .key = slice_of(head + CHANGE_HEAD, key_size),
+        .value = slice_of(head + CHANGE_HEAD + key_size, value_size),
+    };
+}
+
+static int change_apply(checkpoint_t *self, MDB_txn **txn, const change_t *change)
+{
+    rows_t rows = rows_of(self, *txn);
+    int rc = 0;
+    switch (change->kind) {
+    case CHANGE_PUT:
+        return rows_put(&rows, change->table, change->key, change->value);
+    case CHANGE_DELETE:
+        return rows_delete(&rows, change->table, change->key);
+    case CHANGE_CLEAR:
+        return rows_clear(&rows, change->table);
+    case CHANGE_COMMIT:
+        rc = mdb_txn_commit(*txn);
+        *txn = NULL;
+        break;
+    }
+    return rc;
+}
+
+/*
+ * Carries out the changes in work. *txn is the transaction of the checkpoint, NULL before its first
+ * and after its last change, or when it failed. 0 or an error code.
+ */
+static int work_apply(checkpoint_t *self, MDB_txn **txn, const buf_t *work)
+{
+    int rc = *txn == NULL ? txn_begin(self, txn) : 0;
+    for (size_t at = 0; at < work->size && rc == 0;) {
+        change_t change = change_next(work, &at);
+        rc = change_apply(self, txn, &change);
+    }
+    if (rc == 0)
+        return 0;
+    if (*txn != NULL)
+        mdb_txn_abort(*txn);
+    *txn = NULL;
+    if (rc == MDB_MAP_FULL)
+        map_grow(self, self->map_size + 1);
+    return rc;
+}
+
+/* Carries out what is in the queue; called and returns with the mutex held, released meanwhile. */
+static void work_locked(checkpoint_t *self, MDB_txn **txn, buf_t *work)
+{
+    buf_t taken = self->queue;
+    bool is_last = self->commit;
+    self->queue = *work;
+    buf_reset(&self->queue);
+    self->commit = false;
+    bool tell = self->was_refused;
+    self->was_refused = false;
+    pthread_mutex_unlock(&self->mutex);
+    if (tell && self->progress != NULL)
+        self->progress(self->progress_arg);
+    int rc = work_apply(self, txn, &taken);
+    if (taken.capacity > CHECKPOINT_QUEUE_MAX)
+        buf_free(&taken);
+    *work = taken;
+    pthread_mutex_lock(&self->mutex);
+    if (rc == 0 && !is_last)
+        return;
+    if (rc != 0)
+        fail(self, "write", rc, &self->err);
+    self->state = rc == 0 ? CHECKPOINT_DONE : CHECKPOINT_FAILED;
+    buf_reset(&self->queue);
+    self->commit = false;
+    self->was_refused = false;
+    pthread_mutex_unlock(&self->mutex);
+    if (self->progress != NULL)
+        self->progress(self->progress_arg);
+    pthread_mutex_lock(&self->mutex);
+}
+
+static void *thread_run(void *arg)
+{
+    checkpoint_t *self = arg;
+    MDB_txn *txn = NULL;
+    buf_t work = {0};
+    pthread_mutex_lock(&self->mutex);
+    /* A commit that was called is carried out before the end. */
+    while (!self->stop || self->commit) {
+        if (self->commit || self->queue.size >= WAKE_SIZE)
+            work_locked(self, &txn, &work);
+        else
+            pthread_cond_wait(&self->changed, &self->mutex);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    if (txn != NULL)
+        mdb_txn_abort(txn);
+    buf_free(&work);
+    return NULL;
+}
+
+static int thread_start(checkpoint_t *self, err_t *err)
+{
+    /* Signals are for the loop. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&self->thread, NULL, thread_run, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        return err_set(err, OUTCOME_READ_ONLY,
+                       "cannot start the thread of the checkpoint: %s; allow the user more "
+                       "processes",
+                       strerror(error));
+    self->has_thread = true;
+    return 0;
+}
+
+/* ---- writing ---- */
+
+checkpoint_state_t checkpoint_state(checkpoint_t *self, err_t *err)
+{
+    pthread_mutex_lock(&self->mutex);
+    checkpoint_state_t state = self->state;
+    if (state == CHECKPOINT_DONE)
+        self->state = CHECKPOINT_IDLE;
+    if (state == CHECKPOINT_FAILED && err != NULL)
+        *err = self->err;
+    pthread_mutex_unlock(&self->mutex);
+    return state;
+}
+
+void checkpoint_begin(checkpoint_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    assert(self->state != CHECKPOINT_WRITING);
+    self->state = CHECKPOINT_WRITING;
+    self->is_committed = false;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* The thread works on one half of what may be in memory while the other is filled. */
+static size_t room_locked(const checkpoint_t *self)
+{
+    size_t most = CHECKPOINT_QUEUE_MAX / 2;
+    return self->queue.size < most ? most - self->queue.size : 0;
+}
+
+size_t checkpoint_room(checkpoint_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    size_t room = room_locked(self);
+    self->was_refused = room == 0;
+    pthread_mutex_unlock(&self->mutex);
+    return room;
+}
+
+static void change_add(checkpoint_t *self, const change_t *change)
+{
+    pthread_mutex_lock(&self->mutex);
+    assert(!self->is_committed);
+    self->is_committed = change->kind == CHANGE_COMMIT;
+    if (self->state != CHECKPOINT_FAILED) {
+        assert(self->state == CHECKPOINT_WRITING);
+        assert(change->kind == CHANGE_COMMIT || room_locked(self) > 0);
+        uint8_t head[CHANGE_HEAD] = {(uint8_t)change->kind, change->table};
+        be16_put(head + 2, (uint16_t)change->key.size);
+        be32_put(head + 4, (uint32_t)change->value.size);
+        buf_append(&self->queue, head, sizeof(head));
+        buf_append_slice(&self->queue, change->key);
+        buf_append_slice(&self->queue, change->value);
+        self->commit = self->is_committed;
+        if (self->commit || self->queue.size >= WAKE_SIZE)
+            pthread_cond_signal(&self->changed);
+    }
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void checkpoint_put(checkpoint_t *self, uint8_t table, slice_t key, slice_t value)
+{
+    assert(table >= FIRST_TABLE);
+    assert(key.size <= CHECKPOINT_KEY_MAX && value.size <= CHECKPOINT_VALUE_MAX);
+    change_add(self, &(change_t){.kind = CHANGE_PUT, .table = table, .key = key, .value = value});
+}
+
+void checkpoint_delete(checkpoint_t *self, uint8_t table, slice_t key)
+{
+    assert(table >= FIRST_TABLE && key.size <= CHECKPOINT_KEY_MAX);
+    change_add(self, &(change_t){.kind = CHANGE_DELETE, .table = table, .key = key});
+}
+
+void checkpoint_clear_table(checkpoint_t *self, uint8_t table)
+{
+    assert(table >= FIRST_TABLE);
+    change_add(self, &(change_t){.kind = CHANGE_CLEAR, .table = table});
+}
+
+void checkpoint_commit(checkpoint_t *self)
+{
+    change_add(self, &(change_t){.kind = CHANGE_COMMIT});
+}
+
+void checkpoint_on_progress(checkpoint_t *self, checkpoint_progress_fn *fn, void *arg)
+{
+    pthread_mutex_lock(&self->mutex);
+    assert(self->state != CHECKPOINT_WRITING);
+    self->progress = fn;
+    self->progress_arg = arg;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* ---- loading ---- */
+
+typedef struct loading {
+    checkpoint_row_fn *fn;
+    void *arg;
+    bool is_refused;
+    uint8_t table; /* of the row that was refused */
+} loading_t;
+
+static int load_row(void *arg, uint8_t table, slice_t key, slice_t value)
+{
+    loading_t *loading = arg;
+    if (loading->fn(loading->arg, table, key, value))
+        return 0;
+    loading->is_refused = true;
+    loading->table = table;
+    return MDB_CORRUPTED;
+}
+
+int checkpoint_load(checkpoint_t *self, checkpoint_row_fn *fn, void *arg, err_t *err)
+{
+    pthread_mutex_lock(&self->mutex);
+    assert(self->state != CHECKPOINT_WRITING);
+    pthread_mutex_unlock(&self->mutex);
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0)
+        return fail(self, "read", rc, err);
+    loading_t loading = {.fn = fn, .arg = arg};
+    rows_t rows = rows_of(self, txn);
+    rc = rows_each(&rows, FIRST_TABLE, load_row, &loading);
+    mdb_txn_abort(txn);
+    if (loading.is_refused)
+        return err_set(err, OUTCOME_READ_ONLY,
+                       "%s/%s has a row of table %u that cannot be applied; %s", self->path,
+                       FILE_NAME, (unsigned)loading.table, FILES_REPAIR);
+    return rc == 0 ? 0 : fail(self, "read", rc, err);
+}
+
+/* ---- formats ---- */
+
+static int format_put(const rows_t *rows, uint32_t format)
+{
+    uint8_t bytes[4];
+    be32_put(bytes, format);
+    return rows_put(rows, FORMAT_TABLE, slice_text(FORMAT_KEY), slice_of(bytes, sizeof(bytes)));
+}
+
+static int fail_foreign(const checkpoint_t *self, err_t *err)
+{
+    return err_set(err, OUTCOME_USAGE,
+                   "%s/%s is no checkpoint of hearsay; move it away or say --data DIR", self->path,
+                   FILE_NAME);
+}
+
+static int format_get(const checkpoint_t *self, const rows_t *rows, uint32_t *format, err_t *err)
+{
+    slice_t value;
+    int rc = rows_get(rows, FORMAT_TABLE, slice_text(FORMAT_KEY), &value);
+    if (rc == MDB_NOTFOUND || (rc == 0 && value.size != 4))
+        return fail_foreign(self, err);
+    if (rc != 0)
+        return fail(self, "read", rc, err);
+    *format = be32_get(value.data);
+    return 0;
+}
+
+/* Takes the rows from one format to the next, up to the present one. */
+static int migrate(checkpoint_t *self, const rows_t *rows, uint32_t format, err_t *err)
+{
+    const checkpoint_config_t *config = &self->config;
+    for (; format < config->format; format++) {
+        const checkpoint_migration_t *step = NULL;
+        for (size_t i = 0; i < config->migration_count && step == NULL; i++)
+            if (config->migrations[i].from == format)
+                step = &config->migrations[i];
+        if (step == NULL)
+            return err_set(err, OUTCOME_USAGE,
+                           "%s/%s has format %" PRIu32 ", which this program no longer reads; "
+                           "start an older hearsay first or say --data DIR",
+                           self->path, FILE_NAME, format);
+        int rc = rows_rewrite(rows, step->row);
+        if (rc != 0)
+            return fail(self, "migrate", rc, err);
+    }
+    int rc = format_put(rows, format);
+    return rc == 0 ? 0 : fail(self, "migrate", rc, err);
+}
+
+/* Checks the format of an open checkpoint and migrates it if it is an older one. */
+static int format_check(checkpoint_t *self, err_t *err)
+{
+    MDB_txn *txn = NULL;
+    uint32_t format = 0;
+    int rc = txn_begin(self, &txn);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return fail(self, "open", rc, err);
+    }
+    rows_t rows = rows_of(self, txn);
+    int failed = format_get(self, &rows, &format, err);
+    if (failed == 0 && format > self->config.format)
+        failed = err_set(err, OUTCOME_USAGE,
+                         "%s/%s has format %" PRIu32 ", this program reads %" PRIu32
+                         "; start a newer hearsay or say --data DIR",
+                         self->path, FILE_NAME, format, self->config.format);
+    if (failed == 0 && format < self->config.format)
+        failed = migrate(self, &rows, format, err);
+    if (failed != 0) {
+        mdb_txn_abort(txn);
+        return -1;
+    }
+    rc = mdb_txn_commit(txn); /* nothing is written where nothing changed */
+    return rc == 0 ? 0 : fail(self, "migrate", rc, err);
+}
+
+/* ---- opening ---- */
+
+/* Opens LMDB on the folder at path; 0 or an error code. */
+static int env_open(checkpoint_t *self, const char *path)
+{
+    int rc = mdb_env_create(&self->env);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(self->env, self->map_size);
+    /* NOLOCK: the data folder is locked, and loads and checkpoints do not overlap. */
+    if (rc == 0)
+        rc = mdb_env_open(self->env, path, MDB_NOLOCK, FILE_MODE);
+    return rc;
+}
+
+static void env_close(checkpoint_t *self)
+{
+    if (self->env != NULL)
+        mdb_env_close(self->env);
+    self->env = NULL;
+}
+
+/* Writes the format into the empty LMDB at path; 0 or an error code. */
+static int env_fill(checkpoint_t *self, const char *path)
+{
+    MDB_txn *txn = NULL;
+    int rc = env_open(self, path);
+    if (rc == 0)
+        rc = mdb_txn_begin(self->env, NULL, 0, &txn);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
+    if (rc == 0) {
+        rows_t rows = rows_of(self, txn);
+        rc = format_put(&rows, self->config.format);
+    }
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else if (txn != NULL)
+        mdb_txn_abort(txn);
+    env_close(self);
+    return rc;
+}
+
+/* Makes an empty checkpoint in the folder that is open as data_fd, durable as a whole. */
+static int create(checkpoint_t *self, int data_fd, const char *data_path, err_t *err)
+{
+    buf_t path = {0};
+    buf_printf(&path, "%s/%s", data_path, FOLDER_NEW_NAME);
+    int error = 0;
+    int fd = -1;
+    /* What a crash left of an earlier try goes. */
+    if (mkdirat(data_fd, FOLDER_NEW_NAME, FOLDER_MODE) != 0 && errno != EEXIST)
+        error = errno;
+    if (error == 0) {
+        fd = openat(data_fd, FOLDER_NEW_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        error = fd < 0 ? errno : 0;
+    }
+    if (error == 0 && unlinkat(fd, FILE_NAME, 0) != 0 && errno != ENOENT)
+        error = errno;
+    if (error == 0)
+        error = env_fill(self, buf_text(&path));
+    if (error == 0 &&
+        (fsync(fd) != 0 || renameat(data_fd, FOLDER_NEW_NAME, data_fd, FOLDER_NAME) != 0 ||
+         fsync(data_fd) != 0))
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    buf_free(&path);
+    if (error < 0) /* a code of LMDB */
+        return fail(self, "create", error, err);
+    return error == 0 ? 0 : files_fail_open(data_path, FOLDER_NAME, error, err);
+}
+
+/* Opens the checkpoint in the data folder, which is made if it is not there. */
+static int open_in(checkpoint_t *self, const char *folder, err_t *err)
+{
+    struct stat status;
+    buf_t name = {0};
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return files_fail_open(folder, "", errno, err);
+    buf_printf(&name, "%s/%s", FOLDER_NAME, FILE_NAME);
+    int rc = fstatat(fd, buf_text(&name), &status, 0);
+    int error = rc == 0 ? 0 : errno;
+    buf_free(&name);
+    if (error == ENOENT) {
+        status.st_size = 0;
+        error = 0;
+        rc = create(self, fd, folder, err);
+    } else if (error != 0) {
+        rc = files_fail_open(folder, FOLDER_NAME, error, err);
+    }
+    close(fd);
+    if (rc != 0)
+        return -1;
+    while (self->map_size / MAP_RESERVE < (size_t)status.st_size)
+        self->map_size *= 2;
+    error = env_open(self, self->path);
+    return error == 0 ? 0 : fail(self, "open", error, err);
+}
+
+int checkpoint_open_with(checkpoint_t **out, const char *folder, const checkpoint_config_t *config,
+                         err_t *err)
+{
+    checkpoint_t *self = mem_zero(1, sizeof(*self));
+    buf_t path = {0};
+    buf_printf(&path, "%s/%s", folder, FOLDER_NAME);
+    self->path = mem_text(path.data, path.size);
+    buf_free(&path);
+    self->config = *config;
+    self->map_size = config->map_size;
+    self->is_committed = true;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->changed, NULL);
+    if (open_in(self, folder, err) != 0 || format_check(self, err) != 0 ||
+        thread_start(self, err) != 0) {
+        checkpoint_close(&self);
+        return -1;
+    }
+    *out = self;
+    return 0;
+}
+
+int checkpoint_open(checkpoint_t **out, const char *folder, err_t *err)
+{
+    checkpoint_config_t config = checkpoint_config();
+    return checkpoint_open_with(out, folder, &config, err);
+}
+
+void checkpoint_close(checkpoint_t **self_p)
+{
+    checkpoint_t *self = *self_p;
+    if (self == NULL)
+        return;
+    *self_p = NULL;
+    if (self->has_thread) {
+        pthread_mutex_lock(&self->mutex);
+        self->stop = true;
+        pthread_cond_signal(&self->changed);
+        pthread_mutex_unlock(&self->mutex);
+        pthread_join(self->thread, NULL);
+    }
+    env_close(self);
+    pthread_mutex_destroy(&self->mutex);
+    pthread_cond_destroy(&self->changed);
+    buf_free(&self->queue);
+    free(self->path);
+    free(self);
+}
