@@ -6,6 +6,7 @@
 #   make sim       SEED=1 SEEDS=100: that many simulated clusters from that seed on
 #   make fuzz      FUZZ_SECONDS=60: libFuzzer on each decoder and the replica's core, with clang
 #   make check     style, layers, purity
+#   make examples  the programs of examples/, in build/examples/
 #   make deps      installs the packages alone
 #   make install   programs, library, header and manuals into PREFIX (/usr/local), under DESTDIR
 #   make uninstall takes them away again
@@ -93,7 +94,7 @@ CLUSTER_PROGRAMS := $(patsubst tests/cluster/%.c,$(BUILD)/tests/%,$(wildcard tes
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 
-.PHONY: all deps demo test sim fuzz check format clean tests unit install uninstall
+.PHONY: all deps demo test sim fuzz check format clean tests unit examples install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -165,6 +166,14 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/cluster/%.o $(BUILD)/libhearsay.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Written for the installed library: <hearsay.h> is that of the tree here.
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+examples: $(EXAMPLES)
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libhearsay.a
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -Iclient/lib $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 unit: $(UNIT)
 tests: all $(UNIT) $(SIM) $(REPLAYS) $(CLUSTER_PROGRAMS)

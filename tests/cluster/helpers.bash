@@ -9,6 +9,9 @@ case $BUILD in
 *) BUILD=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/$BUILD ;;
 esac
 
+root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+CC=${CC:-cc}
+
 # free_ports N: the first of N TCP and UDP ports in a row that nobody uses now. Each test looks in
 # another part of the range, so that tests side by side do not choose the same.
 free_ports() {
@@ -149,3 +152,14 @@ end_pipe() {
 
 # api ARGUMENTS...: the program of tests/cluster/api.c.
 api() { timeout 100 "${API:-$BUILD/tests/api}" "$@"; }
+
+# A sanitized library shows more symbols, and wants a sanitized program.
+sanitized() { nm "$BUILD/hearsay" | grep -qE ' (__asan_init|__tsan_init)$'; }
+
+# install_library: under $folder/root, with pkg-config told where that is.
+install_library() {
+    make -s -C "$root" BUILD="$BUILD" CC="$CC" DESTDIR="$folder/root" PREFIX=/opt/hearsay install
+    export PKG_CONFIG_PATH="$folder/root/opt/hearsay/lib/pkgconfig"
+    export PKG_CONFIG_SYSROOT_DIR="$folder/root"
+    export LD_LIBRARY_PATH="$folder/root/opt/hearsay/lib"
+}

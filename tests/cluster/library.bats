@@ -3,22 +3,8 @@
 
 load helpers
 
-setup() {
-    cluster_setup
-    root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-    CC=${CC:-cc}
-}
+setup() { cluster_setup; }
 teardown() { cluster_teardown; }
-
-sanitized() { nm "$BUILD/hearsay" | grep -qE ' (__asan_init|__tsan_init)$'; }
-
-# install_library: under $folder/root, with pkg-config told where that is.
-install_library() {
-    make -s -C "$root" BUILD="$BUILD" CC="$CC" DESTDIR="$folder/root" PREFIX=/opt/hearsay install
-    export PKG_CONFIG_PATH="$folder/root/opt/hearsay/lib/pkgconfig"
-    export PKG_CONFIG_SYSROOT_DIR="$folder/root"
-    export LD_LIBRARY_PATH="$folder/root/opt/hearsay/lib"
-}
 
 @test "the header is C99 and C++17 without a warning" {
     local strict="-Wall -Wextra -Wpedantic -Werror -fsyntax-only"
