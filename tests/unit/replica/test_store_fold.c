@@ -436,7 +436,7 @@ static void test_scan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        property_test(test_orders),        property_test(test_fold),
+        property_test(test_orders),          property_test(test_fold),
         property_test(test_fold_to_the_end), property_test(test_snapshots),
         property_test(test_damaged_rows),    property_test(test_scan),
     };
