@@ -81,7 +81,7 @@ checkpoint_config_t checkpoint_config(void)
 
 /* ---- errors ---- */
 
-/* Fills in err for an error code of LMDB or the system; what it was that failed: "cannot <what>". */
+/* Fills in err for a code of LMDB or the system with which "cannot <what> <file>" came. */
 static int fail(const checkpoint_t *self, const char *what, int error, err_t *err)
 {
     const char *remedy = "check the disk";
