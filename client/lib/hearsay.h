@@ -52,7 +52,8 @@ enum {
     HEARSAY_ERROR_SIZE = 400, /* of a buffer for an error's text */
     HEARSAY_ANY_REPLICA = -1,
     HEARSAY_TIMEOUT_MS = 5000, /* of a request that gives none */
-    HEARSAY_WINDOW = 64
+    HEARSAY_WINDOW = 64,
+    HEARSAY_VALUE_MAX = 16 * 1024 * 1024 /* of a value; a cluster may allow less */
 };
 
 /* ---- a connection ---- */

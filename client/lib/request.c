@@ -12,6 +12,8 @@ enum {
     REQUEST_BYTES_MAX = COMMAND_VALUE_MAX + (1 << 20), /* what a broker takes in one message */
 };
 
+_Static_assert((int)HEARSAY_VALUE_MAX == (int)COMMAND_VALUE_MAX, "what the library promises");
+
 #define COMMAND_ROW(id, name, code, kind, least, most, each, arguments, summary, first, second)    \
     {#name, arguments, summary, {first, second}, KIND_##kind},
 enum { KIND_READ = 0, KIND_UPDATE = 1 };

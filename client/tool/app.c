@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bus/base/json.h"
 #include "bus/base/memory.h"
 
 /* ---- signals ---- */
@@ -126,35 +127,67 @@ void app_help_line(buf_t *out, const char *name, const char *arguments, const ch
     buf_printf(out, "  %-8s %s%*s %s\n", name, arguments, padding(arguments), "", summary);
 }
 
-bool app_help(buf_t *out, const char *command, err_t *err)
+static void put_help_json(buf_t *out, const hearsay_command_t *list, size_t count)
 {
-    size_t count;
-    const hearsay_command_t *all = hearsay_commands(&count);
+    json_t json = json_open(out);
 
-    if (command == NULL) {
-        for (size_t i = 0; i < count; i++)
-            app_help_line(out, all[i].name, all[i].arguments, all[i].summary);
-        return true;
+    json_object(&json, NULL);
+    json_bool(&json, "ok", true);
+    json_array(&json, "value");
+    for (size_t i = 0; i < count; i++) {
+        json_object(&json, NULL);
+        json_text(&json, "command", list[i].name);
+        json_text(&json, "arguments", list[i].arguments);
+        json_text(&json, "summary", list[i].summary);
+        json_bool(&json, "update", list[i].is_update != 0);
+        json_array(&json, "examples");
+        for (size_t k = 0; k < 2; k++)
+            json_text(&json, NULL, list[i].examples[k]);
+        json_end(&json);
+        json_end(&json);
     }
-    const hearsay_command_t *one = hearsay_command_find(command);
-    if (one != NULL) {
-        buf_printf(out, "%s %s\n  %s\nExamples:\n  %s\n  %s\n", one->name, one->arguments,
-                   one->summary, one->examples[0], one->examples[1]);
-        return true;
+    json_end(&json);
+    json_end(&json);
+    buf_append_u8(out, '\n');
+}
+
+static void put_help(buf_t *out, const hearsay_command_t *one)
+{
+    buf_printf(out, "%s %s\n  %s\nExamples:\n", one->name, one->arguments, one->summary);
+    for (size_t k = 0; k < 2; k++)
+        buf_printf(out, "  %s\n", one->examples[k]);
+}
+
+bool app_help(buf_t *out, bool as_json, const char *command, err_t *err)
+{
+    size_t count = 1;
+    const hearsay_command_t *list =
+        command != NULL ? hearsay_command_find(command) : hearsay_commands(&count);
+
+    if (list == NULL) {
+        const char *near = hearsay_command_nearest(command);
+        if (near != NULL)
+            err_set(err, OUTCOME_USAGE, "unknown command \"%.48s\": did you mean %s?", command,
+                    near);
+        else
+            err_set(err, OUTCOME_USAGE, "unknown command \"%.48s\": see hearsay help", command);
+        return false;
     }
-    const char *near = hearsay_command_nearest(command);
-    if (near != NULL)
-        err_set(err, OUTCOME_USAGE, "unknown command \"%.48s\": did you mean %s?", command, near);
+    if (as_json)
+        put_help_json(out, list, count);
+    else if (command != NULL)
+        put_help(out, list);
     else
-        err_set(err, OUTCOME_USAGE, "unknown command \"%.48s\": see hearsay help", command);
-    return false;
+        for (size_t i = 0; i < count; i++)
+            app_help_line(out, list[i].name, list[i].arguments, list[i].summary);
+    return true;
 }
 
 int app_fail(bool as_json, const err_t *err)
 {
     if (as_json) {
         buf_t out = {0};
-        output_error(&out, OUTPUT_JSON, outcome_name(err->outcome), err->text);
+        output_error(&out, OUTPUT_JSON, outcome_name(err->outcome), err->text, NULL);
         app_write(buf_slice(&out));
         buf_free(&out);
     } else {
@@ -211,11 +244,9 @@ static int open_connection(app_t *self, const options_t *options, err_t *err)
         .window = self->window,
     };
     settings.brokers = options_list(options, "broker", &settings.broker_count);
-    err->outcome = OUTCOME_USAGE;
     int code = hearsay_open(&self->hearsay, &settings, err->text);
-    if (code != 0 && code != outcome_exit(OUTCOME_USAGE))
-        err->outcome = OUTCOME_FULL;
-    return code;
+    err->outcome = code == outcome_exit(OUTCOME_USAGE) ? OUTCOME_USAGE : OUTCOME_FULL;
+    return code == 0 ? 0 : -1;
 }
 
 int app_open(app_t *self, const options_t *options, err_t *err)
@@ -234,9 +265,10 @@ int app_open(app_t *self, const options_t *options, err_t *err)
     if (!options_flag(options, "no-session"))
         self->session_name = mem_text(name, strlen(name));
     log_level_parse(options_text(options, "log-level"), &self->log_level);
-    int code = open_connection(self, options, err);
-    if (code != 0)
-        return code;
+    if (open_connection(self, options, err) != 0) {
+        free(self->session_name);
+        return -1;
+    }
     hearsay_set_note(self->hearsay, write_note, self);
     open_session(self);
     return 0;

@@ -30,7 +30,7 @@ typedef struct app {
 
 /*
  * Reads what the modes share from options, which must outlive it, connects and opens the session;
- * style is left to the mode. Returns 0, or the exit code with err; app_close() it in both cases.
+ * style is left to the mode. Returns 0, or -1 with err and nothing to close.
  */
 int app_open(app_t *self, const options_t *options, err_t *err);
 void app_close(app_t *self);
@@ -83,8 +83,11 @@ void app_store(app_t *self);
 /* Appends a command's line in a list of them. */
 void app_help_line(buf_t *out, const char *name, const char *arguments, const char *summary);
 
-/* Appends the list of commands, or one of them; false with err when there is none of this name. */
-bool app_help(buf_t *out, const char *command, err_t *err);
+/*
+ * Appends the list of commands (command: NULL), or one of them; as_json: as an object on one line.
+ * False with err when there is none of this name.
+ */
+bool app_help(buf_t *out, bool as_json, const char *command, err_t *err);
 
 /*
  * One command a line from standard input until its end. Returns the exit code: 0, or that of the

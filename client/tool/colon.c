@@ -16,7 +16,7 @@ static colon_result_t run_help(app_t *app, const char *text, buf_t *out, err_t *
     size_t count;
 
     (void)app;
-    if (!app_help(out, text, err))
+    if (!app_help(out, false, text, err))
         return COLON_FAILED;
     if (text != NULL)
         return COLON_DONE;

@@ -65,6 +65,15 @@ static void put_json(json_t *json, const char *key, const hearsay_value_t *value
     }
 }
 
+/* What stands behind the value or error of every object. */
+typedef struct trailer {
+    int replica; /* -1: none answered */
+    const char *token;
+    unsigned copies;
+    unsigned sends;
+    long long us;
+} trailer_t;
+
 static void put_json_error(json_t *json, const char *code, const char *message)
 {
     json_bool(json, "ok", false);
@@ -74,10 +83,33 @@ static void put_json_error(json_t *json, const char *code, const char *message)
     json_end(json);
 }
 
+static void end_json(json_t *json, buf_t *out, const trailer_t *trailer)
+{
+    if (trailer->replica >= 0)
+        json_int(json, "replica", trailer->replica);
+    else
+        json_null(json, "replica");
+    if (trailer->token != NULL)
+        json_text(json, "token", trailer->token);
+    else
+        json_null(json, "token");
+    json_uint(json, "copies", trailer->copies);
+    json_uint(json, "sends", trailer->sends);
+    json_int(json, "us", trailer->us);
+    json_end(json);
+    buf_append_u8(out, '\n');
+}
+
 static void put_json_reply(buf_t *out, const hearsay_reply_t *reply, const char *token)
 {
+    const trailer_t trailer = {
+        .replica = hearsay_reply_replica(reply),
+        .token = token,
+        .copies = hearsay_reply_copies(reply),
+        .sends = hearsay_reply_sends(reply),
+        .us = hearsay_reply_elapsed_us(reply),
+    };
     json_t json = json_open(out);
-    int replica = hearsay_reply_replica(reply);
 
     json_object(&json, NULL);
     if (hearsay_reply_ok(reply)) {
@@ -86,16 +118,7 @@ static void put_json_reply(buf_t *out, const hearsay_reply_t *reply, const char 
     } else {
         put_json_error(&json, hearsay_reply_outcome(reply), hearsay_reply_text(reply));
     }
-    if (replica >= 0)
-        json_int(&json, "replica", replica);
-    else
-        json_null(&json, "replica");
-    json_text(&json, "token", token);
-    json_uint(&json, "copies", hearsay_reply_copies(reply));
-    json_uint(&json, "sends", hearsay_reply_sends(reply));
-    json_int(&json, "us", hearsay_reply_elapsed_us(reply));
-    json_end(&json);
-    buf_append_u8(out, '\n');
+    end_json(&json, out, &trailer);
 }
 
 /* ---- text ---- */
@@ -185,18 +208,20 @@ void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply
     else if (hearsay_reply_ok(reply))
         put_value(out, style, hearsay_reply_value(reply));
     else
-        output_error(out, style, hearsay_reply_outcome(reply), hearsay_reply_text(reply));
+        output_error(out, style, hearsay_reply_outcome(reply), hearsay_reply_text(reply), token);
 }
 
-void output_error(buf_t *out, output_style_t style, const char *code, const char *message)
+void output_error(buf_t *out, output_style_t style, const char *code, const char *message,
+                  const char *token)
 {
-    if (style == OUTPUT_JSON) {
-        json_t json = json_open(out);
-        json_object(&json, NULL);
-        put_json_error(&json, code, message);
-        json_end(&json);
-        buf_append_u8(out, '\n');
-    } else {
+    const trailer_t trailer = {.replica = -1, .token = token};
+
+    if (style != OUTPUT_JSON) {
         buf_printf(out, "ERROR %s %s\n", code, message);
+        return;
     }
+    json_t json = json_open(out);
+    json_object(&json, NULL);
+    put_json_error(&json, code, message);
+    end_json(&json, out, &trailer);
 }

@@ -24,7 +24,11 @@ void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply
 /* True when text can be shown as it is: UTF-8 without control characters. */
 bool output_is_plain(slice_t text);
 
-/* Appends an error that is no reply: code is an outcome's name. */
-void output_error(buf_t *out, output_style_t style, const char *code, const char *message);
+/*
+ * Appends an error that is no reply: code is an outcome's name. token: as above, NULL when there is
+ * no session. As an object it has the fields that a reply has.
+ */
+void output_error(buf_t *out, output_style_t style, const char *code, const char *message,
+                  const char *token);
 
 #endif

@@ -72,9 +72,12 @@ static void take_reply(void *arg, hearsay_reply_t *reply)
 
 static void fail_slot(slot_t *slot, const err_t *err)
 {
+    const app_t *app = slot->owner->app;
+
     slot->is_done = true;
     slot->code = outcome_exit(err->outcome);
-    output_error(&slot->text, slot->owner->app->style, outcome_name(err->outcome), err->text);
+    output_error(&slot->text, app->style, outcome_name(err->outcome), err->text,
+                 app->style == OUTPUT_JSON ? hearsay_token(app->session) : NULL);
 }
 
 static void take_line(pipe_state_t *self, slice_t line)

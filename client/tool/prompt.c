@@ -26,14 +26,19 @@ enum {
     WAIT_MS = 500,   /* at most: a signal that comes just before the wait does not end it */
     LISTED_MAX = 60, /* candidates shown at once */
     LIST_COLUMNS = 80,
+    SCAN_MS = 300, /* for keys that nobody typed: nobody waits longer for Tab */
 };
+
+/* Keys that a replica looks at for a Tab. */
+#define SCAN_COUNT "10000"
 
 typedef struct prompt {
     app_t *app;
     EditLine *edit;
     History *history;
-    histfile_t *file; /* NULL: nothing is kept */
-    complete_names_t keys;
+    histfile_t *file;         /* NULL: nothing is kept */
+    complete_names_t keys;    /* typed before */
+    hearsay_session_t *asker; /* for others; NULL: not needed yet */
     words_t words;
     mbstate_t decoding;
     bool is_coloured;
@@ -76,7 +81,7 @@ static void show_error(const prompt_t *self, const err_t *err)
 {
     buf_t out = {0};
 
-    output_error(&out, OUTPUT_TERMINAL, outcome_name(err->outcome), err->text);
+    output_error(&out, OUTPUT_TERMINAL, outcome_name(err->outcome), err->text, NULL);
     show_in(self, red, &out);
     buf_free(&out);
 }
@@ -185,15 +190,38 @@ static int get_character(EditLine *edit, wchar_t *out)
 
 /* ---- completion ---- */
 
+/*
+ * Asks a replica for keys, a page of those that begin with the word. A session of its own does
+ * that: this one is to know no more than what it was shown.
+ */
+static void collect_keys(prompt_t *self, slice_t word, complete_names_t *out)
+{
+    const hearsay_word_t words[] = {
+        {"scan", 4}, {"0", 1}, {word.data, word.size}, {SCAN_COUNT, strlen(SCAN_COUNT)}};
+
+    if (self->asker == NULL)
+        self->asker = hearsay_session_open(self->app->hearsay, NULL, HEARSAY_ANY_REPLICA);
+    hearsay_reply_t *reply = hearsay_call(self->asker, words, 4, SCAN_MS);
+    const hearsay_value_t *keys = hearsay_value_item(hearsay_reply_value(reply), 1);
+    for (size_t i = 0; keys != NULL && i < hearsay_value_count(keys); i++) {
+        size_t size;
+        const char *key = hearsay_value_bytes(hearsay_value_item(keys, i), &size);
+        complete_names_add(out, slice_of(key, size));
+    }
+    hearsay_reply_free(&reply);
+}
+
 /* What may stand where the word is. */
-static void collect(const prompt_t *self, const completion_t *at, complete_names_t *out)
+static void collect(prompt_t *self, const completion_t *at, complete_names_t *out)
 {
     complete_names_t all = {0};
     slice_t word = buf_slice(&at->word);
     size_t count;
 
-    if (at->kind == COMPLETE_KEY)
+    if (at->kind == COMPLETE_KEY) {
         complete_names_matching(&self->keys, word, out);
+        collect_keys(self, word, out);
+    }
     if (at->kind != COMPLETE_COMMAND)
         return;
     const hearsay_command_t *commands = hearsay_commands(&count);

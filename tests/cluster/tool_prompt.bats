@@ -70,6 +70,7 @@ STEPS
 
 @test "prompt: Tab completes commands and keys, and shows the usage" {
     cluster 1
+    hearsay --session other set nobody:typed:this z
     talk <<'STEPS'
 expect hearsay> 
 send hse\tuser:7 name Ada\r
@@ -94,7 +95,9 @@ expect y\r\n
 expect hearsay> 
 send set user:8 \t
 expect usage: set KEY VALUE
-send \x15:to\t\r
+send \x15get nob\t\r
+expect z\r\n
+send :to\t\r
 expect ken 
 expect hearsay> 
 send :qu\t\r

@@ -167,11 +167,16 @@ static void test_errors(void **state)
                         "{\"ok\":false,\"error\":{\"code\":\"WRONGTYPE\",\"message\":"
                         "\"k holds a hash of fields\"}" JSON_REST);
     buf_reset(&shown);
-    output_error(&shown, OUTPUT_LINE, "USAGE", "what?");
-    output_error(&shown, OUTPUT_JSON, "USAGE", "\"what\"?");
-    assert_string_equal(buf_text(&shown),
-                        "ERROR USAGE what?\n{\"ok\":false,\"error\":{\"code\":\"USAGE\","
-                        "\"message\":\"\\\"what\\\"?\"}}\n");
+    output_error(&shown, OUTPUT_LINE, "USAGE", "what?", NULL);
+    output_error(&shown, OUTPUT_JSON, "USAGE", "\"what\"?", NULL);
+    output_error(&shown, OUTPUT_JSON, "USAGE", "what?", "seen");
+    assert_string_equal(
+        buf_text(&shown),
+        "ERROR USAGE what?\n"
+        "{\"ok\":false,\"error\":{\"code\":\"USAGE\",\"message\":\"\\\"what\\\"?\"},"
+        "\"replica\":null,\"token\":null,\"copies\":0,\"sends\":0,\"us\":0}\n"
+        "{\"ok\":false,\"error\":{\"code\":\"USAGE\",\"message\":\"what?\"},"
+        "\"replica\":null,\"token\":\"seen\",\"copies\":0,\"sends\":0,\"us\":0}\n");
 }
 
 static void test_nobody_answered(void **state)
