@@ -50,6 +50,8 @@ static const row_t table[] = {
      NULL},
     {"data", TEXT, OPTION_NODE, "DIR", NULL, 1, PATH_TEXT_MAX,
      "where the data lies (default: replica_ID)", NULL},
+    {"sync", CHOICE, OPTION_NODE, "WHEN", "interval", 0, 0, "when the log goes to the device",
+     "always|interval|never"},
     {"gossip-interval", DURATION, OPTION_NODE, "DURATION", "8s", 10, HOUR_MS,
      "how often replicas compare what they have", NULL},
     {"auto", TEXT, OPTION_NODE, "MODE", "load", 1, TEXT_MAX,

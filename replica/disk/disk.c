@@ -62,6 +62,7 @@ struct disk {
     struct timespec dirty_at; /* when written went ahead of synced */
     uint64_t synced;
     bool is_syncing;
+    bool sync_asked;     /* whatever the mode */
     int sync_errno;      /* of the first sync that failed */
     segments_t dropping; /* files that are to be removed */
     uint64_t dropped;
@@ -184,6 +185,10 @@ static struct timespec sync_due(const disk_t *self)
 static bool wait_locked(disk_t *self)
 {
     bool is_dirty = self->written != self->synced && self->sync_errno == 0;
+    bool is_asked = self->sync_asked;
+    self->sync_asked = false;
+    if (is_dirty && is_asked)
+        return true;
     if (!is_dirty || self->mode == DISK_SYNC_NEVER) {
         pthread_cond_wait(&self->changed, &self->mutex);
         return false;
@@ -199,11 +204,11 @@ static void *thread_run(void *arg)
     disk_t *self = arg;
     pthread_mutex_lock(&self->mutex);
     for (;;) {
-        if (self->dropping.count > 0)
+        while (self->dropping.count > 0)
             drop_locked(self);
         if (self->stop)
             break;
-        if (self->dropping.count > 0 || !wait_locked(self))
+        if (!wait_locked(self))
             continue;
         sync_locked(self);
         disk_progress_fn *progress = self->progress;
@@ -261,6 +266,14 @@ int disk_sync(disk_t *self, err_t *err)
     int error = self->sync_errno;
     pthread_mutex_unlock(&self->mutex);
     return error == 0 ? 0 : fail_sync(self, error, err);
+}
+
+void disk_ask_sync(disk_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->sync_asked = true;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->mutex);
 }
 
 void disk_set_sync(disk_t *self, disk_sync_mode_t mode)

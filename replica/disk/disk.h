@@ -133,7 +133,7 @@ size_t disk_drop_before(disk_t *self, uint64_t position);
 typedef enum disk_sync_mode {
     DISK_SYNC_INTERVAL, /* at most DISK_SYNC_INTERVAL_MS after an append; the default */
     DISK_SYNC_ALWAYS,   /* as soon as something is appended */
-    DISK_SYNC_NEVER,    /* only when a segment is full, at disk_sync and at disk_close */
+    DISK_SYNC_NEVER,    /* when a segment is full, when asked, and at disk_close */
 } disk_sync_mode_t;
 
 /*
@@ -157,6 +157,12 @@ void disk_on_progress(disk_t *self, disk_progress_fn *fn, void *arg);
  * more than that, also while a sync is under way or after one has failed.
  */
 uint64_t disk_synced(disk_t *self);
+
+/*
+ * Has the thread sync soon, whatever the mode, without waiting: so that a checkpoint may be
+ * committed.
+ */
+void disk_ask_sync(disk_t *self);
 
 /* Waits until everything appended is synced; -1 with err when that fails, now or before. */
 int disk_sync(disk_t *self, err_t *err);

@@ -341,6 +341,7 @@ static int start(node_t *self, err_t *err)
         open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
+    disk_set_sync(self->disk, settings->sync);
     now_t now = net_now();
     replica_start(self->replica, now, disk_end(self->disk));
     for (size_t i = 0; i < settings->peer_count; i++)

@@ -145,6 +145,13 @@ static int read_peers(settings_t *out, const options_t *options, err_t *err)
     return 0;
 }
 
+static disk_sync_mode_t sync_mode(const char *name)
+{
+    if (strcmp(name, "always") == 0)
+        return DISK_SYNC_ALWAYS;
+    return strcmp(name, "never") == 0 ? DISK_SYNC_NEVER : DISK_SYNC_INTERVAL;
+}
+
 /* ---- all ---- */
 
 int settings_read(settings_t *out, const options_t *options, err_t *err)
@@ -168,6 +175,7 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     out->cluster = options_text(options, "cluster");
     out->interface = options_text(options, "interface");
     out->beacon_port = (int)options_int(options, "beacon-port");
+    out->sync = sync_mode(options_text(options, "sync"));
     out->gossip_interval_ms = options_ms(options, "gossip-interval");
     out->max_drift_ms = options_ms(options, "max-drift");
     out->value_max = (uint32_t)options_bytes(options, "max-value");

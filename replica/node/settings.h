@@ -10,6 +10,7 @@
 #include "bus/base/options.h"
 #include "bus/net/address.h"
 #include "replica/core/replica.h"
+#include "replica/disk/disk.h"
 
 enum {
     NODE_ID_MAX = 255,
@@ -30,6 +31,7 @@ typedef struct settings {
     endpoint_t peers[OPTIONS_LIST_MAX];
     size_t peer_count;
     char data[NODE_DATA_SIZE];
+    disk_sync_mode_t sync;
     int64_t gossip_interval_ms;
     int64_t max_drift_ms;
     uint32_t value_max; /* bytes */
