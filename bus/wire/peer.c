@@ -12,7 +12,7 @@ peer_kind_t peer_kind(slice_t message)
 {
     const uint8_t *p = message.data;
     if (message.size < PEER_PREAMBLE_SIZE || p[0] != 'H' || p[1] != 'P' || p[2] != PEER_VERSION ||
-        p[3] < PEER_HELLO || p[3] > PEER_ACK)
+        p[3] < PEER_HELLO || p[3] > PEER_STATE)
         return (peer_kind_t)0;
     return (peer_kind_t)p[3];
 }
@@ -32,11 +32,60 @@ static peer_address_t address_at(mp_t *in)
     return (peer_address_t){.host = host, .port = fields_u16(in)};
 }
 
+/* ---- members ---- */
+
+void peer_members_put(buf_t *out, const peer_member_t *rows, uint32_t count)
+{
+    mp_put_array(out, count);
+    for (uint32_t i = 0; i < count; i++) {
+        mp_put_array(out, 4);
+        mp_put_uint(out, rows[i].id);
+        mp_put_uint(out, rows[i].incarnation);
+        mp_put_uint(out, rows[i].stamp);
+        mp_put_uint(out, rows[i].state);
+    }
+}
+
+bool peer_members_read(slice_t members, peer_member_t *rows, uint32_t *count)
+{
+    mp_t in = mp_open(members);
+    *count = mp_array(&in, PEER_MEMBERS_MAX);
+    for (uint32_t i = 0; i < *count; i++) {
+        uint32_t items = fields_open(&in, 4);
+        rows[i].id = fields_u16(&in);
+        rows[i].incarnation = mp_uint(&in);
+        rows[i].stamp = mp_uint(&in);
+        rows[i].state = fields_u8(&in);
+        mp_array_end(&in, items, 4);
+        if (!mp_ok(&in) || rows[i].state < MEMBER_IN || rows[i].state > MEMBER_FORGOTTEN)
+            return false;
+    }
+    return mp_done(&in);
+}
+
+/* They are encoded once and passed on as bytes. */
+static void put_members(buf_t *out, slice_t members)
+{
+    if (members.size == 0)
+        mp_put_array(out, 0);
+    else
+        buf_append_slice(out, members);
+}
+
+static slice_t members_at(mp_t *in)
+{
+    if (mp_peek(in) != MP_ARRAY)
+        mp_fail(in);
+    return mp_skip(in);
+}
+
+/* ---- messages ---- */
+
 void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, const vec_t *vector,
                     const peer_neighbour_t *neighbours)
 {
     preamble(out, kind);
-    mp_put_array(out, 13);
+    mp_put_array(out, 16);
     mp_put_uint(out, hello->cluster);
     mp_put_uint(out, hello->lineage);
     mp_put_bool(out, hello->lineage_is_fixed);
@@ -57,12 +106,15 @@ void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, con
         mp_put_uint(out, neighbours[i].address.port);
     }
     mp_put_uint(out, hello->machine);
+    mp_put_uint(out, hello->floor);
+    mp_put_bool(out, hello->has_gap);
+    put_members(out, hello->members);
 }
 
 bool peer_hello_read(slice_t message, peer_hello_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 13, &items);
+    mp_t in = open_body(message, 16, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
@@ -79,7 +131,10 @@ bool peer_hello_read(slice_t message, peer_hello_t *out)
         mp_skip(&in);
     out->neighbours_at = slice_of(start, (size_t)(in.at - start));
     out->machine = mp_uint(&in);
-    return fields_close(&in, items, 13) && out->incarnation != 0 && out->lineage != 0;
+    out->floor = mp_uint(&in);
+    out->has_gap = mp_bool(&in);
+    out->members = members_at(&in);
+    return fields_close(&in, items, 16) && out->incarnation != 0 && out->lineage != 0;
 }
 
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out)
@@ -128,23 +183,25 @@ bool peer_ping_read(slice_t message, uint64_t *incarnation, uint8_t *status)
     return fields_close(&in, items, 2);
 }
 
-void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position)
+void peer_pull_put(buf_t *out, const peer_pull_t *pull, const vec_t *have)
 {
     preamble(out, PEER_PULL);
-    mp_put_array(out, 3);
-    mp_put_uint(out, request);
+    mp_put_array(out, 4);
+    mp_put_uint(out, pull->request);
+    mp_put_uint(out, pull->incarnation);
     mp_put_vector(out, have);
-    mp_put_uint(out, position);
+    mp_put_uint(out, pull->position);
 }
 
 bool peer_pull_read(slice_t message, peer_pull_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 3, &items);
+    mp_t in = open_body(message, 4, &items);
     out->request = mp_uint(&in);
+    out->incarnation = mp_uint(&in);
     out->have = fields_vector(&in);
     out->position = mp_uint(&in);
-    return fields_close(&in, items, 3);
+    return fields_close(&in, items, 4);
 }
 
 /* No record takes less than a byte. */
@@ -161,10 +218,11 @@ static slice_t records_at(mp_t *in, uint32_t *count)
 void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *vector)
 {
     preamble(out, PEER_RECORDS);
-    mp_put_array(out, 6);
+    mp_put_array(out, 7);
     mp_put_uint(out, records->request);
     mp_put_uint(out, records->next);
     mp_put_bool(out, records->end);
+    mp_put_bool(out, records->has_gap);
     mp_put_vector(out, vector);
     mp_put_uint(out, records->count);
     mp_put_bin(out, records->records);
@@ -173,13 +231,14 @@ void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *ve
 bool peer_records_read(slice_t message, peer_records_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 6, &items);
+    mp_t in = open_body(message, 7, &items);
     out->request = mp_uint(&in);
     out->next = mp_uint(&in);
     out->end = mp_bool(&in);
+    out->has_gap = mp_bool(&in);
     out->vector = fields_vector(&in);
     out->records = records_at(&in, &out->count);
-    return fields_close(&in, items, 6);
+    return fields_close(&in, items, 7);
 }
 
 void peer_batch_put(buf_t *out, const peer_batch_t *batch)
@@ -220,10 +279,10 @@ bool peer_record_next(mp_t *in, slice_t *record)
     return mp_ok(in);
 }
 
-void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector)
+void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector, const vec_t *synced)
 {
     preamble(out, PEER_ROUND);
-    mp_put_array(out, 8);
+    mp_put_array(out, 11);
     mp_put_uint(out, round->cluster);
     mp_put_uint(out, round->lineage);
     mp_put_bool(out, round->lineage_is_fixed);
@@ -232,12 +291,15 @@ void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector)
     mp_put_uint(out, round->status);
     mp_put_uint(out, round->clock);
     mp_put_vector(out, vector);
+    mp_put_vector(out, synced);
+    mp_put_uint(out, round->floor);
+    put_members(out, round->members);
 }
 
 bool peer_round_read(slice_t message, peer_round_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 8, &items);
+    mp_t in = open_body(message, 11, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
@@ -246,7 +308,10 @@ bool peer_round_read(slice_t message, peer_round_t *out)
     out->status = fields_u8(&in);
     out->clock = mp_uint(&in);
     out->vector = fields_vector(&in);
-    return fields_close(&in, items, 8) && out->incarnation != 0;
+    out->synced = fields_vector(&in);
+    out->floor = mp_uint(&in);
+    out->members = members_at(&in);
+    return fields_close(&in, items, 11) && out->incarnation != 0;
 }
 
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation)
@@ -281,4 +346,46 @@ bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector)
     *incarnation = mp_uint(&in);
     *vector = fields_vector(&in);
     return fields_close(&in, items, 2);
+}
+
+void peer_join_put(buf_t *out, const peer_join_t *join)
+{
+    preamble(out, PEER_JOIN);
+    mp_put_array(out, 4);
+    mp_put_uint(out, join->id);
+    mp_put_uint(out, join->incarnation);
+    mp_put_uint(out, join->transfer);
+    mp_put_uint(out, join->part);
+}
+
+bool peer_join_read(slice_t message, peer_join_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 4, &items);
+    out->id = fields_u16(&in);
+    out->incarnation = mp_uint(&in);
+    out->transfer = mp_uint(&in);
+    out->part = mp_uint(&in);
+    return fields_close(&in, items, 4) && out->incarnation != 0;
+}
+
+void peer_state_put(buf_t *out, const peer_state_part_t *state)
+{
+    preamble(out, PEER_STATE);
+    mp_put_array(out, 4);
+    mp_put_uint(out, state->transfer);
+    mp_put_uint(out, state->part);
+    mp_put_bool(out, state->is_last);
+    mp_put_bin(out, state->rows);
+}
+
+bool peer_state_read(slice_t message, peer_state_part_t *out)
+{
+    uint32_t items;
+    mp_t in = open_body(message, 4, &items);
+    out->transfer = mp_uint(&in);
+    out->part = mp_uint(&in);
+    out->is_last = mp_bool(&in);
+    out->rows = mp_bytes(&in);
+    return fields_close(&in, items, 4);
 }

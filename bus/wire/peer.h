@@ -1,8 +1,9 @@
 /*
  * What replicas say to one another (docs/protocol.md, "Between replicas").
  *
- * Over DEALER/ROUTER: HELLO and WELCOME, PING and PONG, PULL and RECORDS, ACK. Over PUB/SUB: BATCH
- * as updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an XPUB. Each
+ * Over DEALER/ROUTER: HELLO and WELCOME, PING and PONG, PULL and RECORDS, ACK, JOIN and STATE. Over
+ * PUB/SUB: BATCH as updates are accepted, ROUND each gossip interval, and JOINED, the welcome of an
+ * XPUB. Each
  * message is 8 bytes of preamble ("HP", version, kind, 4 bytes of 0) and a msgpack array.
  *
  * Decoded structs borrow from the message.
@@ -22,6 +23,8 @@ enum {
     PEER_RECORDS_TARGET = 256 * 1024, /* bytes of log read for one RECORDS */
     PEER_ACKERS_MAX = 16,             /* named in a batch */
     PEER_RECORDS_MAX = 65536,         /* records in one message */
+    PEER_MEMBERS_MAX = 256,           /* rows of members in one message */
+    PEER_STATE_TARGET = 256 * 1024,   /* bytes of rows in one STATE */
 };
 
 typedef enum peer_kind {
@@ -36,6 +39,8 @@ typedef enum peer_kind {
     PEER_ROUND = 9,
     PEER_JOINED = 10,
     PEER_ACK = 11,
+    PEER_JOIN = 12,
+    PEER_STATE = 13,
 } peer_kind_t;
 
 /* Where a node can be reached: host is text, port its peer port, the first of its block. */
@@ -43,6 +48,21 @@ typedef struct peer_address {
     slice_t host;
     uint16_t port;
 } peer_address_t;
+
+/* Whether a node's updates are still reckoned with. */
+typedef enum peer_member_state {
+    MEMBER_IN = 1,
+    MEMBER_LEFT_BEHIND = 2, /* the log that it lacks is gone: it comes back by JOIN */
+    MEMBER_FORGOTTEN = 3,   /* by people */
+} peer_member_state_t;
+
+/* A row of the members: of one id the row with the greatest stamp holds. */
+typedef struct peer_member {
+    uint16_t id;
+    uint64_t incarnation;
+    hlc_t stamp; /* when it was changed */
+    uint8_t state;
+} peer_member_t;
 
 /* HELLO, and WELCOME with the same fields in answer. */
 typedef struct peer_hello {
@@ -59,6 +79,9 @@ typedef struct peer_hello {
     uint32_t neighbours;    /* peers it knows: this many follow */
     slice_t neighbours_at;  /* read with peer_neighbour_read */
     uint64_t machine;       /* nodes of one machine have the same; 0: unknown */
+    hlc_t floor;            /* updates with a tag at or under it are not accepted any more */
+    bool has_gap;           /* WELCOME: what the HELLO lacks is in the log no more */
+    slice_t members;        /* read with peer_members_read */
 } peer_hello_t;
 
 typedef struct peer_neighbour {
@@ -76,15 +99,17 @@ typedef struct peer_refused {
 
 /* PULL: "send what your log has and this vector does not cover, in log order". */
 typedef struct peer_pull {
-    uint64_t request;  /* echoed */
-    slice_t have;      /* what was received without gap, a msgpack vector */
-    uint64_t position; /* of the log, from the last RECORDS; 0: find the place */
+    uint64_t request;     /* echoed */
+    uint64_t incarnation; /* who asks */
+    slice_t have;         /* what was received without gap, a msgpack vector */
+    uint64_t position;    /* of the log, from the last RECORDS; 0: find the place */
 } peer_pull_t;
 
 typedef struct peer_records {
     uint64_t request;
     uint64_t next;  /* position to go on from */
     bool end;       /* nothing behind it for now */
+    bool has_gap;   /* some of what is lacking is in this log no more; there are no records then */
     slice_t vector; /* the sender's value timestamp */
     uint32_t count;
     slice_t records; /* the records one behind the other; read with peer_record_next */
@@ -109,8 +134,26 @@ typedef struct peer_round {
     uint64_t incarnation;
     uint8_t status;
     hlc_t clock;
-    slice_t vector; /* value timestamp */
+    slice_t vector;  /* value timestamp */
+    slice_t synced;  /* the part of it that is on disk */
+    hlc_t floor;     /* as on disk: counts once synced is covered */
+    slice_t members; /* read with peer_members_read */
 } peer_round_t;
+
+/* JOIN: "take me (back) in, and give me what you have": asked again for every part of it. */
+typedef struct peer_join {
+    uint16_t id;
+    uint64_t incarnation;
+    uint64_t transfer; /* which one, from STATE; 0: to begin */
+    uint64_t part;     /* the part that is wanted, from 0 */
+} peer_join_t;
+
+typedef struct peer_state_part {
+    uint64_t transfer; /* 0: not yet, ask again */
+    uint64_t part;
+    bool is_last;
+    slice_t rows; /* of the replica's state, one behind the other */
+} peer_state_part_t;
 
 /* The kind of a message; 0 when it is none of ours or of another version. */
 peer_kind_t peer_kind(slice_t message);
@@ -120,13 +163,19 @@ void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, con
                     const peer_neighbour_t *neighbours);
 void peer_refused_put(buf_t *out, const peer_refused_t *refused);
 void peer_ping_put(buf_t *out, peer_kind_t kind, uint64_t incarnation, uint8_t status);
-void peer_pull_put(buf_t *out, uint64_t request, const vec_t *have, uint64_t position);
+void peer_pull_put(buf_t *out, const peer_pull_t *pull, const vec_t *have);
 void peer_records_put(buf_t *out, const peer_records_t *records, const vec_t *vector);
 void peer_batch_put(buf_t *out, const peer_batch_t *batch);
-void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector);
+void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector,
+                    const vec_t *synced);
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation);
 /* vector: what the sender has applied and logged. */
 void peer_ack_put(buf_t *out, uint64_t incarnation, const vec_t *vector);
+void peer_join_put(buf_t *out, const peer_join_t *join);
+void peer_state_put(buf_t *out, const peer_state_part_t *state);
+
+/* Appends rows as the members of a message; no bytes stand for no rows. */
+void peer_members_put(buf_t *out, const peer_member_t *rows, uint32_t count);
 
 /* Each reader takes a whole message of its kind; false when malformed. */
 bool peer_hello_read(slice_t message, peer_hello_t *out);
@@ -139,6 +188,11 @@ bool peer_round_read(slice_t message, peer_round_t *out);
 bool peer_joined_read(slice_t message, uint64_t *cluster, uint64_t *incarnation);
 bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector);
 
+bool peer_join_read(slice_t message, peer_join_t *out);
+bool peer_state_read(slice_t message, peer_state_part_t *out);
+
+/* Into rows, of which there are PEER_MEMBERS_MAX; false when malformed. */
+bool peer_members_read(slice_t members, peer_member_t *rows, uint32_t *count);
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out);
 /* The next record of a batch or RECORDS, whole; false at the end or when malformed. */
 bool peer_record_next(mp_t *in, slice_t *record);

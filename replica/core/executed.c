@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "bus/base/hashed.h"
+#include <utlist.h>
+
 #include "bus/base/memory.h"
 
 enum { RESULT_INLINE = 16 }; /* "done" and integers fit */
@@ -25,11 +27,15 @@ typedef struct client {
     entry_t *entries; /* sorted by seq */
     uint32_t size;
     uint32_t capacity;
+    mark_t last; /* its update with the greatest tag */
+    struct client *next;
+    struct client *prev;
     UT_hash_handle hh;
 } client_t;
 
 struct executed {
     client_t *clients;
+    client_t *order; /* the same, the longest silent first */
     size_t entries;
 };
 
@@ -37,6 +43,17 @@ static void entry_free(entry_t *entry)
 {
     if (entry->size > RESULT_INLINE)
         free(entry->result.there);
+}
+
+static void client_free(executed_t *self, client_t *client)
+{
+    HASH_DEL(self->clients, client);
+    DL_DELETE(self->order, client);
+    for (uint32_t i = 0; i < client->size; i++)
+        entry_free(&client->entries[i]);
+    self->entries -= client->size;
+    free(client->entries);
+    free(client);
 }
 
 executed_t *executed_new(void)
@@ -53,11 +70,7 @@ void executed_destroy(executed_t **self_p)
     client_t *next;
     HASH_ITER(hh, self->clients, client, next)
     {
-        HASH_DEL(self->clients, client);
-        for (uint32_t i = 0; i < client->size; i++)
-            entry_free(&client->entries[i]);
-        free(client->entries);
-        free(client);
+        client_free(self, client);
     }
     free(self);
     *self_p = NULL;
@@ -78,6 +91,7 @@ static client_t *get_client(executed_t *self, uint64_t id)
     client = mem_zero(1, sizeof *client);
     client->id = id;
     HASH_ADD(hh, self->clients, id, sizeof client->id, client);
+    DL_APPEND(self->order, client);
     return client;
 }
 
@@ -111,6 +125,10 @@ executed_state_t executed_find(const executed_t *self, uint64_t id, uint64_t seq
 void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result)
 {
     client_t *client = get_client(self, tag.client);
+    if (tag_compare(tag, client->last.tag) > 0)
+        client->last = (mark_t){tag, dot};
+    DL_DELETE(self->order, client);
+    DL_APPEND(self->order, client);
     uint32_t at = place(client, tag.seq);
     if (tag.seq <= client->floor || (at < client->size && client->entries[at].seq == tag.seq))
         return;
@@ -152,4 +170,83 @@ size_t executed_entries(const executed_t *self)
 size_t executed_clients(const executed_t *self)
 {
     return HASH_COUNT(self->clients);
+}
+
+/* ---- forgetting ---- */
+
+static bool is_stable(const client_t *client, const stable_t *stable)
+{
+    if (!mark_is_stable(&client->last, stable))
+        return false;
+    for (uint32_t i = 0; i < client->size; i++)
+        if (vec_get(stable->known, client->entries[i].dot.incarnation) <
+            client->entries[i].dot.count)
+            return false;
+    return true;
+}
+
+size_t executed_forget(executed_t *self, const stable_t *stable, size_t most)
+{
+    size_t forgotten = 0;
+    while (forgotten < most && self->order != NULL && is_stable(self->order, stable)) {
+        client_free(self, self->order);
+        forgotten++;
+    }
+    return forgotten;
+}
+
+/* ---- as bytes ---- */
+
+static void put_client(buf_t *out, const client_t *client)
+{
+    mp_put_uint(out, client->floor);
+    mark_put(out, &client->last);
+    mp_put_uint(out, client->size);
+    for (uint32_t i = 0; i < client->size; i++) {
+        const entry_t *e = &client->entries[i];
+        const uint8_t *result = e->size > RESULT_INLINE ? e->result.there : e->result.here;
+        mp_put_uint(out, e->seq);
+        mp_put_uint(out, e->hlc);
+        mp_put_uint(out, e->dot.incarnation);
+        mp_put_uint(out, e->dot.count);
+        mp_put_bin(out, slice_of(result, e->size));
+    }
+}
+
+void executed_each(const executed_t *self, executed_row_fn *fn, void *arg)
+{
+    const client_t *client;
+    buf_t row = {0};
+    DL_FOREACH(self->order, client)
+    {
+        buf_reset(&row);
+        put_client(&row, client);
+        fn(arg, client->id, buf_slice(&row));
+    }
+    buf_free(&row);
+}
+
+bool executed_load(executed_t *self, uint64_t id, slice_t row)
+{
+    mp_t in = mp_open(row);
+    uint64_t floor = mp_uint(&in);
+    mark_t last = mark_read(&in);
+    uint64_t count = mp_uint(&in);
+    for (uint64_t i = 0; i < count && mp_ok(&in); i++) {
+        tag_t tag = {.client = id};
+        vec_part_t dot;
+        tag.seq = mp_uint(&in);
+        tag.hlc = mp_uint(&in);
+        dot.incarnation = mp_uint(&in);
+        dot.count = mp_uint(&in);
+        slice_t result = mp_bytes(&in);
+        if (mp_ok(&in))
+            executed_add(self, tag, dot, result);
+    }
+    if (!mp_done(&in))
+        return false;
+    client_t *client = get_client(self, id);
+    client->last = last;
+    executed_raise_floor(self, id, floor);
+    return true;
 }

@@ -13,6 +13,8 @@
 #include "bus/base/bytes.h"
 #include "bus/base/hlc.h"
 #include "bus/base/vector.h"
+#include "bus/wire/mp.h"
+#include "replica/core/cell.h"
 
 enum { EXECUTED_PER_CLIENT_MAX = 4096 };
 
@@ -43,6 +45,19 @@ void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result);
 
 /* Raises the floor of a client and forgets what is at or under it. */
 void executed_raise_floor(executed_t *self, uint64_t client, uint64_t floor);
+
+/*
+ * Forgets up to most clients of whom everything is stable, the longest silent first: a retry of
+ * theirs would be refused for its tag. Returns how many.
+ */
+size_t executed_forget(executed_t *self, const stable_t *stable, size_t most);
+
+/* One client after the other as msgpack values: put calls fn with each; fn owns nothing. */
+typedef void executed_row_fn(void *arg, uint64_t client, slice_t row);
+void executed_each(const executed_t *self, executed_row_fn *fn, void *arg);
+
+/* Takes a row back; false when it is malformed. */
+bool executed_load(executed_t *self, uint64_t client, slice_t row);
 
 /* Entries and clients held. */
 size_t executed_entries(const executed_t *self);

@@ -165,8 +165,10 @@ static void put_hello(replica_t *self, peer_kind_t kind)
         .address = {slice_text(self->host), self->config.port},
         .neighbours = count,
         .machine = self->config.machine,
+        .floor = self->said_floor,
+        .members = buf_slice(&self->member_rows),
     };
-    peer_hello_put(&self->arena, kind, &hello, &self->applied, neighbours);
+    peer_hello_put(&self->arena, kind, &hello, gossip_vector(self), neighbours);
 }
 
 static void greet(replica_t *self, peer_t *peer)
@@ -292,6 +294,11 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
                      (unsigned long long)hello.incarnation, why);
         return;
     }
+    if (!stability_take_rows(self, hello.members)) {
+        self->counts.malformed++;
+        return;
+    }
+    stability_take_in(self, hello.id, hello.incarnation);
     size_t offset = self->arena.size;
     put_hello(self, PEER_WELCOME);
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
@@ -338,6 +345,11 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
             stop_for_id(self, peer->host, peer->port);
         return;
     }
+    if (!stability_take_rows(self, hello.members)) {
+        self->counts.malformed++;
+        return;
+    }
+    stability_take_in(self, hello.id, hello.incarnation);
     peer_t *other = peer_by_incarnation(self, hello.incarnation);
     if (other != NULL && other != peer) {
         /* Reached twice, by beacon and by --peer: the one that is connected already stays. */
@@ -458,12 +470,12 @@ static void send_acks(replica_t *self)
 {
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[i];
-        uint64_t has = vec_get(&self->applied, peer->incarnation);
+        uint64_t has = vec_get(gossip_vector(self), peer->incarnation);
         if (peer->owed <= peer->told || has <= peer->told || !may_gossip_with(peer))
             continue;
         peer->told = has;
         size_t offset = self->arena.size;
-        peer_ack_put(&self->arena, self->config.incarnation, &self->applied);
+        peer_ack_put(&self->arena, self->config.incarnation, gossip_vector(self));
         replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
     }
 }
@@ -619,6 +631,7 @@ static void take_round(replica_t *self, slice_t message)
         return;
     }
     vec_merge(&peer->vector, &self->vector);
+    stability_take_round(self, &round);
     self->has_new_copies = true;
     peer->heard_ms = self->now.boot_ms;
     peer->status = round.status;
@@ -665,8 +678,11 @@ static void send_pull(replica_t *self, const peer_t *peer, uint64_t position)
         .position = position,
         .since_ms = self->now.boot_ms,
     };
+    const peer_pull_t ask = {.request = self->pull.request,
+                             .incarnation = self->config.incarnation,
+                             .position = position};
     size_t offset = self->arena.size;
-    peer_pull_put(&self->arena, self->pull.request, &self->vector, position);
+    peer_pull_put(&self->arena, &ask, &self->vector);
     replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
     self->counts.pulls++;
 }
@@ -772,7 +788,7 @@ static void answer_pull(replica_t *self, uint32_t link, uint64_t request, uint64
         .records = records,
     };
     size_t offset = self->arena.size;
-    peer_records_put(&self->arena, &answer, &self->applied);
+    peer_records_put(&self->arena, &answer, gossip_vector(self));
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
     self->counts.pulls_served++;
 }
@@ -912,9 +928,12 @@ static void publish_round(replica_t *self)
         .incarnation = self->config.incarnation,
         .status = (uint8_t)self->status,
         .clock = replica_clock(self),
+        .floor = self->said_floor,
+        .members = buf_slice(&self->member_rows),
     };
+    stability_mark(self);
     size_t offset = self->arena.size;
-    peer_round_put(&self->arena, &round, &self->applied);
+    peer_round_put(&self->arena, &round, gossip_vector(self), &self->synced);
     replica_emit(self, REPLICA_PUBLISH, 0, offset);
     self->counts.rounds++;
 }

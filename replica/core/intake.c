@@ -1,6 +1,6 @@
 /*
  * Intake: the checks that a request passes before it is executed, in this order, all again after a
- * wait: executed table, token, arguments, clock, limits and type, visibility. (The epoch was looked
+ * wait: executed table, token, arguments, clock, floor, limits and type, visibility. (The epoch was looked
  * at when the request came, in session.c.)
  */
 #include "replica/core/internal.h"
@@ -168,6 +168,19 @@ static void execute(replica_t *self, session_t *session, const request_t *reques
     answer(self, session, request, &reply, &self->difference, is_update ? self->turn.own_head : 0);
 }
 
+/* What was forgotten of it cannot be told from what never came. */
+static void refuse_too_old(replica_t *self, session_t *session, const request_t *request)
+{
+    if ((request->flags & REQUEST_FRESH) != 0) {
+        session_turn_back(self, session, request, OUTCOME_RETAG);
+        return;
+    }
+    self->counts.too_old++;
+    refuse(self, session, request, OUTCOME_TOO_OLD,
+           "the update is older than --retry-horizon: whether it was applied is not known any "
+           "more; look, and send it as a new one if it was not");
+}
+
 intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request)
 {
     const command_t *command = command_by_code(request->command);
@@ -203,6 +216,10 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
         refuse(self, session, request, OUTCOME_READ_ONLY,
                "this cluster's nodes have been started too often for their vector timestamps: this "
                "start takes no updates; use a node that is up already");
+        return INTAKE_ANSWERED;
+    }
+    if (command->is_update && request->hlc <= self->floor) {
+        refuse_too_old(self, session, request);
         return INTAKE_ANSWERED;
     }
     execute(self, session, request, command);

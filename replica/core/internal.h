@@ -1,6 +1,6 @@
 /*
  * What the files of the replica core share: the state and the few functions between them. Included
- * by replica.c, gossip.c, intake.c, session.c and commands.c only.
+ * by replica.c, gossip.c, stability.c, intake.c, session.c and commands.c only.
  */
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
@@ -12,6 +12,7 @@
 #include "replica/core/executed.h"
 #include "replica/core/holdback.h"
 #include "replica/core/logindex.h"
+#include "replica/core/members.h"
 #include "replica/core/replica.h"
 #include "replica/core/store.h"
 
@@ -63,6 +64,16 @@ typedef struct served {
 
 enum { SERVED_MAX = REPLICA_PEERS_MAX };
 
+/* ---- forgetting ---- */
+
+/* A state of the log that is on its way to the disk; when it is there, it is what we say. */
+typedef struct sync_mark {
+    bool is_open;
+    uint64_t position;
+    vec_t vector;
+    hlc_t floor;
+} sync_mark_t;
+
 /* ---- sessions ---- */
 
 typedef struct link link_t;
@@ -104,6 +115,20 @@ struct replica {
     executed_t *executed;
     vec_t applied; /* the value timestamp */
     uint64_t log_end;
+    uint64_t synced_to; /* position */
+    members_t *members;
+    buf_t member_rows;      /* as they go into messages and the log */
+    hlc_t floor;            /* no update with a tag at or under it is accepted */
+    hlc_t said_floor;       /* the same, as on disk and told to others */
+    vec_t synced;           /* what of applied is on disk, as told to others */
+    sync_mark_t round_mark; /* becomes the two above */
+    vec_t durable;          /* with sync_always: what of applied is on disk, newer than synced */
+    sync_mark_t durable_mark;
+    hlc_t horizon;
+    vec_t known;      /* what every member has on disk */
+    size_t fold_left; /* entries to look at since the horizon moved */
+    int64_t reckon_ms;
+    bool must_reckon;
     logindex_t *index;
     holdback_t *holdback;
 
@@ -171,6 +196,9 @@ void replica_clock_raise(replica_t *self, hlc_t to);
 /* Fixes the lineage and logs it. */
 void replica_fix_lineage(replica_t *self, uint64_t lineage);
 
+/* Appends an entry to the log of this turn. */
+void replica_log(replica_t *self, uint8_t kind, slice_t payload);
+
 /* Applies and logs a record (encoded as raw) that may be applied. */
 void replica_apply(replica_t *self, const record_t *record, slice_t raw);
 
@@ -194,6 +222,31 @@ bool gossip_id_is_disputed(const replica_t *self);
 uint16_t gossip_copies(const replica_t *self, vec_part_t dot);
 /* How many an acknowledgement can wait for: --ack, or as many as answer. */
 uint16_t gossip_copies_wanted(const replica_t *self);
+
+/* What we say to have: applied, and with sync_always on disk. */
+const vec_t *gossip_vector(const replica_t *self);
+
+/* ---- stability.c ---- */
+
+void stability_new(replica_t *self);
+void stability_free(replica_t *self);
+void stability_start(replica_t *self);
+void stability_tick(replica_t *self);
+void stability_turn(replica_t *self);
+int64_t stability_deadline(const replica_t *self);
+/* Before a round: what can be said of the disk in the next one. */
+void stability_mark(replica_t *self);
+/* The lineage is fixed from now on: who is a member goes into the log. */
+void stability_log_members(replica_t *self);
+/* Takes rows of members, encoded; false when malformed. */
+bool stability_take_rows(replica_t *self, slice_t rows);
+/* A node greets us: unless it has left, it is a member from now on. */
+void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation);
+/* A round of a member, whose rows were taken before. */
+void stability_take_round(replica_t *self, const peer_round_t *round);
+/* Entries of the log, at a replay. */
+bool stability_replay_rows(replica_t *self, slice_t payload);
+void stability_raise_floor(replica_t *self, hlc_t floor);
 
 /* ---- session.c ---- */
 
@@ -235,7 +288,8 @@ struct conn {
 /* A reply that waits for copies of its update, or behind one that does. */
 typedef struct held_reply held_reply_t;
 struct held_reply {
-    uint64_t n; /* of our update; 0: it only keeps its place */
+    uint64_t n;        /* of our update; 0: it only keeps its place */
+    uint64_t position; /* of the log, to be on disk first */
     int64_t deadline_ms;
     size_t request_size;
     size_t copies_at; /* in bytes */

@@ -39,6 +39,7 @@ replica_t *replica_new(const replica_config_t *config)
     self->executed = executed_new();
     self->index = logindex_new();
     self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
+    stability_new(self);
     self->next_link = 1;
     self->serial = 1;
     self->arguments = mem_zero(COMMAND_ARGUMENTS_MAX, sizeof *self->arguments);
@@ -53,6 +54,7 @@ void replica_destroy(replica_t **self_p)
         return;
     sessions_free(self);
     gossip_free(self);
+    stability_free(self);
     store_destroy(&self->store);
     executed_destroy(&self->executed);
     logindex_destroy(&self->index);
@@ -145,7 +147,7 @@ void replica_clock_raise(replica_t *self, hlc_t to)
 
 /* ---- the log and what is applied ---- */
 
-static void append_entry(replica_t *self, uint8_t kind, slice_t payload)
+void replica_log(replica_t *self, uint8_t kind, slice_t payload)
 {
     uint64_t position = self->log_end;
     size_t before = self->turn.log.size;
@@ -167,7 +169,8 @@ void replica_fix_lineage(replica_t *self, uint64_t lineage)
     take_lineage(self, lineage);
     buf_reset(&self->encoded);
     seglog_meta_put(&self->encoded, lineage);
-    append_entry(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
+    replica_log(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
+    stability_log_members(self);
     replica_note(self, NOTE_INFO, "lineage fixed lineage=%016llx", (unsigned long long)lineage);
 }
 
@@ -197,20 +200,35 @@ void replica_apply(replica_t *self, const record_t *record, slice_t raw)
 {
     uint64_t position = self->log_end;
     replica_clock(self);
-    append_entry(self, SEGLOG_KIND_UPDATE, raw);
+    replica_log(self, SEGLOG_KIND_UPDATE, raw);
     take_effect(self, record, position);
     self->turn.has_applied = true;
 }
 
+/* An entry that is no update; false when it is malformed. */
+static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
+{
+    uint64_t value;
+    if (kind == SEGLOG_KIND_MEMBERS)
+        return stability_replay_rows(self, payload);
+    if (kind == SEGLOG_KIND_META && seglog_meta_read(payload, &value)) {
+        take_lineage(self, value);
+        return true;
+    }
+    if (kind == SEGLOG_KIND_FLOOR && seglog_floor_read(payload, &value)) {
+        stability_raise_floor(self, value);
+        return true;
+    }
+    return false;
+}
+
 int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err)
 {
-    if (kind == SEGLOG_KIND_META) {
-        uint64_t lineage;
-        if (!seglog_meta_read(payload, &lineage))
-            return err_set(err, OUTCOME_READ_ONLY, "the log entry at %llu is malformed",
-                           (unsigned long long)position);
-        take_lineage(self, lineage);
-        return 0;
+    if (kind == SEGLOG_KIND_META || kind == SEGLOG_KIND_MEMBERS || kind == SEGLOG_KIND_FLOOR) {
+        if (replay_other(self, kind, payload))
+            return 0;
+        return err_set(err, OUTCOME_READ_ONLY, "the log entry at %llu is malformed",
+                       (unsigned long long)position);
     }
     if (kind != SEGLOG_KIND_UPDATE)
         return err_set(err, OUTCOME_READ_ONLY,
@@ -248,6 +266,7 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->clock_boot_ms = now.boot_ms;
     replica_clock(self);
     self->heartbeat_ms = now.boot_ms;
+    stability_start(self);
     gossip_start(self);
     settle(self);
 }
@@ -261,6 +280,7 @@ int64_t replica_deadline(const replica_t *self)
 {
     enum { SETTLE_STEP_MS = 20 };
     int64_t deadline = time_earlier(gossip_deadline(self), sessions_deadline(self));
+    deadline = time_earlier(deadline, stability_deadline(self));
     return self->is_settled ? deadline : time_earlier(deadline, self->now.boot_ms + SETTLE_STEP_MS);
 }
 
@@ -269,6 +289,7 @@ void replica_tick(replica_t *self, now_t now)
     replica_enter(self, now);
     settle(self);
     gossip_tick(self);
+    stability_tick(self);
     sessions_tick(self);
 }
 
@@ -290,6 +311,7 @@ replica_effects_t replica_turn(replica_t *self, now_t now)
 {
     replica_enter(self, now);
     sessions_turn(self);
+    stability_turn(self);
     gossip_turn(self);
     put_append_first(self);
     self->effects_given = self->effects_size;
@@ -365,6 +387,7 @@ void replica_auto_status(replica_t *self)
 
 replica_info_t replica_info(const replica_t *self, now_t now)
 {
+    const peer_member_t *last = members_last(self->members);
     return (replica_info_t){
         .id = self->config.id,
         .incarnation = self->config.incarnation,
@@ -373,6 +396,11 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .mode = self->mode,
         .clock = self->clock,
         .vector = &self->applied,
+        .horizon = self->horizon,
+        .floor = self->floor,
+        .unstable = store_unstable(self->store),
+        .members = members_count(self->members),
+        .holds_back = last != NULL ? last->id : -1,
         .received_lag = holdback_records(self->holdback),
         .keys = store_keys(self->store),
         .sessions = HASH_COUNT(self->sessions),

@@ -42,9 +42,11 @@ typedef struct replica_config {
     uint16_t port;        /* peer port, the first of the block */
     int64_t gossip_interval_ms;
     int64_t max_drift_ms;
-    uint32_t value_max; /* bytes */
-    uint32_t ack;       /* replicas that should have an update before it is acknowledged, >= 1 */
-    uint64_t machine;   /* of this node; copies on other machines are preferred; 0: unknown */
+    int64_t retry_horizon_ms; /* an update is sent again for no longer than that */
+    bool sync_always;         /* what is acknowledged survives a power cut of this machine */
+    uint32_t value_max;       /* bytes */
+    uint32_t ack;     /* replicas that should have an update before it is acknowledged, >= 1 */
+    uint64_t machine; /* of this node; copies on other machines are preferred; 0: unknown */
     replica_status_t status;
     replica_mode_t mode;
     uint32_t random_ppm[3]; /* chance of each status for MODE_AUTO_RANDOM, sum 1,000,000 */
@@ -156,6 +158,12 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
 /* People set the status (mode manual), or manual or auto alone with the status as it is. */
 void replica_set_status(replica_t *self, now_t now, replica_status_t status, replica_mode_t mode);
 
+/*
+ * Everything before this position of the log survives a power cut. With --sync never the node says
+ * so of all that is written.
+ */
+void replica_synced(replica_t *self, now_t now, uint64_t position);
+
 /* The share of the loop's time spent working since the last call, in thousandths. */
 void replica_load(replica_t *self, uint32_t busy_permille);
 
@@ -180,6 +188,8 @@ typedef struct replica_counts {
     uint64_t pulls_served;
     uint64_t published; /* batches */
     uint64_t rounds;
+    uint64_t too_old;   /* updates that came again after their time */
+    uint64_t forgotten; /* clients of the executed table */
     uint64_t acks_late; /* acknowledgements that did not get the copies they waited for */
     uint64_t malformed; /* messages refused */
     uint64_t foreign;   /* of another cluster or lineage */
@@ -192,7 +202,12 @@ typedef struct replica_info {
     replica_status_t status;
     replica_mode_t mode;
     hlc_t clock;
-    const vec_t *vector;   /* value timestamp, borrowed */
+    const vec_t *vector; /* value timestamp, borrowed */
+    hlc_t horizon;       /* no update with a tag at or under it can come any more */
+    hlc_t floor;         /* none with a tag at or under it is accepted here */
+    size_t unstable;     /* keys with something to forget one day */
+    uint32_t members;
+    int32_t holds_back;    /* the id of the member that holds forgetting back, -1: nobody */
     uint64_t received_lag; /* records received and not applied */
     size_t keys;
     size_t sessions;

@@ -35,8 +35,10 @@ enum {
 
 /* What an entry holds. Readers meet other kinds too, those of later versions; 0 is never used. */
 typedef enum seglog_kind {
-    SEGLOG_KIND_UPDATE = 1, /* an update record (bus/wire/record.h) */
-    SEGLOG_KIND_META = 2,   /* what the log belongs to (seglog_meta_put) */
+    SEGLOG_KIND_UPDATE = 1,  /* an update record (bus/wire/record.h) */
+    SEGLOG_KIND_META = 2,    /* what the log belongs to (seglog_meta_put) */
+    SEGLOG_KIND_MEMBERS = 3, /* the rows of members (peer_members_put) */
+    SEGLOG_KIND_FLOOR = 4, /* no update with a tag at or under it is accepted (seglog_floor_put) */
 } seglog_kind_t;
 
 /* ---- segment headers ---- */
@@ -103,5 +105,9 @@ void seglog_meta_put(buf_t *out, uint64_t lineage);
 
 /* Reads it; fields that later versions append are skipped. False when malformed. */
 bool seglog_meta_read(slice_t payload, uint64_t *lineage);
+
+/* The payload of a FLOOR entry, likewise: [floor]. */
+void seglog_floor_put(buf_t *out, uint64_t floor);
+bool seglog_floor_read(slice_t payload, uint64_t *floor);
 
 #endif

@@ -237,6 +237,8 @@ static void release_held(replica_t *self, session_t *session, bool is_forced)
         if (held->n != 0) {
             uint16_t copies = copies_of_ours(self, held->n);
             bool is_late = is_forced || self->now.boot_ms >= held->deadline_ms;
+            if (held->position > self->synced_to)
+                return; /* not even late: with --sync always nothing else was promised */
             if (copies < gossip_copies_wanted(self) && !is_late)
                 return;
             self->counts.acks_late += copies < gossip_copies_wanted(self);
@@ -254,6 +256,7 @@ static void hold(replica_t *self, session_t *session, slice_t item, uint64_t n, 
     held_reply_t *held = mem_alloc(sizeof *held + item.size);
     *held = (held_reply_t){
         .n = n,
+        .position = self->config.sync_always && n != 0 ? self->log_end : 0,
         .deadline_ms = self->now.boot_ms + REPLICA_ACK_MS,
         .request_size = request_size,
         .copies_at = copies_at,
@@ -276,7 +279,7 @@ void session_reply(replica_t *self, session_t *session, const reply_t *reply, co
     reply_t now = *reply;
     if (n != 0)
         now.copies = copies_of_ours(self, n);
-    bool waits = n != 0 && now.copies < gossip_copies_wanted(self);
+    bool waits = n != 0 && (self->config.sync_always || now.copies < gossip_copies_wanted(self));
     buf_reset(&self->reply);
     size_t copies_at = reply_put(&self->reply, &now, token);
     if (waits || session->held != NULL)
@@ -760,7 +763,7 @@ int64_t sessions_deadline(const replica_t *self)
     }
     DL_FOREACH2(self->holders, session, next_holder)
     {
-        if (session->held->deadline_ms < deadline)
+        if (session->held->position <= self->synced_to && session->held->deadline_ms < deadline)
             deadline = session->held->deadline_ms;
     }
     return deadline;

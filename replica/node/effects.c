@@ -142,6 +142,7 @@ static void run_followups(node_t *self)
 void node_carry_out(node_t *self)
 {
     for (int round = 0; round < ROUNDS_MAX && !self->is_ending; round++) {
+        replica_synced(self->replica, net_now(), disk_synced(self->disk));
         replica_effects_t effects = replica_turn(self->replica, net_now());
         size_t i = 0;
         for (; i < effects.size && effects.list[i].kind == REPLICA_APPEND; i++)

@@ -239,6 +239,7 @@ static int open_replica(node_t *self, err_t *err)
         .port = self->advertised_port,
         .gossip_interval_ms = settings->gossip_interval_ms,
         .max_drift_ms = settings->max_drift_ms,
+        .retry_horizon_ms = settings->retry_horizon_ms,
         .value_max = settings->value_max,
         .ack = settings->ack,
         .machine = net_machine_id(),

@@ -177,6 +177,7 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     out->beacon_port = (int)options_int(options, "beacon-port");
     out->sync = sync_mode(options_text(options, "sync"));
     out->gossip_interval_ms = options_ms(options, "gossip-interval");
+    out->retry_horizon_ms = options_ms(options, "retry-horizon");
     out->max_drift_ms = options_ms(options, "max-drift");
     out->value_max = (uint32_t)options_bytes(options, "max-value");
     out->ack = (uint32_t)options_int(options, "ack");

@@ -34,6 +34,7 @@ typedef struct settings {
     disk_sync_mode_t sync;
     int64_t gossip_interval_ms;
     int64_t max_drift_ms;
+    int64_t retry_horizon_ms;
     uint32_t value_max; /* bytes */
     uint32_t ack;       /* replicas */
 } settings_t;

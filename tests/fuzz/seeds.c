@@ -151,7 +151,8 @@ static buf_t pull(uint64_t position)
 {
     const vec_t nothing = {0};
     buf_t out = {0};
-    peer_pull_put(&out, 4, &nothing, position);
+    const peer_pull_t ask = {.request = 4, .position = position};
+    peer_pull_put(&out, &ask, &nothing);
     return out;
 }
 
@@ -165,7 +166,7 @@ static buf_t round_of(void)
                                 .incarnation = EVENTS_PEER,
                                 .clock = hlc_at(EVENTS_WALL_MS)};
     buf_t out = {0};
-    peer_round_put(&out, &round, &vector);
+    peer_round_put(&out, &round, &vector, &vector);
     vec_free(&vector);
     return out;
 }

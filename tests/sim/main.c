@@ -53,6 +53,9 @@ static int print_coverage(const sim_coverage_t *c)
         {"set offline", c->offline},
         {"clock jumps", c->clock_jumps},
         {"disks lost", c->disks_lost},
+        {"power cuts", c->power_cuts},
+        {"clients forgotten", c->forgotten},
+        {"TOO_OLD", c->too_old},
         {"updates with two copies or more", c->copied},
     };
     int missing = 0;

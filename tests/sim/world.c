@@ -50,6 +50,7 @@ typedef struct proc {
     replica_t *replica;
     uint64_t incarnation;
     buf_t log;
+    size_t synced; /* bytes of it that survive a power cut */
     /* a broker */
     frontend_t *frontend;
     /* a client */
@@ -82,6 +83,7 @@ typedef enum event_kind {
     EV_FAULT,
     EV_RESTART,
     EV_RESUME,
+    EV_SYNC, /* what a node has written is on its disk */
 } event_kind_t;
 
 typedef struct event {
@@ -112,7 +114,10 @@ typedef struct world {
     uint32_t chans_capacity;
     bool is_cut[PROCS_MAX][PROCS_MAX]; /* from, to */
     uint32_t loss_ppm;
-    uint32_t ack;            /* copies that the replicas wait for */
+    uint32_t ack; /* copies that the replicas wait for */
+    int64_t retry_horizon_ms;
+    int64_t gossip_interval_ms;
+    bool sync_always;
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_healing;
@@ -363,6 +368,15 @@ static void publish(world_t *w, const proc_t *from, slice_t bytes)
 
 /* ---- starting and killing ---- */
 
+static void schedule_sync(world_t *w, const proc_t *p)
+{
+    int64_t wait_ms = w->sync_always ? between(w, 1, 10) : between(w, 50, 600);
+    push(w, (event_t){.at = w->now + wait_ms * MS,
+                      .kind = EV_SYNC,
+                      .proc = number_of(w, p),
+                      .life = p->life});
+}
+
 static bool replay_log(world_t *w, proc_t *p)
 {
     size_t at = 0;
@@ -385,14 +399,22 @@ static bool replay_log(world_t *w, proc_t *p)
     return true;
 }
 
+/* Once in a run a machine loses its disk, or in a power cut what was not on it yet. */
+static void lose_disk(world_t *w, proc_t *p)
+{
+    bool is_power_cut = chance(w, 50);
+    if (p->log.size == 0 || w->is_disk_lost || w->is_healing || !chance(w, 20))
+        return;
+    w->is_disk_lost = true;
+    w->coverage->disks_lost += !is_power_cut;
+    w->coverage->power_cuts += is_power_cut;
+    checker_disk_lost(w->checker, p->index);
+    p->log.size = is_power_cut ? (size_t)between(w, (int64_t)p->synced, (int64_t)p->log.size) : 0;
+}
+
 static void start_node(world_t *w, proc_t *p)
 {
-    if (p->log.size != 0 && !w->is_disk_lost && !w->is_healing && chance(w, 10)) {
-        w->is_disk_lost = true;
-        w->coverage->disks_lost++;
-        checker_disk_lost(w->checker, p->index);
-        p->log.size = 0;
-    }
+    lose_disk(w, p);
     p->incarnation = random_u64(&w->random) | 1;
     char host[4];
     snprintf(host, sizeof host, "n%u", p->index);
@@ -403,8 +425,10 @@ static void start_node(world_t *w, proc_t *p)
         .seed = random_u64(&w->random),
         .host = host,
         .port = PEER_PORT,
-        .gossip_interval_ms = 2000,
+        .gossip_interval_ms = w->gossip_interval_ms,
         .max_drift_ms = 60000,
+        .retry_horizon_ms = w->retry_horizon_ms,
+        .sync_always = w->sync_always,
         .value_max = COMMAND_VALUE_MAX_DEFAULT,
         .ack = w->ack,
         .machine = p->index / 2 + 1,
@@ -415,6 +439,8 @@ static void start_node(world_t *w, proc_t *p)
     p->replica = replica_new(&config);
     if (replay_log(w, p))
         replica_start(p->replica, time_of(w, p), p->log.size);
+    p->synced = p->log.size;
+    schedule_sync(w, p);
 }
 
 static void start_client(world_t *w, proc_t *p)
@@ -465,6 +491,8 @@ static void add_node_counts(world_t *w, const replica_t *replica)
     c->held_back += info.counts->held;
     c->duplicates += info.counts->duplicates;
     c->pulls_served += info.counts->pulls_served;
+    c->forgotten += info.counts->forgotten;
+    c->too_old += info.counts->too_old;
 }
 
 static void kill_proc(world_t *w, proc_t *p)
@@ -659,7 +687,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
         violate(w, why);
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
-                       e->outcome == OUTCOME_MISSING || e->outcome == OUTCOME_CANCELLED;
+                       e->outcome == OUTCOME_MISSING || e->outcome == OUTCOME_CANCELLED ||
+                       e->outcome == OUTCOME_TOO_OLD;
     if (!is_expected) {
         snprintf(why, sizeof why, "request %u ended as %s", number, outcome_name(e->outcome));
         violate(w, why);
@@ -952,7 +981,7 @@ static bool has_converged(const world_t *w)
         if (!w->procs[i].is_up || !replica_is_ready(w->procs[i].replica))
             return false;
         replica_info_t b = replica_info(w->procs[i].replica, (now_t){0});
-        if (!vec_equal(a.vector, b.vector))
+        if (!vec_equal(a.vector, b.vector) || b.unstable != 0 || b.executed != 0)
             return false;
     }
     for (uint32_t i = w->nodes + w->brokers; i < w->procs_size; i++)
@@ -1025,10 +1054,10 @@ static void read_key(world_t *w, proc_t *p, uint32_t key, buf_t *value)
 
 static void judge_end(world_t *w)
 {
-    uint64_t digest = replica_digest(w->procs[0].replica, 0);
+    uint64_t digest = replica_digest(w->procs[0].replica, UINT64_MAX);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
-        if (replica_digest(p->replica, 0) != digest)
+        if (replica_digest(p->replica, UINT64_MAX) != digest)
             violate(w, "replicas that applied the same updates differ");
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
             char why[256];
@@ -1098,6 +1127,11 @@ static void handle(world_t *w, event_t *e)
     case EV_ISSUE:
         issue(w, p);
         break;
+    case EV_SYNC:
+        p->synced = p->log.size;
+        replica_synced(p->replica, time_of(w, p), p->synced);
+        schedule_sync(w, p);
+        break;
     default:
         break;
     }
@@ -1106,10 +1140,11 @@ static void handle(world_t *w, event_t *e)
 
 static void trace_event(const world_t *w, const event_t *e)
 {
-    static const char *const kinds[] = {"tick",   "forward", "backward", "broken",  "gossip",
-                                        "beacon", "issue",   "fault",    "restart", "resume"};
+    static const char *const kinds[] = {"tick",    "forward", "backward", "broken",
+                                        "gossip",  "beacon",  "issue",    "fault",
+                                        "restart", "resume",  "sync"};
     static const char letters[] = {'n', 'b', 'c'};
-    if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON)
+    if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON || e->kind == EV_SYNC)
         return;
     const proc_t *p = &w->procs[e->proc];
     fprintf(w->trace, "%9lld %c%u %s chan=%u size=%u\n", (long long)e->at, letters[p->kind],
@@ -1186,6 +1221,9 @@ static void populate(world_t *w)
     w->clients = (uint32_t)between(w, 2, CLIENTS_MAX);
     w->procs_size = w->nodes + w->brokers + w->clients;
     w->ack = (uint32_t)between(w, 1, 3);
+    w->retry_horizon_ms = chance(w, 50) ? between(w, 20, 400) : between(w, 400, 5000);
+    w->gossip_interval_ms = between(w, 150, 2500);
+    w->sync_always = chance(w, 20);
     w->replica_window = chance(w, 25) ? (uint32_t)between(w, 200, 2000) : 0;
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];

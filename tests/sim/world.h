@@ -49,6 +49,9 @@ typedef struct sim_coverage {
     uint64_t offline;
     uint64_t clock_jumps;
     uint64_t disks_lost;
+    uint64_t power_cuts;
+    uint64_t forgotten; /* clients of executed tables */
+    uint64_t too_old;
     uint64_t copied; /* updates acknowledged with two copies or more */
 } sim_coverage_t;
 

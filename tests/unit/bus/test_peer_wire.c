@@ -12,7 +12,7 @@
 #include "tests/unit/mutate.h"
 #include "tests/unit/property.h"
 
-enum { NEIGHBOURS = 5 };
+enum { NEIGHBOURS = 5, MEMBERS = 6 };
 
 static uint64_t any_u64(random_t *rng)
 {
@@ -72,6 +72,29 @@ static void draw_neighbours(random_t *rng, peer_neighbour_t *out)
             {slice_text(hosts[random_below(rng, 4)]), (uint16_t)random_u64(rng)}};
 }
 
+static uint32_t draw_members(random_t *rng, peer_member_t *rows)
+{
+    uint32_t count = (uint32_t)random_below(rng, MEMBERS);
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = (peer_member_t){(uint16_t)random_u64(rng), any_u64(rng), any_u64(rng),
+                                  (uint8_t)(MEMBER_IN + random_below(rng, 3))};
+    return count;
+}
+
+static void put_members(random_t *rng, buf_t *out)
+{
+    peer_member_t rows[MEMBERS];
+    peer_members_put(out, rows, draw_members(rng, rows));
+}
+
+static void read_members(slice_t bytes)
+{
+    peer_member_t rows[PEER_MEMBERS_MAX];
+    uint32_t count;
+    if (peer_members_read(bytes, rows, &count))
+        assert_true(count <= PEER_MEMBERS_MAX);
+}
+
 /* One message of each kind with fields drawn; a 10th of what a reader may meet. */
 static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
 {
@@ -87,13 +110,23 @@ static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
                                 .address = {slice_text("127.0.0.1"), 5000},
                                 .neighbours = (uint32_t)random_below(rng, NEIGHBOURS + 1)};
     const peer_refused_t refused = {any_u64(rng), true, slice_text("why")};
-    const peer_records_t pulled = {any_u64(rng), any_u64(rng), true,
-                                   {NULL, 0},    count,        buf_slice(&records)};
+    const peer_records_t pulled = {.request = any_u64(rng),
+                                   .next = any_u64(rng),
+                                   .end = true,
+                                   .count = count,
+                                   .records = buf_slice(&records)};
     const peer_batch_t batch = {.origin = 1 + any_u64(rng) / 2,
                                 .head = any_u64(rng),
                                 .count = count,
                                 .records = buf_slice(&records)};
-    const peer_round_t round = {.incarnation = 1 + any_u64(rng) / 2};
+    buf_t members = {0};
+    put_members(rng, &members);
+    const peer_round_t round = {.incarnation = 1 + any_u64(rng) / 2,
+                                .members = buf_slice(&members)};
+    const peer_pull_t pull = {.request = any_u64(rng), .position = any_u64(rng)};
+    const peer_join_t join = {.incarnation = 1 + any_u64(rng) / 2, .part = any_u64(rng)};
+    const peer_state_part_t state = {
+        .transfer = any_u64(rng), .part = any_u64(rng), .rows = buf_slice(&records)};
     switch (kind) {
     case PEER_HELLO:
     case PEER_WELCOME:
@@ -107,7 +140,7 @@ static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
         peer_ping_put(out, kind, any_u64(rng), (uint8_t)random_below(rng, 3));
         break;
     case PEER_PULL:
-        peer_pull_put(out, any_u64(rng), &vector, any_u64(rng));
+        peer_pull_put(out, &pull, &vector);
         break;
     case PEER_RECORDS:
         peer_records_put(out, &pulled, &vector);
@@ -116,7 +149,7 @@ static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
         peer_batch_put(out, &batch);
         break;
     case PEER_ROUND:
-        peer_round_put(out, &round, &vector);
+        peer_round_put(out, &round, &vector, &vector);
         break;
     case PEER_JOINED:
         peer_joined_put(out, any_u64(rng), any_u64(rng));
@@ -124,9 +157,16 @@ static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
     case PEER_ACK:
         peer_ack_put(out, any_u64(rng), &vector);
         break;
+    case PEER_JOIN:
+        peer_join_put(out, &join);
+        break;
+    case PEER_STATE:
+        peer_state_put(out, &state);
+        break;
     }
     vec_free(&vector);
     buf_free(&records);
+    buf_free(&members);
 }
 
 static void check_hello(random_t *rng)
@@ -231,7 +271,13 @@ static void check_small(random_t *rng)
 {
     vec_t vector = {0};
     buf_t out = {0};
+    vec_t synced = {0};
+    buf_t members = {0};
+    peer_member_t rows[MEMBERS];
+    uint32_t count = draw_members(rng, rows);
     draw_vector(rng, &vector);
+    draw_vector(rng, &synced);
+    peer_members_put(&members, rows, count);
 
     const peer_round_t round = {.cluster = any_u64(rng),
                                 .lineage = any_u64(rng),
@@ -239,10 +285,23 @@ static void check_small(random_t *rng)
                                 .id = (uint16_t)random_u64(rng),
                                 .incarnation = 1 + any_u64(rng) / 2,
                                 .status = (uint8_t)random_u64(rng),
-                                .clock = any_u64(rng)};
+                                .clock = any_u64(rng),
+                                .floor = any_u64(rng),
+                                .members = buf_slice(&members)};
     peer_round_t got_round;
-    peer_round_put(&out, &round, &vector);
+    peer_round_put(&out, &round, &vector, &synced);
     assert_true(peer_round_read(buf_slice(&out), &got_round));
+    assert_vector(got_round.synced, &synced);
+    assert_true(got_round.floor == round.floor);
+    assert_true(slice_equal(got_round.members, round.members));
+    peer_member_t got_rows[PEER_MEMBERS_MAX];
+    uint32_t got_count;
+    assert_true(peer_members_read(got_round.members, got_rows, &got_count));
+    assert_int_equal(got_count, count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(got_rows[i].id == rows[i].id && got_rows[i].stamp == rows[i].stamp &&
+                    got_rows[i].state == rows[i].state &&
+                    got_rows[i].incarnation == rows[i].incarnation);
     assert_true(got_round.cluster == round.cluster && got_round.lineage == round.lineage);
     assert_true(got_round.lineage_is_fixed == round.lineage_is_fixed);
     assert_true(got_round.id == round.id && got_round.incarnation == round.incarnation);
@@ -252,10 +311,11 @@ static void check_small(random_t *rng)
     peer_pull_t pull;
     uint64_t a = any_u64(rng);
     uint64_t b = any_u64(rng);
+    const peer_pull_t ask = {.request = a, .incarnation = a / 3, .position = b};
     buf_reset(&out);
-    peer_pull_put(&out, a, &vector, b);
+    peer_pull_put(&out, &ask, &vector);
     assert_true(peer_pull_read(buf_slice(&out), &pull));
-    assert_true(pull.request == a && pull.position == b);
+    assert_true(pull.request == a && pull.incarnation == a / 3 && pull.position == b);
     assert_vector(pull.have, &vector);
 
     const peer_refused_t refused = {a, random_below(rng, 2) != 0, slice_text("taken by 7")};
@@ -278,8 +338,27 @@ static void check_small(random_t *rng)
     peer_joined_put(&out, a, b);
     assert_true(peer_joined_read(buf_slice(&out), &cluster, &incarnation));
     assert_true(cluster == a && incarnation == b);
+
+    const peer_join_t join = {.id = 3, .incarnation = a | 1, .transfer = b, .part = a / 7};
+    peer_join_t got_join;
+    buf_reset(&out);
+    peer_join_put(&out, &join);
+    assert_int_equal(peer_kind(buf_slice(&out)), PEER_JOIN);
+    assert_true(peer_join_read(buf_slice(&out), &got_join));
+    assert_true(got_join.id == 3 && got_join.incarnation == join.incarnation);
+    assert_true(got_join.transfer == b && got_join.part == join.part);
+    const peer_state_part_t state = {b, a, (a & 1) != 0, slice_text("rows")};
+    peer_state_part_t got_state;
+    buf_reset(&out);
+    peer_state_put(&out, &state);
+    assert_int_equal(peer_kind(buf_slice(&out)), PEER_STATE);
+    assert_true(peer_state_read(buf_slice(&out), &got_state));
+    assert_true(got_state.transfer == b && got_state.part == a);
+    assert_true(got_state.is_last == state.is_last && slice_equal(got_state.rows, state.rows));
     buf_free(&out);
+    buf_free(&members);
     vec_free(&vector);
+    vec_free(&synced);
 }
 
 static void read_vector(slice_t bytes)
@@ -311,6 +390,7 @@ static void read_hello(slice_t message)
     assert_true(hello.address.host.size <= PEER_HOST_MAX);
     mutate_touch(hello.address.host);
     read_vector(hello.vector);
+    read_members(hello.members);
     mp_t in = mp_open(hello.neighbours_at);
     peer_neighbour_t neighbour;
     for (uint32_t i = 0; i < hello.neighbours && peer_neighbour_read(&in, &neighbour); i++)
@@ -329,6 +409,8 @@ static void read_message(slice_t message)
     peer_records_t records;
     peer_batch_t batch;
     peer_round_t round;
+    peer_join_t join;
+    peer_state_part_t state;
     switch (peer_kind(message)) {
     case PEER_HELLO:
     case PEER_WELCOME:
@@ -360,8 +442,11 @@ static void read_message(slice_t message)
         }
         break;
     case PEER_ROUND:
-        if (peer_round_read(message, &round))
+        if (peer_round_read(message, &round)) {
             read_vector(round.vector);
+            read_vector(round.synced);
+            read_members(round.members);
+        }
         break;
     case PEER_JOINED:
         peer_joined_read(message, &a, &b);
@@ -370,13 +455,20 @@ static void read_message(slice_t message)
         if (peer_ack_read(message, &a, &bytes))
             read_vector(bytes);
         break;
+    case PEER_JOIN:
+        peer_join_read(message, &join);
+        break;
+    case PEER_STATE:
+        if (peer_state_read(message, &state))
+            mutate_touch(state.rows);
+        break;
     }
 }
 
 static void check_damage(random_t *rng)
 {
     buf_t out = {0};
-    peer_kind_t kind = (peer_kind_t)(PEER_HELLO + random_below(rng, PEER_ACK));
+    peer_kind_t kind = (peer_kind_t)(PEER_HELLO + random_below(rng, PEER_STATE));
     put_message(rng, kind, &out);
     read_message(buf_slice(&out));
     for (int i = 0; i < 20; i++) {

@@ -947,7 +947,8 @@ static void test_silent_peer(void **state)
 static buf_t pull(uint64_t request, const vec_t *have)
 {
     buf_t bytes = {0};
-    peer_pull_put(&bytes, request, have, 0);
+    const peer_pull_t ask = {.request = request};
+    peer_pull_put(&bytes, &ask, have);
     return bytes;
 }
 

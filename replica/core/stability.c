@@ -1,0 +1,257 @@
+/*
+ * What may be forgotten: who the members are, what they have on disk, and the horizon under which
+ * nothing new can come.
+ *
+ * Ladin et al. 1992, section 3.3, discard records and the executed table by the timestamp table and
+ * a bound on message delay. Here the bound is the floor: each member refuses updates with older
+ * tags and says so once that is on its disk, so that no clock need be trusted (members.h).
+ */
+#include "replica/core/internal.h"
+#include "replica/core/seglog.h"
+
+enum {
+    RECKON_MS = 250,       /* between looks at rounds that could not count yet */
+    FOLD_ENTRIES = 256,    /* looked at in one turn */
+    FORGET_CLIENTS = 1024, /* in one turn */
+};
+
+void stability_new(replica_t *self)
+{
+    self->members = members_new();
+}
+
+void stability_free(replica_t *self)
+{
+    members_destroy(&self->members);
+    buf_free(&self->member_rows);
+    vec_free(&self->synced);
+    vec_free(&self->round_mark.vector);
+    vec_free(&self->durable);
+    vec_free(&self->durable_mark.vector);
+    vec_free(&self->known);
+}
+
+/* ---- members ---- */
+
+static void encode_rows(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    buf_reset(&self->member_rows);
+    peer_members_put(&self->member_rows, rows, count);
+}
+
+void stability_log_members(replica_t *self)
+{
+    if (self->lineage_is_fixed && self->is_started)
+        replica_log(self, SEGLOG_KIND_MEMBERS, buf_slice(&self->member_rows));
+}
+
+/* What we say of ourselves counts as that of any member. */
+static void say_own(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    members_round(self->members, self->config.id, self->config.incarnation, &self->synced,
+                  self->said_floor, members_left(rows, count));
+    self->must_reckon = true;
+}
+
+static void rows_changed(replica_t *self)
+{
+    encode_rows(self);
+    stability_log_members(self);
+    say_own(self);
+}
+
+/* Our own row, above whatever is said of our id. */
+static bool assert_own(replica_t *self)
+{
+    const peer_member_t *row = members_find(self->members, self->config.id);
+    if (row != NULL && (row->state != MEMBER_IN || row->incarnation == self->config.incarnation))
+        return false;
+    peer_member_t own = {.id = self->config.id,
+                         .incarnation = self->config.incarnation,
+                         .stamp = replica_clock(self),
+                         .state = MEMBER_IN};
+    if (row != NULL)
+        own.stamp = hlc_max(own.stamp, row->stamp + 1);
+    return members_merge(self->members, &own);
+}
+
+void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
+{
+    const peer_member_t *row = members_find(self->members, id);
+    if (row != NULL && (row->state != MEMBER_IN || row->incarnation == incarnation))
+        return;
+    peer_member_t in = {
+        .id = id, .incarnation = incarnation, .stamp = replica_clock(self), .state = MEMBER_IN};
+    if (row != NULL)
+        in.stamp = hlc_max(in.stamp, row->stamp + 1);
+    if (members_merge(self->members, &in))
+        rows_changed(self);
+}
+
+static bool merge_rows(replica_t *self, slice_t bytes, uint64_t *left)
+{
+    peer_member_t rows[PEER_MEMBERS_MAX];
+    uint32_t count;
+    bool has_changed = false;
+    if (!peer_members_read(bytes, rows, &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        has_changed |= members_merge(self->members, &rows[i]);
+    if (self->is_started)
+        has_changed |= assert_own(self);
+    if (has_changed)
+        rows_changed(self);
+    *left = members_left(rows, count);
+    return true;
+}
+
+bool stability_take_rows(replica_t *self, slice_t rows)
+{
+    uint64_t left;
+    return merge_rows(self, rows, &left);
+}
+
+bool stability_replay_rows(replica_t *self, slice_t payload)
+{
+    uint64_t left;
+    return merge_rows(self, payload, &left);
+}
+
+void stability_take_round(replica_t *self, const peer_round_t *round)
+{
+    uint64_t left;
+    mp_t synced = mp_open(round->synced);
+    mp_vector(&synced, &self->vector);
+    if (!mp_ok(&synced) || !merge_rows(self, round->members, &left)) {
+        self->counts.malformed++;
+        return;
+    }
+    members_round(self->members, round->id, round->incarnation, &self->vector, round->floor, left);
+    self->must_reckon = true;
+}
+
+/* ---- our own disk ---- */
+
+void stability_raise_floor(replica_t *self, hlc_t floor)
+{
+    self->floor = hlc_max(self->floor, floor);
+    replica_clock_raise(self, floor);
+}
+
+/* Nobody need hear of a floor when there is nothing to forget. */
+static bool has_to_forget(const replica_t *self)
+{
+    return store_unstable(self->store) != 0 || executed_clients(self->executed) != 0;
+}
+
+void stability_mark(replica_t *self)
+{
+    sync_mark_t *mark = &self->round_mark;
+    hlc_t floor = hlc_add_ms(replica_clock(self), -self->config.retry_horizon_ms);
+    if (mark->is_open || !self->lineage_is_fixed)
+        return;
+    if (floor > self->floor && has_to_forget(self)) {
+        self->floor = floor;
+        buf_reset(&self->encoded);
+        seglog_floor_put(&self->encoded, floor);
+        replica_log(self, SEGLOG_KIND_FLOOR, buf_slice(&self->encoded));
+    }
+    mark->is_open = true;
+    mark->position = self->log_end;
+    mark->floor = self->floor;
+    vec_copy(&mark->vector, &self->applied);
+}
+
+static bool reaches(sync_mark_t *mark, uint64_t position)
+{
+    if (!mark->is_open || position < mark->position)
+        return false;
+    mark->is_open = false;
+    return true;
+}
+
+void replica_synced(replica_t *self, now_t now, uint64_t position)
+{
+    replica_enter(self, now);
+    if (position > self->synced_to)
+        self->synced_to = position;
+    if (reaches(&self->round_mark, position)) {
+        vec_copy(&self->synced, &self->round_mark.vector);
+        self->said_floor = self->round_mark.floor;
+        say_own(self);
+    }
+    if (!self->config.sync_always)
+        return;
+    self->has_new_copies = true;
+    if (reaches(&self->durable_mark, position))
+        vec_copy(&self->durable, &self->durable_mark.vector);
+}
+
+const vec_t *gossip_vector(const replica_t *self)
+{
+    return self->config.sync_always ? &self->durable : &self->applied;
+}
+
+/* ---- reckoning ---- */
+
+static void reckon(replica_t *self)
+{
+    members_count_rounds(self->members, &self->applied);
+    members_known(self->members, &self->known);
+    hlc_t horizon = members_horizon(self->members);
+    if (horizon <= self->horizon)
+        return;
+    self->horizon = horizon;
+    self->fold_left = store_unstable(self->store);
+    replica_note(self, NOTE_DEBUG, "horizon moved behind_ms=%lld unstable=%zu",
+                 (long long)(hlc_ms(replica_clock(self)) - hlc_ms(horizon)), self->fold_left);
+}
+
+void stability_start(replica_t *self)
+{
+    self->synced_to = self->log_end;
+    vec_copy(&self->synced, &self->applied);
+    vec_copy(&self->durable, &self->applied);
+    self->said_floor = self->floor;
+    self->reckon_ms = self->now.boot_ms + RECKON_MS;
+    assert_own(self);
+    rows_changed(self);
+}
+
+void stability_tick(replica_t *self)
+{
+    if (self->now.boot_ms < self->reckon_ms)
+        return;
+    self->reckon_ms = self->now.boot_ms + RECKON_MS;
+    self->must_reckon = true;
+}
+
+void stability_turn(replica_t *self)
+{
+    if (self->must_reckon)
+        reckon(self);
+    self->must_reckon = false;
+    const stable_t stable = {self->horizon, &self->known};
+    if (self->config.sync_always && !self->durable_mark.is_open &&
+        self->log_end > self->durable_mark.position) {
+        self->durable_mark.is_open = true;
+        self->durable_mark.position = self->log_end;
+        vec_copy(&self->durable_mark.vector, &self->applied);
+    }
+    if (self->fold_left == 0)
+        return;
+    size_t most = self->fold_left < FOLD_ENTRIES ? self->fold_left : FOLD_ENTRIES;
+    store_set_clock(self->store, replica_clock(self));
+    store_fold(self->store, &stable, most);
+    self->fold_left -= most;
+    self->counts.forgotten += executed_forget(self->executed, &stable, FORGET_CLIENTS);
+}
+
+int64_t stability_deadline(const replica_t *self)
+{
+    return self->fold_left != 0 ? self->now.boot_ms + 1 : self->reckon_ms;
+}
