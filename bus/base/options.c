@@ -59,7 +59,7 @@ static const row_t table[] = {
     {"max-drift", DURATION, OPTION_NODE, "DURATION", "60s", 1, 24 * HOUR_MS,
      "how far ahead a clock may be before its updates are refused", NULL},
     {"retry-horizon", DURATION, OPTION_NODE, "DURATION", "15s", 1000, HOUR_MS,
-     "how long an update may be sent again before nobody knows it any more", NULL},
+     "how long an update may be sent again", NULL},
     {"ack", INTEGER, OPTION_NODE, "N", "2", 1, 16,
      "replicas that should have an update before it is acknowledged", NULL},
     {"max-value", SIZE, OPTION_NODE, "SIZE", "1MiB", 1, 16 * MIB, "the largest value of a key",

@@ -1,7 +1,7 @@
 /*
  * Intake: the checks that a request passes before it is executed, in this order, all again after a
- * wait: executed table, token, arguments, clock, floor, limits and type, visibility. (The epoch was looked
- * at when the request came, in session.c.)
+ * wait: executed table, token, arguments, clock, floor, limits and type, visibility. (The epoch was
+ * looked at when the request came, in session.c.)
  */
 #include "replica/core/internal.h"
 
