@@ -15,6 +15,7 @@
 
 #include "bus/base/memory.h"
 #include "replica/disk/files.h"
+#include "replica/disk/pages.h"
 #include "replica/disk/rows.h"
 
 enum {
@@ -74,7 +75,8 @@ checkpoint_config_t checkpoint_config(void)
 {
     return (checkpoint_config_t){
         .format = CHECKPOINT_FORMAT,
-        .map_size = CHECKPOINT_MAP_SIZE,
+        /* Address space alone: a checkpoint that outgrows it has to be written again. */
+        .map_size = (size_t)(sizeof(size_t) > 4 ? 16 : 1) << 30,
         .hash_mask = UINT64_MAX,
     };
 }
@@ -559,31 +561,53 @@ static int create(checkpoint_t *self, int data_fd, const char *data_path, err_t 
     return error == 0 ? 0 : files_fail_open(data_path, FOLDER_NAME, error, err);
 }
 
+/* Opens the file of LMDB for reading; -1 with errno. */
+static int file_open(int data_fd)
+{
+    buf_t name = {0};
+    buf_printf(&name, "%s/%s", FOLDER_NAME, FILE_NAME);
+    int fd = openat(data_fd, buf_text(&name), O_RDONLY | O_CLOEXEC);
+    int error = errno;
+    buf_free(&name);
+    errno = error;
+    return fd;
+}
+
+/* Sees that LMDB can open the file, and makes the map large enough; 0 or an error code. */
+static int file_check(checkpoint_t *self, int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return errno;
+    while (self->map_size / MAP_RESERVE < (size_t)status.st_size)
+        self->map_size *= 2;
+    return pages_check(fd);
+}
+
 /* Opens the checkpoint in the data folder, which is made if it is not there. */
 static int open_in(checkpoint_t *self, const char *folder, err_t *err)
 {
-    struct stat status;
-    buf_t name = {0};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return files_fail_open(folder, "", errno, err);
-    buf_printf(&name, "%s/%s", FOLDER_NAME, FILE_NAME);
-    int rc = fstatat(fd, buf_text(&name), &status, 0);
-    int error = rc == 0 ? 0 : errno;
-    buf_free(&name);
-    if (error == ENOENT) {
-        status.st_size = 0;
-        error = 0;
-        rc = create(self, fd, folder, err);
-    } else if (error != 0) {
-        rc = files_fail_open(folder, FOLDER_NAME, error, err);
+    int file_fd = file_open(fd);
+    if (file_fd < 0 && errno == ENOENT) {
+        if (create(self, fd, folder, err) != 0) {
+            close(fd);
+            return -1;
+        }
+        file_fd = file_open(fd);
     }
+    int error = file_fd < 0 ? errno : 0;
     close(fd);
-    if (rc != 0)
-        return -1;
-    while (self->map_size / MAP_RESERVE < (size_t)status.st_size)
-        self->map_size *= 2;
-    error = env_open(self, self->path);
+    if (file_fd < 0)
+        return files_fail_open(folder, FOLDER_NAME, error, err);
+    error = file_check(self, file_fd);
+    close(file_fd);
+    if (error == MDB_INVALID)
+        return fail_foreign(self, err);
+    if (error == 0)
+        error = env_open(self, self->path);
     return error == 0 ? 0 : fail(self, "open", error, err);
 }
 

@@ -13,8 +13,9 @@
  * the device: changes are copied into a queue of CHECKPOINT_QUEUE_MAX bytes, from which the thread
  * of the checkpoint_t takes them. checkpoint_room says when it is full.
  *
- * LMDB keeps the pages that a transaction changes in memory until the commit: about the size of the
- * rows written, while those are small (at most 131,072 pages, then it writes them early).
+ * LMDB keeps what a transaction changes in memory until the commit: the pages of small rows up to
+ * 512 MiB, then it writes them early; values over about 2 KB all. So a checkpoint should be of what
+ * changed since the last one.
  *
  * How a row is stored: the table and the key are LMDB's key. LMDB's keys are at most 511 bytes, so
  * of a key of CHECKPOINT_SHORT_KEY bytes or more only that many are in it, with 8 bytes of XXH3 of
@@ -29,11 +30,10 @@
 
 enum {
     CHECKPOINT_FORMAT = 1,
-    CHECKPOINT_KEY_MAX = 1100,                /* bytes */
-    CHECKPOINT_VALUE_MAX = 20 * 1024 * 1024,  /* bytes */
-    CHECKPOINT_SHORT_KEY = 500,               /* bytes; shorter keys are stored as they are */
-    CHECKPOINT_QUEUE_MAX = 8 * 1024 * 1024,   /* bytes of changes, and two rows more at most */
-    CHECKPOINT_MAP_SIZE = 1024 * 1024 * 1024, /* bytes of address space at first; it grows */
+    CHECKPOINT_KEY_MAX = 1100,               /* bytes */
+    CHECKPOINT_VALUE_MAX = 20 * 1024 * 1024, /* bytes */
+    CHECKPOINT_SHORT_KEY = 500,              /* bytes; shorter keys are stored as they are */
+    CHECKPOINT_QUEUE_MAX = 8 * 1024 * 1024,  /* bytes of changes, and two rows more at most */
 };
 
 typedef struct checkpoint checkpoint_t;
@@ -139,7 +139,7 @@ typedef struct checkpoint_config {
     uint32_t format; /* that this program writes */
     const checkpoint_migration_t *migrations;
     size_t migration_count;
-    size_t map_size;    /* bytes */
+    size_t map_size;    /* bytes of address space at first; it grows by doubling */
     uint64_t hash_mask; /* of the hashes of long keys */
 } checkpoint_config_t;
 
