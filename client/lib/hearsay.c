@@ -125,7 +125,8 @@ static bool is_readable(void *socket)
  */
 static void arm(hearsay_t *self)
 {
-    if (!self->has_loop || self->is_awake)
+    /* What has callbacks called ends with this itself. */
+    if (!self->has_loop || self->is_awake || self->is_calling)
         return;
     self->is_awake = self->is_news || self->ended != NULL ||
                      (self->dealer != NULL && is_readable(self->dealer)) ||

@@ -7,6 +7,7 @@
 #include "bus/base/memory.h"
 #include "bus/base/options.h"
 #include "client/tool/app.h"
+#include "client/tool/bench.h"
 #include "client/tool/value.h"
 
 /* ---- one command ---- */
@@ -126,6 +127,7 @@ static int show_usage(const options_t *options)
         "usage: hearsay [OPTIONS] COMMAND [ARGUMENTS]   one command\n"
         "       hearsay [OPTIONS] < FILE                one command a line, one reply a line\n"
         "       hearsay [OPTIONS]                       a prompt, on a terminal\n"
+        "       hearsay bench [OPTIONS]                 load, and how fast it is answered\n"
         "       hearsay help [COMMAND]\n\n"
         "Commands:\n");
     app_help(&out, false, NULL, NULL);
@@ -173,6 +175,8 @@ int main(int argc, char *argv[])
         printf("hearsay %s\n", HEARSAY_VERSION);
     else if (count != 0 && strcmp(words[0], "help") == 0)
         code = show_commands(options_flag(options, "json"), count > 1 ? words[1] : NULL);
+    else if (count != 0 && strcmp(words[0], "bench") == 0)
+        code = bench_run(options);
     else
         code = run(options);
     options_destroy(&options);
