@@ -426,6 +426,7 @@ static int fail_foreign(const checkpoint_t *self, err_t *err)
                    FILE_NAME);
 }
 
+/* The format, and that it is none that is newer than this program. */
 static int format_get(const checkpoint_t *self, const rows_t *rows, uint32_t *format, err_t *err)
 {
     slice_t value;
@@ -435,7 +436,12 @@ static int format_get(const checkpoint_t *self, const rows_t *rows, uint32_t *fo
     if (rc != 0)
         return fail(self, "read", rc, err);
     *format = be32_get(value.data);
-    return 0;
+    if (*format <= self->config.format)
+        return 0;
+    return err_set(err, OUTCOME_USAGE,
+                   "%s/%s has format %" PRIu32 ", this program reads %" PRIu32
+                   "; start a newer hearsay or say --data DIR",
+                   self->path, FILE_NAME, *format, self->config.format);
 }
 
 /* Takes the rows from one format to the next, up to the present one. */
@@ -474,11 +480,6 @@ static int format_check(checkpoint_t *self, err_t *err)
     }
     rows_t rows = rows_of(self, txn);
     int failed = format_get(self, &rows, &format, err);
-    if (failed == 0 && format > self->config.format)
-        failed = err_set(err, OUTCOME_USAGE,
-                         "%s/%s has format %" PRIu32 ", this program reads %" PRIu32
-                         "; start a newer hearsay or say --data DIR",
-                         self->path, FILE_NAME, format, self->config.format);
     if (failed == 0 && format < self->config.format)
         failed = migrate(self, &rows, format, err);
     if (failed != 0) {
@@ -491,15 +492,15 @@ static int format_check(checkpoint_t *self, err_t *err)
 
 /* ---- opening ---- */
 
-/* Opens LMDB on the folder at path; 0 or an error code. */
-static int env_open(checkpoint_t *self, const char *path)
+/* Opens LMDB on the folder at path, flags as of LMDB; 0 or an error code. */
+static int env_open(checkpoint_t *self, const char *path, unsigned flags)
 {
     int rc = mdb_env_create(&self->env);
     if (rc == 0)
         rc = mdb_env_set_mapsize(self->env, self->map_size);
     /* NOLOCK: the data folder is locked, and loads and checkpoints do not overlap. */
     if (rc == 0)
-        rc = mdb_env_open(self->env, path, MDB_NOLOCK, FILE_MODE);
+        rc = mdb_env_open(self->env, path, MDB_NOLOCK | flags, FILE_MODE);
     return rc;
 }
 
@@ -514,7 +515,7 @@ static void env_close(checkpoint_t *self)
 static int env_fill(checkpoint_t *self, const char *path)
 {
     MDB_txn *txn = NULL;
-    int rc = env_open(self, path);
+    int rc = env_open(self, path, 0);
     if (rc == 0)
         rc = mdb_txn_begin(self->env, NULL, 0, &txn);
     if (rc == 0)
@@ -607,12 +608,11 @@ static int open_in(checkpoint_t *self, const char *folder, err_t *err)
     if (error == MDB_INVALID)
         return fail_foreign(self, err);
     if (error == 0)
-        error = env_open(self, self->path);
+        error = env_open(self, self->path, 0);
     return error == 0 ? 0 : fail(self, "open", error, err);
 }
 
-int checkpoint_open_with(checkpoint_t **out, const char *folder, const checkpoint_config_t *config,
-                         err_t *err)
+static checkpoint_t *checkpoint_new(const char *folder, const checkpoint_config_t *config)
 {
     checkpoint_t *self = mem_zero(1, sizeof(*self));
     buf_t path = {0};
@@ -624,6 +624,13 @@ int checkpoint_open_with(checkpoint_t **out, const char *folder, const checkpoin
     self->is_committed = true;
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->changed, NULL);
+    return self;
+}
+
+int checkpoint_open_with(checkpoint_t **out, const char *folder, const checkpoint_config_t *config,
+                         err_t *err)
+{
+    checkpoint_t *self = checkpoint_new(folder, config);
     if (open_in(self, folder, err) != 0 || format_check(self, err) != 0 ||
         thread_start(self, err) != 0) {
         checkpoint_close(&self);
@@ -658,4 +665,76 @@ void checkpoint_close(checkpoint_t **self_p)
     buf_free(&self->queue);
     free(self->path);
     free(self);
+}
+
+/* ---- looking ---- */
+
+typedef struct looking {
+    const checkpoint_t *checkpoint;
+    checkpoint_bad_fn *fn;
+    void *arg;
+} looking_t;
+
+static void look_bad(void *arg, uint8_t table)
+{
+    const looking_t *looking = arg;
+    err_t err;
+    err_set(&err, OUTCOME_READ_ONLY,
+            "%s/%s: a row of table %u is damaged; a repair takes the whole state from the peers",
+            looking->checkpoint->path, FILE_NAME, (unsigned)table);
+    looking->fn(looking->arg, err.text);
+}
+
+/* Opens the file without changing it; -1 with err. *is_there is false when there is none. */
+static int look_open(checkpoint_t *self, const char *folder, bool *is_there, err_t *err)
+{
+    int data_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = data_fd < 0 ? -1 : file_open(data_fd);
+    int error = fd < 0 ? errno : 0;
+    if (data_fd >= 0)
+        close(data_fd);
+    *is_there = fd >= 0 || error != ENOENT;
+    if (!*is_there)
+        return 0;
+    if (error == 0) {
+        error = file_check(self, fd);
+        close(fd);
+    }
+    if (error == MDB_INVALID)
+        return fail_foreign(self, err);
+    if (error == 0)
+        error = env_open(self, self->path, MDB_RDONLY);
+    return error == 0 ? 0 : fail(self, "read", error, err);
+}
+
+static int look(checkpoint_t *self, looking_t *looking, uint64_t *good, err_t *err)
+{
+    MDB_txn *txn = NULL;
+    uint32_t format;
+    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
+    rows_t rows = rows_of(self, txn);
+    int failed = rc == 0 ? format_get(self, &rows, &format, err) : fail(self, "read", rc, err);
+    if (failed == 0) {
+        rc = rows_check(&rows, look_bad, looking, good);
+        failed = rc == 0 ? 0 : fail(self, "read", rc, err);
+    }
+    mdb_txn_abort(txn);
+    return failed;
+}
+
+uint64_t checkpoint_verify(const char *folder, checkpoint_bad_fn *fn, void *arg)
+{
+    checkpoint_config_t config = checkpoint_config();
+    checkpoint_t *self = checkpoint_new(folder, &config);
+    looking_t looking = {self, fn, arg};
+    bool is_there;
+    uint64_t good = 0;
+    err_t err;
+    if (look_open(self, folder, &is_there, &err) != 0 ||
+        (is_there && look(self, &looking, &good, &err) != 0))
+        fn(arg, err.text);
+    checkpoint_close(&self);
+    return good;
 }

@@ -112,6 +112,17 @@ typedef void checkpoint_progress_fn(void *arg);
  */
 void checkpoint_on_progress(checkpoint_t *self, checkpoint_progress_fn *fn, void *arg);
 
+/* ---- looking ---- */
+
+typedef void checkpoint_bad_fn(void *arg, const char *text);
+
+/*
+ * Reads the checkpoint in the data folder, if there is one, without changing it, and calls fn with
+ * a line for all that is wrong: damage, a newer format, not ours. Returns how many rows are good.
+ * The folder must not be in use.
+ */
+uint64_t checkpoint_verify(const char *folder, checkpoint_bad_fn *fn, void *arg);
+
 /* ---- formats, and what tests set ---- */
 
 /*

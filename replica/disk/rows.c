@@ -308,6 +308,27 @@ int rows_each(const rows_t *self, uint8_t first, rows_fn *fn, void *arg)
     return rc;
 }
 
+int rows_check(const rows_t *self, rows_bad_fn *fn, void *arg, uint64_t *good)
+{
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(self->txn, self->dbi, &cursor);
+    if (rc != 0)
+        return rc;
+    MDB_val at;
+    MDB_val data;
+    while ((rc = mdb_cursor_get(cursor, &at, &data, MDB_NEXT)) == 0) {
+        slice_t rest;
+        slice_t value;
+        uint8_t table = *(const uint8_t *)at.mv_data;
+        if (!row_read(slice_of_val(&at), slice_of_val(&data), &rest, &value))
+            fn(arg, table);
+        else if (table != 0)
+            ++*good;
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 /* ---- rewriting ---- */
 
 /* What is to become of the row that is stored under *stored, done; *bytes is its value. */

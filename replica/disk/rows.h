@@ -35,6 +35,13 @@ int rows_clear(const rows_t *self, uint8_t table);
 typedef int rows_fn(void *arg, uint8_t table, slice_t key, slice_t value);
 int rows_each(const rows_t *self, uint8_t first, rows_fn *fn, void *arg);
 
+/*
+ * Reads all rows, also those of table 0, in the order of LMDB's keys; calls fn with the table of
+ * each that is damaged, and counts the others but those of table 0 in *good.
+ */
+typedef void rows_bad_fn(void *arg, uint8_t table);
+int rows_check(const rows_t *self, rows_bad_fn *fn, void *arg, uint64_t *good);
+
 /* Does to each row, but those of table 0, what fn says; CHECKPOINT_REFUSE is MDB_CORRUPTED. */
 int rows_rewrite(const rows_t *self, checkpoint_rewrite_fn *fn);
 

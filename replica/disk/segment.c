@@ -1,5 +1,6 @@
 #include "replica/disk/segment.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -245,6 +246,12 @@ static int walk_fill(walk_t *self, size_t size)
     uint64_t unread = self->segment->size - self->from - left;
     size_t more = unread < size ? (size_t)unread : size;
     return files_read(self->fd, SEGLOG_HEADER_SIZE + self->from + left, more, &self->window);
+}
+
+void walk_skip(walk_t *self, size_t size)
+{
+    assert(size <= self->window.size - self->at);
+    self->at += size;
 }
 
 slice_t walk_rest(const walk_t *self, uint64_t *offset)

@@ -95,6 +95,9 @@ void walk_free(walk_t *self);
  */
 seglog_state_t walk_next(walk_t *self, seglog_entry_t *entry, uint64_t *position, int *error);
 
+/* Goes on so many bytes later, which are at most those of walk_rest. */
+void walk_skip(walk_t *self, size_t size);
+
 /* What is in the window from the next entry on, and its offset among the entries of the segment. */
 slice_t walk_rest(const walk_t *self, uint64_t *offset);
 

@@ -1,0 +1,230 @@
+#include "replica/disk/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "bus/base/memory.h"
+#include "replica/disk/checkpoint.h"
+#include "replica/disk/segment.h"
+
+static const char LOCK_NAME[] = "lock";
+
+typedef struct verify {
+    folder_t folder;
+    int lock_fd;
+    segments_t segments;
+    verify_fn *fn;
+    void *arg;
+    verified_t result;
+} verify_t;
+
+static void report(verify_t *self, verify_finding_t finding)
+{
+    self->result.damaged += finding.weight == VERIFY_DAMAGE;
+    self->fn(self->arg, &finding);
+}
+
+/* ---- one segment ---- */
+
+/*
+ * Where in rest, from offset 1 on, the next good entry begins; rest.size when there is none. The
+ * end of the first good one is looked for by halving, then its beginning: each look is bounded.
+ */
+static size_t next_good(slice_t rest, uint64_t position)
+{
+    if (!seglog_find_good(rest, position, 1))
+        return rest.size;
+    size_t low = 0; /* too short to hold one whole */
+    size_t high = rest.size;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (seglog_find_good(slice_of(rest.data, middle), position, 1))
+            high = middle;
+        else
+            low = middle;
+    }
+    slice_t part = slice_of(rest.data, high);
+    low = 1; /* one begins here or later */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (seglog_find_good(part, position, middle))
+            low = middle;
+        else
+            high = middle;
+    }
+    /* The search takes bytes made to look like very many entries for one. */
+    seglog_entry_t entry;
+    slice_t found = slice_of(rest.data + low, rest.size - low);
+    return seglog_next(found, position + low, &entry) == SEGLOG_GOOD ? low : rest.size;
+}
+
+/* Names what does not read at the walk's place. How many bytes to go on after, 0: none. */
+static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
+{
+    uint64_t offset;
+    char text[ERR_TEXT_SIZE];
+    slice_t rest = walk_rest(walk, &offset);
+    uint64_t position = walk->segment->position + offset;
+    size_t skip = next_good(rest, position);
+    bool is_last = walk->segment == &self->segments.items[self->segments.count - 1];
+    bool is_torn = is_last && !seglog_find_good(rest, position, 1);
+    snprintf(text, sizeof(text),
+             "%s/%s: %zu bytes at offset %" PRIu64 " (position %" PRIu64 ") are %s",
+             self->folder.path, name, skip, SEGLOG_HEADER_SIZE + offset, position,
+             is_torn ? "a write that was cut short; the next start cuts them off"
+                     : "damaged; a repair takes the whole state from the peers");
+    report(self, (verify_finding_t){
+                     .weight = is_torn ? VERIFY_HARMLESS : VERIFY_DAMAGE,
+                     .text = text,
+                     .file = name,
+                     .offset = SEGLOG_HEADER_SIZE + offset,
+                     .position = position,
+                 });
+    return skip == rest.size ? 0 : skip;
+}
+
+static void verify_segment(verify_t *self, walk_t *walk, const char *name)
+{
+    for (;;) {
+        seglog_entry_t entry;
+        uint64_t position;
+        int error;
+        seglog_state_t state = walk_next(walk, &entry, &position, &error);
+        if (error != 0) {
+            err_t err;
+            segment_fail_read(&self->folder, walk->segment->position, error, &err);
+            report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
+                                            .text = err.text,
+                                            .file = name,
+                                            .position = position});
+            return;
+        }
+        if (state == SEGLOG_END)
+            return;
+        if (state == SEGLOG_GOOD) {
+            self->result.entries++;
+            continue;
+        }
+        size_t skip = report_bad(self, walk, name);
+        if (skip == 0)
+            return;
+        walk_skip(walk, skip);
+    }
+}
+
+/* ---- the log ---- */
+
+static void verify_gap(verify_t *self, const segment_t *before, const segment_t *segment)
+{
+    char text[ERR_TEXT_SIZE];
+    uint64_t end = before->position + before->size;
+    if (end == segment->position)
+        return;
+    snprintf(text, sizeof(text),
+             "%s: the log has a gap from position %" PRIu64 " to %" PRIu64
+             "; no harm if the checkpoint is of a later one, else a repair takes the whole state "
+             "from the peers",
+             self->folder.path, end, segment->position);
+    report(self,
+           (verify_finding_t){.weight = VERIFY_DAMAGE, .text = text, .file = "", .position = end});
+}
+
+static void verify_log(verify_t *self)
+{
+    walk_t walk = {0};
+    const segment_t *before = NULL; /* whose header is good */
+    for (size_t i = 0; i < self->segments.count; i++) {
+        segment_t *segment = &self->segments.items[i];
+        char name[SEGMENT_NAME_SIZE];
+        err_t err;
+        segment_name(name, segment->position);
+        int rc = segment_load(&self->folder, -1, segment, NULL, &err);
+        if (rc == 0) {
+            int error = walk_begin(&walk, &self->folder, segment);
+            if (error != 0)
+                rc = segment_fail_read(&self->folder, segment->position, error, &err);
+        }
+        if (rc != 0) {
+            report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
+                                            .text = err.text,
+                                            .file = name,
+                                            .position = segment->position});
+            before = NULL;
+            continue;
+        }
+        if (before != NULL)
+            verify_gap(self, before, segment);
+        verify_segment(self, &walk, name);
+        walk_end(&walk);
+        before = segment;
+    }
+    walk_free(&walk);
+}
+
+/* ---- the checkpoint ---- */
+
+static void report_checkpoint(void *arg, const char *text)
+{
+    verify_t *self = arg;
+    report(self, (verify_finding_t){
+                     .weight = VERIFY_DAMAGE, .text = text, .file = "checkpoint/data.mdb"});
+}
+
+/* ---- opening ---- */
+
+/* Shares the lock with others who only look. */
+static int verify_lock(verify_t *self, err_t *err)
+{
+    self->lock_fd = openat(self->folder.fd, LOCK_NAME, O_RDONLY | O_CLOEXEC);
+    if (self->lock_fd < 0 && errno == ENOENT)
+        return 0;
+    if (self->lock_fd < 0)
+        return files_fail_open(self->folder.path, LOCK_NAME, errno, err);
+    if (flock(self->lock_fd, LOCK_SH | LOCK_NB) == 0)
+        return 0;
+    return err_set(err, OUTCOME_USAGE, "data folder %s is in use; stop that node first",
+                   self->folder.path);
+}
+
+static int verify_open(verify_t *self, err_t *err)
+{
+    self->folder.fd = open(self->folder.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (self->folder.fd < 0)
+        return files_fail_open(self->folder.path, "", errno, err);
+    if (verify_lock(self, err) != 0 || segments_find(&self->segments, &self->folder, err) != 0)
+        return -1;
+    if (self->segments.count == 0)
+        return err_set(err, OUTCOME_USAGE, "%s holds no log of hearsay; say --data DIR",
+                       self->folder.path);
+    self->result.segments = self->segments.count;
+    return 0;
+}
+
+int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, err_t *err)
+{
+    verify_t self = {
+        .folder = {.fd = -1, .path = mem_text(folder, strlen(folder))},
+        .lock_fd = -1,
+        .fn = fn,
+        .arg = arg,
+    };
+    int rc = verify_open(&self, err);
+    if (rc == 0) {
+        verify_log(&self);
+        self.result.rows = checkpoint_verify(folder, report_checkpoint, &self);
+    }
+    *out = self.result;
+    segments_free(&self.segments);
+    if (self.lock_fd >= 0)
+        close(self.lock_fd);
+    if (self.folder.fd >= 0)
+        close(self.folder.fd);
+    free(self.folder.path);
+    return rc;
+}
