@@ -23,7 +23,7 @@ OPT      ?= -O2
 VERSION  := 0.1.0
 
 PKGS     := libczmq libzmq msgpack libxxhash
-TOOL_PKGS := libedit# of hearsay alone
+TOOL_PKGS := libedit jansson# of hearsay alone
 NODE_PKGS := lmdb# of hearsay-node alone
 # msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
 MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)

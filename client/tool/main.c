@@ -8,6 +8,7 @@
 #include "bus/base/options.h"
 #include "client/tool/app.h"
 #include "client/tool/bench.h"
+#include "client/tool/transfer.h"
 #include "client/tool/value.h"
 
 /* ---- one command ---- */
@@ -71,36 +72,117 @@ static int one_shot(app_t *self, const char *const *arguments, size_t count, con
 
 /* ---- start ---- */
 
+/* What the tool does by itself, with a connection: hearsay NAME WORDS. */
+typedef int action_fn(app_t *app, const options_t *options, const char *word);
+
+typedef struct action {
+    const char *name;
+    const char *arguments;
+    const char *summary;
+    action_fn *fn;
+} action_t;
+
+static transfer_t read_transfer(const options_t *options, const char *file)
+{
+    const char *format = options_text(options, "format");
+    const char *prefix = options_text(options, "prefix");
+    const char *end = file != NULL ? strrchr(file, '.') : NULL;
+
+    if (format == NULL)
+        format = end != NULL && strcmp(end, ".jsonl") == 0 ? "jsonl" : "csv";
+    return (transfer_t){
+        .format = strcmp(format, "csv") == 0 ? ROWS_CSV : ROWS_JSONL,
+        .key_field = options_text(options, "key-field"),
+        .prefix = prefix != NULL ? prefix : "",
+        .fields = options_text(options, "fields"),
+        .is_restart = options_flag(options, "restart"),
+    };
+}
+
+static int run_import(app_t *app, const options_t *options, const char *file)
+{
+    const transfer_t config = read_transfer(options, file);
+    return transfer_import(app, file, &config);
+}
+
+static int run_export(app_t *app, const options_t *options, const char *prefix)
+{
+    transfer_t config = read_transfer(options, NULL);
+    config.prefix = strcmp(prefix, "-") == 0 ? "" : prefix;
+    return transfer_export(app, &config);
+}
+
+static const action_t actions[] = {
+    {"import", "FILE|-", "rows of CSV or JSON lines into hashes", run_import},
+    {"export", "PREFIX|-", "hashes whose keys begin with PREFIX into rows", run_export},
+};
+
+enum { ACTIONS = sizeof(actions) / sizeof(actions[0]) };
+
+/* 1 with *action when the words are one; 0, or -1 with err when they are nearly one. */
+static int find_action(const char *const *words, size_t count, const action_t **action, err_t *err)
+{
+    for (size_t i = 0; i < ACTIONS && count != 0; i++) {
+        if (strcmp(words[0], actions[i].name) != 0)
+            continue;
+        *action = &actions[i];
+        if (count == 2)
+            return 1;
+        return err_set(err, OUTCOME_USAGE, "wrong number of words; usage: hearsay %s %s",
+                       actions[i].name, actions[i].arguments);
+    }
+    return 0;
+}
+
+static output_style_t style_of(const app_t *app, bool is_command)
+{
+    if (app->as_json)
+        return OUTPUT_JSON;
+    if (isatty(STDOUT_FILENO) != 0)
+        return OUTPUT_TERMINAL;
+    return is_command ? OUTPUT_VALUE : OUTPUT_LINE;
+}
+
 static int run(const options_t *options)
 {
     size_t count;
     const char *const *words = options_words(options, &count);
-    bool is_terminal = isatty(STDOUT_FILENO) != 0;
-    int code;
+    const action_t *action = NULL;
     buf_t value = {0};
+    int values = 0;
     app_t app;
     err_t err;
 
-    int values = read_value(options, count != 0, &value, &err);
-    if (values < 0 || app_open(&app, options, &err) != 0) {
+    int code = find_action(words, count, &action, &err);
+    if (code == 0)
+        values = read_value(options, count != 0, &value, &err);
+    if (code < 0 || values < 0 || app_open(&app, options, &err) != 0) {
         buf_free(&value);
         return app_fail(options_flag(options, "json"), &err);
     }
-    if (app.as_json)
-        app.style = OUTPUT_JSON;
-    else if (is_terminal)
-        app.style = OUTPUT_TERMINAL;
-    else
-        app.style = count != 0 ? OUTPUT_VALUE : OUTPUT_LINE;
-    if (count != 0)
+    app.style = style_of(&app, count != 0);
+    if (action != NULL)
+        code = action->fn(&app, options, words[1]);
+    else if (count != 0)
         code = one_shot(&app, words, count, values != 0 ? &value : NULL);
-    else if (is_terminal && isatty(STDIN_FILENO) != 0 && !app.as_json)
+    else if (app.style == OUTPUT_TERMINAL && isatty(STDIN_FILENO) != 0)
         code = app_prompt(&app, options_text(options, "history"));
     else
         code = app_pipe(&app);
     app_close(&app);
     buf_free(&value);
     return code;
+}
+
+/* ---- help ---- */
+
+static void put_actions(buf_t *out)
+{
+    buf_append_text(out, "\nBy the tool itself:\n");
+    for (size_t i = 0; i < ACTIONS; i++)
+        app_help_line(out, actions[i].name, actions[i].arguments, actions[i].summary);
+    app_help_line(out, "bench", "", "load on the cluster, and how fast it is answered");
+    app_help_line(out, "help", "[COMMAND]", "this list, or one command with examples");
 }
 
 static int show_commands(bool as_json, const char *command)
@@ -110,6 +192,8 @@ static int show_commands(bool as_json, const char *command)
     bool is_known = app_help(&out, as_json, command, &err);
 
     int code = EXIT_DONE;
+    if (is_known && !as_json && command == NULL)
+        put_actions(&out);
     if (!is_known)
         code = app_fail(as_json, &err);
     else if (!app_write(buf_slice(&out)))
@@ -131,6 +215,7 @@ static int show_usage(const options_t *options)
         "       hearsay help [COMMAND]\n\n"
         "Commands:\n");
     app_help(&out, false, NULL, NULL);
+    put_actions(&out);
     buf_append_text(&out, "\nOptions:\n");
     options_help(options, &out);
     buf_append_text(&out, "\nExamples:\n"
@@ -138,6 +223,8 @@ static int show_usage(const options_t *options)
                           "  hearsay get greeting\n"
                           "  hearsay --json hgetall airport:ORD\n"
                           "  hearsay set photo --stdin < photo.jpg\n"
+                          "  hearsay import --key-field iata --prefix airport: airports.csv\n"
+                          "  hearsay export airport: > airports.csv\n"
                           "  printf 'incr visits\\nget visits\\n' | hearsay --window 16\n"
                           "\nExit codes: 0 done, 1 absent, 2 wrong usage, 3 not reached, 4 may "
                           "have been applied,\n5 refused, 130 interrupted.\n");

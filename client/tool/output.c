@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "bus/base/json.h"
 #include "client/tool/words.h"
 
 static slice_t bytes_of(const hearsay_value_t *value)
@@ -33,6 +32,12 @@ static void put_json_pair(json_t *json, const hearsay_value_t *field, const hear
     buf_free(&key);
 }
 
+void output_members(json_t *json, const hearsay_value_t *hash)
+{
+    for (size_t i = 0; i < hearsay_value_count(hash); i++)
+        put_json_pair(json, hearsay_value_key(hash, i), hearsay_value_item(hash, i));
+}
+
 static void put_json(json_t *json, const char *key, const hearsay_value_t *value)
 {
     size_t count = hearsay_value_count(value);
@@ -58,8 +63,7 @@ static void put_json(json_t *json, const char *key, const hearsay_value_t *value
         break;
     case HEARSAY_MAP:
         json_object(json, key);
-        for (size_t i = 0; i < count; i++)
-            put_json_pair(json, hearsay_value_key(value, i), hearsay_value_item(value, i));
+        output_members(json, value);
         json_end(json);
         break;
     }

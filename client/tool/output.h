@@ -5,6 +5,7 @@
 #define HEARSAY_CLIENT_TOOL_OUTPUT_H
 
 #include "bus/base/bytes.h"
+#include "bus/base/json.h"
 #include "client/lib/hearsay.h"
 
 typedef enum output_style {
@@ -20,6 +21,9 @@ typedef enum output_style {
  */
 void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply,
                   const char *token);
+
+/* Adds a hash's fields to an object that is open. */
+void output_members(json_t *json, const hearsay_value_t *hash);
 
 /* True when text can be shown as it is: UTF-8 without control characters. */
 bool output_is_plain(slice_t text);

@@ -71,35 +71,46 @@ static int take_word(slice_t line, size_t *at, buf_t *out, err_t *err)
     return 0;
 }
 
-static void add_word(words_t *self, size_t size)
+void words_clear(words_t *self)
+{
+    self->count = 0;
+    self->ended = 0;
+    buf_reset(&self->bytes);
+}
+
+void words_end(words_t *self)
 {
     if (self->count == self->capacity) {
         self->capacity = self->capacity != 0 ? self->capacity * 2 : 16;
         self->list = mem_resize(self->list, self->capacity * sizeof(*self->list));
     }
-    self->list[self->count++].size = size;
+    self->list[self->count++].size = self->bytes.size - self->ended;
+    self->ended = self->bytes.size;
 }
 
-int words_parse(words_t *self, slice_t line, err_t *err)
+void words_settle(words_t *self)
 {
-    self->count = 0;
-    buf_reset(&self->bytes);
-    buf_reserve(&self->bytes, line.size + 1); /* words are never longer than their line */
-    for (size_t at = 0;;) {
-        while (at < line.size && is_blank(line.data[at]))
-            at++;
-        if (at == line.size)
-            break;
-        size_t start = self->bytes.size;
-        if (take_word(line, &at, &self->bytes, err) != 0)
-            return -1;
-        add_word(self, self->bytes.size - start);
-    }
+    buf_reserve(&self->bytes, 1); /* even no bytes have an address */
     const uint8_t *next = self->bytes.data;
     for (size_t i = 0; i < self->count; i++) {
         self->list[i].data = next;
         next += self->list[i].size;
     }
+}
+
+int words_parse(words_t *self, slice_t line, err_t *err)
+{
+    words_clear(self);
+    for (size_t at = 0;;) {
+        while (at < line.size && is_blank(line.data[at]))
+            at++;
+        if (at == line.size)
+            break;
+        if (take_word(line, &at, &self->bytes, err) != 0)
+            return -1;
+        words_end(self);
+    }
+    words_settle(self);
     return 0;
 }
 

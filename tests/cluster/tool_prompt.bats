@@ -129,7 +129,7 @@ run kill -STOP $(pid_of node_0)
 send incr n\r
 expect incr n\r\n
 send \x03
-expect ERROR UNKNOWN
+expect  cancelled 
 run kill -CONT $(pid_of node_0)
 send exists k\r
 expect 0\r\n
