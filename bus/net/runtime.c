@@ -155,8 +155,8 @@ int net_start_library(err_t *err)
 
     pthread_mutex_lock(&mutex);
     if (runtime.context == NULL) {
-        /* Connections are bounded by descriptors; czmq's own bound would be reached at 300. */
-        setenv("ZSYS_MAX_SOCKETS", "0", 0);
+        /* Connections are bounded by descriptors; czmq's own bound would be reached at 341. */
+        setenv("ZSYS_MAX_SOCKETS", "65535", 0);
         rc = start_context(err);
     }
     pthread_mutex_unlock(&mutex);

@@ -165,6 +165,15 @@ static void take_beacons(hearsay_t *self)
         }
 }
 
+static void give_note(const hearsay_t *self, slice_t bytes)
+{
+    if (self->note == NULL)
+        return;
+    char *text = mem_text(bytes.data, bytes.size);
+    self->note(self->note_arg, text);
+    free(text);
+}
+
 /* ---- the connection to a broker ---- */
 
 static void drop_dealer(hearsay_t *self)
@@ -178,22 +187,32 @@ static void drop_dealer(hearsay_t *self)
     socket_close(&self->dealer);
 }
 
-static int connect_dealer(hearsay_t *self, slice_t host, uint16_t port)
+static int open_dealer(hearsay_t *self, const endpoint_t *endpoint, err_t *err)
 {
     const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, 0, true};
+
+    if (socket_open(&self->dealer, &options, err) != 0 ||
+        monitor_watch(self->monitor, self->dealer, self->connection, err) != 0)
+        return -1;
+    if (self->has_loop && pollset_add(&self->pollset, socket_fd(self->dealer), err) != 0)
+        return -1;
+    return socket_connect(self->dealer, endpoint, err);
+}
+
+static int connect_dealer(hearsay_t *self, slice_t host, uint16_t port)
+{
     endpoint_t endpoint = {.port = port};
+    err_t err;
 
     if (host.size >= sizeof(endpoint.host) || port == 0)
         return -1;
     memcpy(endpoint.host, host.data, host.size);
-    if (socket_open(&self->dealer, &options, NULL) != 0)
-        return -1;
-    endpoint_format(&endpoint, self->broker);
-    if (monitor_watch(self->monitor, self->dealer, self->connection, NULL) == 0 &&
-        (!self->has_loop || pollset_add(&self->pollset, socket_fd(self->dealer), NULL) == 0) &&
-        socket_connect(self->dealer, &endpoint, NULL) == 0)
+    if (open_dealer(self, &endpoint, &err) == 0) {
+        endpoint_format(&endpoint, self->broker);
         return 0;
+    }
     drop_dealer(self);
+    give_note(self, slice_text(err.text)); /* it will be tried again: only this says why */
     return -1;
 }
 
@@ -260,15 +279,6 @@ static void take_done(const client_effect_t *effect, slice_t value)
         .elapsed_us = now_us() - call->begun_us,
     };
     end_call(call, reply_new(&head, value));
-}
-
-static void give_note(const hearsay_t *self, slice_t bytes)
-{
-    if (self->note == NULL)
-        return;
-    char *text = mem_text(bytes.data, bytes.size);
-    self->note(self->note_arg, text);
-    free(text);
 }
 
 static void carry_out(hearsay_t *self, const client_effect_t *effect, slice_t bytes)

@@ -1,11 +1,6 @@
 /*
  * One process of the load: its connections, each with some of the sessions, in one poll loop.
  */
-#ifdef __linux__
-#define _GNU_SOURCE /* ppoll */
-#endif
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +10,13 @@
 #include "bus/base/memory.h"
 #include "bus/base/random.h"
 #include "client/tool/bench.h"
+#include "client/tool/bench_poll.h"
 
 enum {
     KEY_SIZE = 48,
     OPEN_TOGETHER = 64,   /* sessions are opened so many at a time */
     PENDING_MAX = 100000, /* of an open loop: what is due beyond waits, and that counts */
-    WAIT_MAX_US = 100000,
+    SWEEP_US = 10000,
 };
 
 typedef struct load load_t;
@@ -44,7 +40,9 @@ struct load {
     bench_result_t *result;
     random_t random;
     hearsay_t **connections;
-    struct pollfd *items; /* of the connections */
+    unsigned opened_connections;
+    bench_poll_t *poll;
+    int64_t sweep_us; /* when to look for connections whose time has come */
     asker_t *askers;
     unsigned opened; /* sessions that were answered once */
     uint64_t pending;
@@ -139,28 +137,26 @@ static void take_answer(void *arg, hearsay_reply_t *reply)
 
 /* ---- waiting ---- */
 
-/* Until a connection has something to do, or until_us has come; serves those that have. */
+/*
+ * Until a connection has something to do, or until_us has come; serves those that have. What is due
+ * by time alone (heartbeats, time-outs) may wait for the next sweep.
+ */
 static void serve(load_t *self, int64_t until_us)
 {
-    unsigned count = self->plan->connections;
-    int64_t wait_us = until_us - bench_now_us();
+    const unsigned *ready;
+    int64_t now_us = bench_now_us();
+    int64_t wake_us = until_us < self->sweep_us ? until_us : self->sweep_us;
+    unsigned count = bench_poll_wait(self->poll, wake_us > now_us ? wake_us - now_us : 0, &ready);
 
-    wait_us = wait_us < 0 ? 0 : wait_us > WAIT_MAX_US ? WAIT_MAX_US : wait_us;
-    for (unsigned i = 0; i < count && wait_us > 0; i++) {
-        int ms = hearsay_timeout_ms(self->connections[i]);
-        if (ms >= 0 && ms * INT64_C(1000) < wait_us)
-            wait_us = ms * INT64_C(1000);
-    }
-#ifdef __linux__
-    const struct timespec wait = {.tv_nsec = (long)wait_us * 1000};
-    int came = ppoll(self->items, count, &wait, NULL);
-#else
-    int came = poll(self->items, count, (int)((wait_us + 999) / 1000));
-#endif
-    /* A time-out may be anybody's: then all have a look. */
     for (unsigned i = 0; i < count; i++)
-        if (came <= 0 || self->items[i].revents != 0)
+        hearsay_dispatch(self->connections[ready[i]]);
+    now_us = bench_now_us();
+    if (now_us < self->sweep_us)
+        return;
+    for (unsigned i = 0; i < self->opened_connections; i++)
+        if (hearsay_timeout_ms(self->connections[i]) == 0)
             hearsay_dispatch(self->connections[i]);
+    self->sweep_us = now_us + SWEEP_US;
 }
 
 /* ---- the two loops ---- */
@@ -231,43 +227,41 @@ static int open_sessions(load_t *self, unsigned first, unsigned count)
     return self->is_failed ? -1 : 0;
 }
 
-static int open_connection(load_t *self, unsigned i, const hearsay_options_t *options)
+static int open_connection(load_t *self, const hearsay_options_t *options)
 {
-    if (hearsay_open(&self->connections[i], options, self->err->text) != 0) {
+    unsigned number = self->opened_connections;
+    hearsay_t *connection;
+
+    if (hearsay_open(&connection, options, self->err->text) != 0) {
         self->err->outcome = OUTCOME_USAGE;
         return -1;
     }
-    self->items[i] = (struct pollfd){.fd = hearsay_fd(self->connections[i]), .events = POLLIN};
-    if (self->items[i].fd >= 0)
+    self->connections[self->opened_connections++] = connection;
+    int fd = hearsay_fd(connection);
+    if (fd >= 0 && bench_poll_add(self->poll, fd, number))
         return 0;
     return err_set(self->err, OUTCOME_FULL,
-                   "no descriptor is left for connection %u: raise the limit (ulimit -n)", i + 1);
+                   "no descriptor is left for connection %u: raise the limit (ulimit -n)",
+                   number + 1);
 }
 
 /* The first connection finds a broker; without named ones the others take the same. */
 static int open_all(load_t *self)
 {
     const bench_plan_t *plan = self->plan;
-    bench_plan_t alone = *plan;
     hearsay_options_t options = plan->connection;
     char text[256];
     const char *const found[] = {text};
 
-    if (open_connection(self, 0, &options) != 0)
-        return -1;
-    alone.connections = 1;
-    self->plan = &alone; /* until the others are there */
-    int rc = open_sessions(self, 0, 1);
-    self->plan = plan;
-    if (rc != 0)
+    if (open_connection(self, &options) != 0 || open_sessions(self, 0, 1) != 0)
         return -1;
     snprintf(text, sizeof(text), "%s", hearsay_broker(self->connections[0]));
     if (options.broker_count == 0 && text[0] != '\0') {
         options.brokers = found;
         options.broker_count = 1;
     }
-    for (unsigned i = 1; i < plan->connections; i++)
-        if (open_connection(self, i, &options) != 0)
+    while (self->opened_connections < plan->connections)
+        if (open_connection(self, &options) != 0)
             return -1;
     for (unsigned i = 1; i < plan->sessions; i += OPEN_TOGETHER) {
         unsigned left = plan->sessions - i;
@@ -279,7 +273,8 @@ static int open_all(load_t *self)
 
 static void close_all(load_t *self)
 {
-    for (unsigned i = 0; i < self->plan->connections; i++)
+    bench_poll_destroy(&self->poll); /* the descriptors in it go now */
+    for (unsigned i = 0; i < self->opened_connections; i++)
         hearsay_close(&self->connections[i]);
     while (self->free != NULL) {
         ask_t *next = self->free->next;
@@ -287,7 +282,6 @@ static void close_all(load_t *self)
         self->free = next;
     }
     free(self->connections);
-    free(self->items);
     free(self->askers);
     free(self->value);
 }
@@ -299,11 +293,13 @@ int bench_load(const bench_plan_t *plan, bench_result_t *result, bench_ready_fn 
 
     random_seed(&self.random, (uint64_t)bench_now_us() ^ (uint64_t)getpid() << 40);
     self.connections = mem_zero(plan->connections, sizeof(hearsay_t *));
-    self.items = mem_zero(plan->connections, sizeof(*self.items));
     self.askers = mem_zero(plan->sessions, sizeof(*self.askers));
     self.value = mem_zero(plan->value_size + 1, 1);
     memset(self.value, 'v', plan->value_size);
-    int rc = open_all(&self);
+    self.poll = bench_poll_new(plan->connections);
+    int rc = self.poll != NULL
+                 ? open_all(&self)
+                 : err_set(err, OUTCOME_FULL, "no descriptor is left: raise the limit (ulimit -n)");
     if (rc == 0) {
         self.begin_us = ready(arg);
         self.count_us = self.begin_us + plan->warm_up_us;

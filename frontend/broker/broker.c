@@ -25,6 +25,11 @@ enum {
     QUEUE = 100000,                 /* messages; bytes are bounded by the core's windows */
     CONTROL_QUEUE = 1000,
     HEARTBEAT_MS = 1000, /* of ZeroMQ: finds hosts that went without a word */
+    /*
+     * Of clients, which may be thousands: libzmq looks through the timers of all connections to end
+     * one, so that each second 5,000 heartbeats would cost its thread more than that second.
+     */
+    CLIENT_HEARTBEAT_MS = 15000,
     BEACON_MS = 1000,
 };
 
@@ -481,7 +486,7 @@ static void on_signal(void *arg, int number)
 static int open_sockets(broker_t *self, err_t *err)
 {
     static const socket_options_t options[PORTS] = {
-        [PORT_CLIENT] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_CLIENT] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, CLIENT_HEARTBEAT_MS, true},
         [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE,
                           HEARTBEAT_MS, true},
         [PORT_TRACE] = {ZMQ_PUB, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE, HEARTBEAT_MS,

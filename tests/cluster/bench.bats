@@ -67,6 +67,18 @@ holds() { jq -e "$1" "$folder/json" >/dev/null || { echo "not so: $1"; return 1;
     holds '.ok and .failed == {} and .all.requests > 1000'
 }
 
+@test "5,000 connections to one broker, and none of them waits for the others" {
+    sanitized && skip "sanitized processes are too large"
+    [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 8192 ] ||
+        skip "needs 8,192 descriptors a process"
+    cluster 2
+    bench --connections 5000 --rate 1000 --duration 3s --warm-up 500ms --timeout 20s
+    [ "$status" -eq 0 ]
+    holds '.ok and .connections == 5000 and .failed == {} and .all.requests > 2900'
+    # They are a few milliseconds here; a second would be a broker that is busy with itself.
+    holds '.all.us.p50 < 250000'
+}
+
 @test "visible: at every replica" {
     cluster 3
     bench --visible --duration 1s --warm-up 100ms
