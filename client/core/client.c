@@ -636,6 +636,21 @@ static void take_route_lost(client_t *self, const frame_t *frame)
     }
 }
 
+/* The broker has no place for this connection, or had one and forgot it. */
+static void take_bye(client_t *self, outcome_t reason)
+{
+    client_session_t *session;
+    if (reason == OUTCOME_BUSY)
+        DL_FOREACH2(self->sessions, session, next)
+        {
+            snprintf(session->why, sizeof session->why,
+                     "the broker takes no more connections: use another one, or fewer of them");
+        }
+    lose_connection(self, reason == OUTCOME_BUSY
+                              ? "it takes no more connections"
+                              : "the broker does not know this connection any more");
+}
+
 void client_frame(client_t *self, now_t now, uint32_t connection, slice_t message)
 {
     enter(self, now);
@@ -646,7 +661,8 @@ void client_frame(client_t *self, now_t now, uint32_t connection, slice_t messag
     slice_t body = frame_body(message);
     self->is_heard = true;
     self->heard_ms = now.boot_ms;
-    self->reconnect_step_ms = RECONNECT_MIN_MS;
+    if (frame.kind != FRAME_BYE) /* a broker that is full is not asked faster and faster */
+        self->reconnect_step_ms = RECONNECT_MIN_MS;
     switch (frame.kind) {
     case FRAME_WELCOME:
         take_welcome(self, &frame, body);
@@ -667,7 +683,7 @@ void client_frame(client_t *self, now_t now, uint32_t connection, slice_t messag
         }
         break;
     case FRAME_BYE:
-        lose_connection(self, "the broker does not know this connection any more");
+        take_bye(self, outcome_from_wire(frame.reason));
         break;
     default:
         break;

@@ -513,6 +513,43 @@ static void test_broker_fails_over(void **state)
     rig_free(rig);
 }
 
+/* A full broker says so: each time it is left alone for longer, and the request says why. */
+static void test_full_broker(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(16);
+    submit(rig, 1, COMMAND_SET, TIMEOUT_MS);
+    turn(rig);
+    unsigned connects = 1;
+    int64_t last_ms = 0;
+    for (int i = 0; i < 5; i++) {
+        give(rig, frames_plain((frame_t){.kind = FRAME_BYE, .reason = OUTCOME_BUSY}));
+        int64_t waited_ms = 0;
+        while (rig->connects == connects) {
+            pass(rig, 1);
+            waited_ms++;
+        }
+        assert_int_equal(rig->connects, ++connects);
+        assert_true(waited_ms > last_ms);
+        last_ms = waited_ms;
+    }
+    give(rig, frames_plain((frame_t){.kind = FRAME_BYE, .reason = OUTCOME_BUSY}));
+    rig->now.boot_ms += TIMEOUT_MS;
+    const client_effects_t effects = client_turn(rig->client, rig->now);
+    unsigned said = 0;
+    for (size_t i = 0; i < effects.size; i++) {
+        const client_effect_t *effect = &effects.list[i];
+        if (effect->kind != CLIENT_DONE)
+            continue;
+        assert_int_equal(effect->outcome, OUTCOME_NOT_REACHED);
+        char *text = mem_text(effects.arena + effect->offset, effect->size);
+        said += strstr(text, "no more connections") != NULL;
+        free(text);
+    }
+    assert_int_equal(said, 1);
+    rig_free(rig);
+}
+
 static void test_denied(void **state)
 {
     (void)state;
@@ -560,7 +597,8 @@ int main(void)
         cmocka_unit_test(test_clock),          cmocka_unit_test(test_turned_back_by_the_broker),
         cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_no_hurry),
         cmocka_unit_test(test_no_deadline),    cmocka_unit_test(test_broker_fails_over),
-        cmocka_unit_test(test_denied),         cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_full_broker),    cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

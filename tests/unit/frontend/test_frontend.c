@@ -495,6 +495,28 @@ static void test_lost_replica_is_forgotten(void **state)
     rig_free(rig);
 }
 
+/* One connection too many is told so; those that are there go on, and one that goes makes room. */
+static void test_full(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    for (uint32_t i = 0; i < FRONTEND_CLIENTS_MAX; i++)
+        hello(rig, CLIENT + i, i + 1);
+    from_client(rig, CLIENT + FRONTEND_CLIENTS_MAX,
+                frames_hello((frame_t){0}, UINT32_MAX, NULL, -1, 0));
+    const sent_t bye = expect(rig, FRAME_BYE, true);
+    assert_int_equal(bye.target, CLIENT + FRONTEND_CLIENTS_MAX);
+    assert_int_equal(bye.frame.reason, OUTCOME_BUSY);
+    assert_null(find(rig, FRAME_HELLO, false));
+    at = hello(rig, CLIENT, 1);
+    assert_int_not_equal(welcome_as(rig, &at, 1, OUTCOME_OK).frame.route, 0);
+    frontend_client_lost(rig->frontend, rig->now, CLIENT + 1);
+    at = hello(rig, CLIENT + FRONTEND_CLIENTS_MAX, UINT32_MAX);
+    assert_int_not_equal(welcome_as(rig, &at, UINT32_MAX, OUTCOME_OK).frame.route, 0);
+    rig_free(rig);
+}
+
 static void test_nonsense(void **state)
 {
     (void)state;
@@ -531,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_client_is_ended),
         cmocka_unit_test(test_probe),
         cmocka_unit_test(test_lost_replica_is_forgotten),
+        cmocka_unit_test(test_full),
         cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
