@@ -66,7 +66,7 @@ MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 SHARE    :=
 
 PURE     := bus/base bus/wire replica/core frontend/core client/core
-FOLDERS  := $(PURE) bus/net replica/disk replica/node frontend/broker client/lib client/tool control
+FOLDERS  := $(PURE) bus/config bus/net replica/disk replica/node frontend/broker client/lib client/tool control
 SOURCES  := $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)))
 OBJECTS  := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
 PURE_OBJECTS := $(foreach f,$(PURE),$(filter $(BUILD)/obj/$(f)/%,$(OBJECTS)))

@@ -10,6 +10,7 @@
 #include "bus/base/json.h"
 #include "bus/base/nearest.h"
 #include "bus/base/options.h"
+#include "bus/config/config.h"
 #include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
@@ -92,28 +93,41 @@ static void write_out(buf_t *out)
 
 /* ---- looking ---- */
 
+static int read_endpoints(const options_t *options, const char *name,
+                          endpoint_t out[OPTIONS_LIST_MAX], size_t *count, err_t *err)
+{
+    const char *const *texts = options_list(options, name, count);
+
+    for (size_t i = 0; i < *count; i++)
+        if (!endpoint_parse(texts[i], &out[i], err))
+            return -1;
+    return 0;
+}
+
 /* Beacons, the addresses given, or both: who names an address and no beacon wants no others. */
 static int open_survey(control_t *self, err_t *err)
 {
     const options_t *options = self->options;
     const char *interface = options_text(options, "interface");
     endpoint_t peers[OPTIONS_LIST_MAX];
-    size_t count;
-    const char *const *texts = options_list(options, "peer", &count);
+    endpoint_t brokers[OPTIONS_LIST_MAX];
+    size_t peer_count;
+    size_t broker_count;
 
-    if (address_check_interface(interface, options_flag(options, "insecure"), err) != 0)
+    if (address_check_interface(interface, options_flag(options, "insecure"), err) != 0 ||
+        read_endpoints(options, "peer", peers, &peer_count, err) != 0 ||
+        read_endpoints(options, "broker", brokers, &broker_count, err) != 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
-        if (!endpoint_parse(texts[i], &peers[i], err))
-            return -1;
-    bool beacon =
-        count == 0 || options_given(options, "interface") || options_given(options, "beacon-port");
+    bool beacon = peer_count + broker_count == 0 || options_given(options, "interface") ||
+                  options_given(options, "beacon-port");
     const survey_config_t config = {
         .cluster = options_text(options, "cluster"),
         .interface = beacon ? interface : NULL,
         .beacon_port = (int)options_int(options, "beacon-port"),
         .peers = peers,
-        .peer_count = count,
+        .peer_count = peer_count,
+        .brokers = brokers,
+        .broker_count = broker_count,
     };
     return survey_open(&self->survey, &config, err);
 }
@@ -416,7 +430,7 @@ int main(int argc, char *argv[])
     err_t err;
     int code = EXIT_DONE;
 
-    if (options_parse(options, argc, argv, getenv, &err) != 0) {
+    if (config_parse(options, argc, argv, &err) != 0) {
         self.as_json = asks_for_json(argc, argv);
         code = fail(&self, &err);
     } else if (options_flag(options, "help")) {
@@ -424,6 +438,11 @@ int main(int argc, char *argv[])
         code = flush_out(code);
     } else if (options_flag(options, "version")) {
         printf("hearsayctl %s\n", HEARSAY_VERSION);
+    } else if (options_flag(options, "print-config")) {
+        buf_t text = {0};
+        options_print(options, &text);
+        write_out(&text);
+        code = flush_out(code);
     } else {
         log_level_t level = LOG_LEVEL_INFO;
         self.as_json = options_flag(options, "json");

@@ -110,6 +110,15 @@ static entry_t *add(survey_t *self, const char *host, uint16_t first_port, uint1
     return entry;
 }
 
+static void add_given(survey_t *self, const endpoint_t *list, size_t count, uint16_t offset)
+{
+    for (size_t i = 0; i < count; i++) {
+        entry_t *entry = add(self, list[i].host, list[i].port, offset, 0);
+        if (entry != NULL)
+            entry->is_given = true;
+    }
+}
+
 int survey_open(survey_t **out, const survey_config_t *config, err_t *err)
 {
     survey_t *self = mem_zero(1, sizeof(*self));
@@ -128,12 +137,8 @@ int survey_open(survey_t **out, const survey_config_t *config, err_t *err)
         };
         finder_publish(self->finder, &self->beacon, BEACON_MS);
     }
-    for (size_t i = 0; i < config->peer_count; i++) {
-        entry_t *entry =
-            add(self, config->peers[i].host, config->peers[i].port, NODE_CONTROL_PORT, 0);
-        if (entry != NULL)
-            entry->is_given = true;
-    }
+    add_given(self, config->peers, config->peer_count, NODE_CONTROL_PORT);
+    add_given(self, config->brokers, config->broker_count, BROKER_CONTROL_PORT);
     *out = self;
     return 0;
 }

@@ -23,6 +23,8 @@ typedef struct survey_config {
     int beacon_port;
     const endpoint_t *peers; /* peer ports of nodes; copied */
     size_t peer_count;
+    const endpoint_t *brokers; /* that clients connect to; copied */
+    size_t broker_count;
 } survey_config_t;
 
 /* A program that was found. Exactly one of node and broker is of use, as kind says. */

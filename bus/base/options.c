@@ -64,7 +64,7 @@ static const row_t table[] = {
      "replicas that should have an update before it is acknowledged", NULL},
     {"max-value", SIZE, OPTION_NODE, "SIZE", "1MiB", 1, 16 * MIB, "the largest value of a key",
      NULL},
-    {"broker", LIST, OPTION_CLIENT, "ADDR", NULL, 1, TEXT_MAX,
+    {"broker", LIST, TOOLS, "ADDR", NULL, 1, TEXT_MAX,
      "broker to use, tcp://host:port, without discovery", NULL},
     {"replica", INTEGER, OPTION_CLIENT, "ID", NULL, 0, 255, "pin the session to one replica", NULL},
     {"session", TEXT, OPTION_CLIENT, "NAME", "default", 1, 64, "session that several calls share",
@@ -115,6 +115,10 @@ static const row_t table[] = {
     {"timeout", DURATION, TOOLS, "DURATION", "5s", 1, 24 * HOUR_MS, "the most time a command takes",
      NULL},
     {"json", FLAG, ALL, NULL, NULL, 0, 0, "results, errors and logs in JSON", NULL},
+    {"config", TEXT, ALL, "FILE", NULL, 1, PATH_TEXT_MAX,
+     "options in a file, NAME = VALUE a line, behind flags and environment", NULL},
+    {"print-config", FLAG, ALL, NULL, NULL, 0, 0,
+     "show what holds and where it is from, as --config reads it", NULL},
     {"log-level", CHOICE, ALL, "LEVEL", "info", 0, 0, "what is logged to stderr",
      "error|warn|info|debug"},
     {"help", FLAG, ALL, NULL, NULL, 0, 0, "show this text", NULL},
@@ -123,11 +127,19 @@ static const row_t table[] = {
 
 enum { ROWS = sizeof table / sizeof table[0] };
 
-typedef enum source { FROM_DEFAULT, FROM_ENVIRONMENT, FROM_FLAG } source_t;
+/* In the order in which they win. */
+typedef enum source {
+    FROM_DEFAULT,
+    FROM_FILE,
+    FROM_SECTION, /* the program's own part of the file */
+    FROM_ENVIRONMENT,
+    FROM_FLAG
+} source_t;
 
 typedef struct value {
     source_t source;
-    char **items; /* texts: one, or those of a list; owned */
+    unsigned line; /* of the file */
+    char **items;  /* texts: one, or those of a list; owned */
     size_t count;
     int64_t number; /* of the kinds with a number; a flag's 0 or 1 */
 } value_t;
@@ -142,7 +154,8 @@ struct options {
 /* Where a value was found, for the error. */
 typedef struct place {
     source_t source;
-    const char *name; /* "--window" or "HEARSAY_WINDOW" */
+    const char *name; /* "--window", "HEARSAY_WINDOW", "lab.conf:3: window" */
+    unsigned line;    /* of the file */
 } place_t;
 
 enum { NAME_SIZE = 48, SHOWN_SIZE = 64 };
@@ -286,34 +299,46 @@ static int check_flag(slice_t text, place_t place, int64_t *number, err_t *err)
     return 0;
 }
 
-/* Takes one value from a place, checked; a later source and a second flag replace, lists grow. */
+static int check_value(const row_t *row, slice_t text, place_t place, int64_t *number, err_t *err)
+{
+    *number = 0;
+    if (row->kind == FLAG)
+        return check_flag(text, place, number, err);
+    if (row->kind == TEXT || row->kind == LIST)
+        return check_text(row, text, place, err);
+    if (row->kind != CHOICE)
+        return check_number(row, text, place, number, err);
+    if (is_choice(row->choices, text))
+        return 0;
+    return err_set(err, OUTCOME_USAGE, "%s: '%s' is none of %s", place.name,
+                   show((const char *)text.data, text.size).text, row->choices);
+}
+
+/*
+ * Takes one value from a place, checked even when one of a stronger source holds. A stronger source
+ * and a second value of the same replace, lists grow.
+ */
 static int take(options_t *self, size_t at, slice_t text, place_t place, err_t *err)
 {
     const row_t *row = &table[at];
     value_t *value = &self->values[at];
     bool grows = row->kind == LIST && value->source == place.source;
-    int64_t number = 0;
-    int failed = 0;
-    if (row->kind == FLAG)
-        failed = check_flag(text, place, &number, err);
-    else if (row->kind == TEXT || row->kind == LIST)
-        failed = check_text(row, text, place, err);
-    else if (row->kind != CHOICE)
-        failed = check_number(row, text, place, &number, err);
-    else if (!is_choice(row->choices, text))
-        failed = err_set(err, OUTCOME_USAGE, "%s: '%s' is none of %s", place.name,
-                         show((const char *)text.data, text.size).text, row->choices);
-    if (failed == 0 && grows && value->count == OPTIONS_LIST_MAX)
-        failed = err_set(err, OUTCOME_USAGE, "%s: more than %d values: leave some out", place.name,
-                         OPTIONS_LIST_MAX);
-    if (failed != 0)
+    int64_t number;
+
+    if (check_value(row, text, place, &number, err) != 0)
         return -1;
+    if (value->source > place.source)
+        return 0;
+    if (grows && value->count == OPTIONS_LIST_MAX)
+        return err_set(err, OUTCOME_USAGE, "%s: more than %d values: leave some out", place.name,
+                       OPTIONS_LIST_MAX);
     if (!grows)
         drop_items(value);
     if (row->kind == TEXT || row->kind == LIST || row->kind == CHOICE)
         add_item(value, (const char *)text.data, text.size);
     value->number = number;
     value->source = place.source;
+    value->line = place.line;
     return 0;
 }
 
@@ -386,7 +411,7 @@ static int take_option(options_t *self, int argc, char *const argv[], int *at, e
     const row_t *row = &table[index];
     char name[NAME_SIZE];
     snprintf(name, sizeof name, "--%s", row->name);
-    place_t place = {FROM_FLAG, name};
+    place_t place = {.source = FROM_FLAG, .name = name};
     if (row->kind == FLAG && equals != NULL)
         return err_set(err, OUTCOME_USAGE, "%s takes no value: give %s alone, or leave it out",
                        name, name);
@@ -457,10 +482,133 @@ static int parse_environment(options_t *self, options_env_fn *environment, err_t
         bool asks = strcmp(table[i].name, "help") == 0 || strcmp(table[i].name, "version") == 0;
         if (text == NULL || text[0] == '\0' || asks)
             continue;
-        if (take_variable(self, i, text, (place_t){FROM_ENVIRONMENT, name}, err) != 0)
+        if (take_variable(self, i, text, (place_t){.source = FROM_ENVIRONMENT, .name = name},
+                          err) != 0)
             return -1;
     }
     return 0;
+}
+
+/* ---- a file ---- */
+
+unsigned options_program_by_name(const char *name)
+{
+    for (unsigned program = OPTION_NODE; program <= OPTION_CONTROL; program <<= 1)
+        if (strcmp(options_program_name(program), name) == 0)
+            return program;
+    return 0;
+}
+
+/* Options that say what this call is to do, not how programs are set up. */
+static bool is_of_the_call(const char *name)
+{
+    return strcmp(name, "help") == 0 || strcmp(name, "version") == 0 ||
+           strcmp(name, "config") == 0 || strcmp(name, "print-config") == 0;
+}
+
+static int unknown_setting(const char *place, const char *name, unsigned programs, err_t *err)
+{
+    shown_t shown = show(name, strlen(name));
+    size_t known = find(name, strlen(name), ALL);
+    const char *names[ROWS];
+
+    if (known != ROWS && is_of_the_call(name))
+        return err_set(err, OUTCOME_USAGE, "%s: %s is for the command line alone: take it out",
+                       place, shown.text);
+    if (known != ROWS)
+        return err_set(err, OUTCOME_USAGE, "%s: %s is an option of %s, not of %s: move it", place,
+                       shown.text, options_program_name(first_of(table[known].programs)),
+                       options_program_name(first_of(programs)));
+    const char *near = nearest(name, names, names_of(programs, names));
+    if (near != NULL)
+        return err_set(err, OUTCOME_USAGE, "%s: %s is no option: did you mean %s?", place,
+                       shown.text, near);
+    return err_set(err, OUTCOME_USAGE, "%s: %s is no option: see --help", place, shown.text);
+}
+
+int options_take_setting(options_t *self, const options_setting_t *setting, err_t *err)
+{
+    unsigned programs = setting->program != 0 ? setting->program : ALL;
+    shown_t file = show(setting->file, strlen(setting->file));
+    size_t at = find(setting->name, strlen(setting->name), programs);
+    char place[SHOWN_SIZE + NAME_SIZE + 16];
+
+    snprintf(place, sizeof place, "%s:%u", file.text, setting->line);
+    if (at == ROWS || is_of_the_call(setting->name))
+        return unknown_setting(place, setting->name, programs, err);
+    at = find(setting->name, strlen(setting->name), self->program);
+    if (at == ROWS || (programs & self->program) == 0)
+        return 0; /* for others */
+    snprintf(place, sizeof place, "%s:%u: %s", file.text, setting->line, table[at].name);
+    return take(self, at, slice_text(setting->value),
+                (place_t){.source = setting->program != 0 ? FROM_SECTION : FROM_FILE,
+                          .name = place,
+                          .line = setting->line},
+                err);
+}
+
+static void put_source(buf_t *out, const options_t *self, const row_t *row, const value_t *value)
+{
+    char name[NAME_SIZE];
+
+    switch (value->source) {
+    case FROM_DEFAULT:
+        buf_append_text(out, "# default\n");
+        break;
+    case FROM_FILE:
+    case FROM_SECTION:
+        buf_printf(out, "# %s:%u\n", options_text(self, "config"), value->line);
+        break;
+    case FROM_ENVIRONMENT:
+        variable_name(row->name, name);
+        buf_printf(out, "# %s\n", name);
+        break;
+    case FROM_FLAG:
+        buf_printf(out, "# --%s\n", row->name);
+        break;
+    }
+}
+
+/* A line of the file, which has no escapes: what cannot be written there is a comment. */
+static void put_setting(buf_t *out, const char *name, const char *text)
+{
+    bool is_plain = text[strcspn(text, "\r\n")] == '\0';
+    char quote = strchr(text, '"') != NULL ? '\'' : '"';
+
+    if (!is_plain || strchr(text, quote) != NULL)
+        buf_printf(out, "# cannot be written in a file: %s\n", name);
+    else
+        buf_printf(out, "%s = %c%s%c\n", name, quote, text, quote);
+}
+
+static void print_value(const options_t *self, size_t at, buf_t *out)
+{
+    const row_t *row = &table[at];
+    const value_t *value = &self->values[at];
+    bool is_text = row->kind == TEXT || row->kind == LIST || row->kind == CHOICE;
+    buf_t number = {0};
+
+    if (is_text ? value->count == 0 : value->number < 0) {
+        buf_printf(out, "# not given: %s\n", row->name);
+        return;
+    }
+    put_source(out, self, row, value);
+    for (size_t i = 0; i < value->count; i++)
+        put_setting(out, row->name, value->items[i]);
+    if (is_text)
+        return;
+    put_number(&number, row, value->number);
+    put_setting(out, row->name, buf_text(&number));
+    buf_free(&number);
+}
+
+void options_print(const options_t *self, buf_t *out)
+{
+    buf_printf(out, "# What holds for %s, and in front of each where it is from.\n",
+               options_program_name(self->program));
+    for (size_t i = 0; i < ROWS; i++)
+        if ((table[i].programs & self->program) != 0 && !is_of_the_call(table[i].name))
+            print_value(self, i, out);
 }
 
 /* ---- the interface ---- */
@@ -475,7 +623,8 @@ options_t *options_new(unsigned program)
         self->values[i].number = row->kind == FLAG ? 0 : -1;
         if ((row->programs & program) == 0 || row->fallback == NULL)
             continue;
-        int failed = take(self, i, slice_text(row->fallback), (place_t){FROM_DEFAULT, ""}, NULL);
+        int failed = take(self, i, slice_text(row->fallback),
+                          (place_t){.source = FROM_DEFAULT, .name = ""}, NULL);
         assert(failed == 0);
         (void)failed;
     }
@@ -613,6 +762,6 @@ void options_help(const options_t *self, buf_t *out)
     }
     buf_append_text(out,
                     "Durations take ms, s, m, h (a bare number is seconds); sizes KiB, MiB, GiB. "
-                    "Each option can be\nset in the environment too: HEARSAY_LOG_LEVEL=debug is "
-                    "--log-level debug.\n");
+                    "Each option can be\nset in the environment (HEARSAY_LOG_LEVEL=debug is "
+                    "--log-level debug) and in the file of\n--config (log-level = debug).\n");
 }

@@ -2,7 +2,8 @@
  * The options of the four programs: one table, one parser, one help text.
  *
  * An option's value comes from the command line, else from the environment (HEARSAY_ and the name
- * in capitals, '_' for '-'), else from the table. Every value is checked on the way in, whatever it
+ * in capitals, '_' for '-'), else from a file that --config names (which others read: this module
+ * opens nothing), else from the table. Every value is checked on the way in, whatever it
  * came from, so that the accessors cannot fail. Adding an option is adding a row to options.c.
  *
  * On the command line: "--name value" or "--name=value", before or after the words; "--" ends the
@@ -71,7 +72,29 @@ int64_t options_bytes(const options_t *self, const char *name);
 /* The values of a list in the order given; NULL with *count 0 when there is none. */
 const char *const *options_list(const options_t *self, const char *name, size_t *count);
 
-/* True when the value comes from the command line or the environment. */
+/* One line of a file. The texts are borrowed. */
+typedef struct options_setting {
+    const char *file; /* and line, for errors and options_print */
+    unsigned line;
+    unsigned program; /* whose section it stands in, one of the bits; 0: for all programs */
+    const char *name;
+    const char *value;
+} options_setting_t;
+
+/*
+ * Takes a setting, after options_parse: checked, also when the command line or the environment
+ * wins. What stands in the program's section wins over what is for all; an option that only other
+ * programs have is passed over. 0, or -1 with err for a name or value that is none.
+ */
+int options_take_setting(options_t *self, const options_setting_t *setting, err_t *err);
+
+/* The bit of a program by its name, 0 when there is none. */
+unsigned options_program_by_name(const char *name);
+
+/* Appends what holds as a file that --config reads, with where each value is from as a comment. */
+void options_print(const options_t *self, buf_t *out);
+
+/* True when the value comes from the command line, the environment or a file. */
 bool options_given(const options_t *self, const char *name);
 
 /* What is left of the command line: the command and its arguments. */

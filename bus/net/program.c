@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bus/config/config.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
 
@@ -14,6 +15,14 @@ static void print_help(const program_t *program, const options_t *options)
     options_help(options, &text);
     buf_append_text(&text, "\nExamples:\n");
     buf_append_text(&text, program->examples);
+    fwrite(text.data, 1, text.size, stdout);
+    buf_free(&text);
+}
+
+static void print_config(const options_t *options)
+{
+    buf_t text = {0};
+    options_print(options, &text);
     fwrite(text.data, 1, text.size, stdout);
     buf_free(&text);
 }
@@ -50,12 +59,14 @@ int program_main(const program_t *program, int argc, char *const argv[])
     err_t err;
     int code = EXIT_DONE;
 
-    if (options_parse(options, argc, argv, getenv, &err) != 0)
+    if (config_parse(options, argc, argv, &err) != 0)
         code = fail(program, &err);
     else if (options_flag(options, "help"))
         print_help(program, options);
     else if (options_flag(options, "version"))
         printf("%s %s\n", program->name, HEARSAY_VERSION);
+    else if (options_flag(options, "print-config"))
+        print_config(options);
     else
         code = serve(program, options);
     options_destroy(&options);

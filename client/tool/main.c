@@ -6,6 +6,7 @@
 
 #include "bus/base/memory.h"
 #include "bus/base/options.h"
+#include "bus/config/config.h"
 #include "client/tool/app.h"
 #include "client/tool/bench.h"
 #include "client/tool/transfer.h"
@@ -233,6 +234,16 @@ static int show_usage(const options_t *options)
     return code;
 }
 
+static int show_config(const options_t *options)
+{
+    buf_t out = {0};
+
+    options_print(options, &out);
+    int code = app_write(buf_slice(&out)) ? EXIT_DONE : app_write_failed();
+    buf_free(&out);
+    return code;
+}
+
 /* Before the options are known: an error of theirs is to be in JSON as well. */
 static bool wants_json(int argc, char *const argv[])
 {
@@ -250,7 +261,7 @@ int main(int argc, char *argv[])
     int code = EXIT_DONE;
 
     app_end_on_interrupt();
-    if (options_parse(options, argc, argv, getenv, &err) != 0) {
+    if (config_parse(options, argc, argv, &err) != 0) {
         code = app_fail(wants_json(argc, argv), &err);
         options_destroy(&options);
         return code;
@@ -260,6 +271,8 @@ int main(int argc, char *argv[])
         code = show_usage(options);
     else if (options_flag(options, "version"))
         printf("hearsay %s\n", HEARSAY_VERSION);
+    else if (options_flag(options, "print-config"))
+        code = show_config(options);
     else if (count != 0 && strcmp(words[0], "help") == 0)
         code = show_commands(options_flag(options, "json"), count > 1 ? words[1] : NULL);
     else if (count != 0 && strcmp(words[0], "bench") == 0)
