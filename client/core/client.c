@@ -640,12 +640,12 @@ static void take_route_lost(client_t *self, const frame_t *frame)
 static void take_bye(client_t *self, outcome_t reason)
 {
     client_session_t *session;
-    if (reason == OUTCOME_BUSY)
-        DL_FOREACH2(self->sessions, session, next)
-        {
+    DL_FOREACH2(self->sessions, session, next)
+    {
+        if (reason == OUTCOME_BUSY)
             snprintf(session->why, sizeof session->why,
                      "the broker takes no more connections: use another one, or fewer of them");
-        }
+    }
     lose_connection(self, reason == OUTCOME_BUSY
                               ? "it takes no more connections"
                               : "the broker does not know this connection any more");

@@ -44,7 +44,6 @@ struct load {
     bench_poll_t *poll;
     int64_t sweep_us; /* when to look for connections whose time has come */
     asker_t *askers;
-    unsigned opened; /* sessions that were answered once */
     uint64_t pending;
     uint64_t counted;
     int64_t begin_us; /* the warm-up */
@@ -200,7 +199,6 @@ static void take_opened(void *arg, hearsay_reply_t *reply)
     load_t *self = arg;
 
     self->pending--;
-    self->opened++;
     if (!hearsay_reply_ok(reply) && !self->is_failed) {
         self->is_failed = true;
         err_set(self->err, (outcome_t)hearsay_reply_code(reply), "%s: %s",
