@@ -339,8 +339,10 @@ int transfer_export(app_t *app, const transfer_t *config)
     exporter_t self = {.app = app, .config = config};
     err_t err;
 
-    if (read_fields(&self, &err) != 0)
+    if (read_fields(&self, &err) != 0) {
+        words_free(&self.columns);
         return app_fail(app->as_json, &err);
+    }
     app_catch_signals(false);
     find_keys(&self);
     bool holds = config->format == ROWS_CSV && config->fields == NULL;

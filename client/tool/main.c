@@ -80,7 +80,8 @@ typedef struct action {
     const char *name;
     const char *arguments;
     const char *summary;
-    action_fn *fn;
+    const char *examples[2];
+    action_fn *fn; /* NULL: it connects by itself */
 } action_t;
 
 static transfer_t read_transfer(const options_t *options, const char *file)
@@ -114,8 +115,22 @@ static int run_export(app_t *app, const options_t *options, const char *prefix)
 }
 
 static const action_t actions[] = {
-    {"import", "FILE|-", "rows of CSV or JSON lines into hashes", run_import},
-    {"export", "PREFIX|-", "hashes whose keys begin with PREFIX into rows", run_export},
+    {"import",
+     "FILE|-",
+     "rows of CSV or JSON lines into hashes",
+     {"import --key-field iata --prefix airport: airports.csv",
+      "import --format jsonl - < rows.jsonl"},
+     run_import},
+    {"export",
+     "PREFIX|-",
+     "hashes whose keys begin with PREFIX into rows",
+     {"export airport: --key-field iata > airports.csv", "export user: --format jsonl"},
+     run_export},
+    {"bench",
+     "",
+     "load on the cluster, and how fast it is answered",
+     {"bench --sessions 10 --requests 10000", "bench --rate 2000 --duration 5s"},
+     NULL},
 };
 
 enum { ACTIONS = sizeof(actions) / sizeof(actions[0]) };
@@ -124,7 +139,7 @@ enum { ACTIONS = sizeof(actions) / sizeof(actions[0]) };
 static int find_action(const char *const *words, size_t count, const action_t **action, err_t *err)
 {
     for (size_t i = 0; i < ACTIONS && count != 0; i++) {
-        if (strcmp(words[0], actions[i].name) != 0)
+        if (actions[i].fn == NULL || strcmp(words[0], actions[i].name) != 0)
             continue;
         *action = &actions[i];
         if (count == 2)
@@ -182,15 +197,29 @@ static void put_actions(buf_t *out)
     buf_append_text(out, "\nBy the tool itself:\n");
     for (size_t i = 0; i < ACTIONS; i++)
         app_help_line(out, actions[i].name, actions[i].arguments, actions[i].summary);
-    app_help_line(out, "bench", "", "load on the cluster, and how fast it is answered");
     app_help_line(out, "help", "[COMMAND]", "this list, or one command with examples");
+}
+
+/* False when there is no action of this name. */
+static bool put_action(buf_t *out, const char *name)
+{
+    for (size_t i = 0; i < ACTIONS; i++) {
+        const action_t *one = &actions[i];
+        if (strcmp(name, one->name) != 0)
+            continue;
+        buf_printf(out, "%s %s\n  %s\nExamples:\n  hearsay %s\n  hearsay %s\n", one->name,
+                   one->arguments, one->summary, one->examples[0], one->examples[1]);
+        return true;
+    }
+    return false;
 }
 
 static int show_commands(bool as_json, const char *command)
 {
     buf_t out = {0};
     err_t err;
-    bool is_known = app_help(&out, as_json, command, &err);
+    bool is_action = !as_json && command != NULL && put_action(&out, command);
+    bool is_known = is_action || app_help(&out, as_json, command, &err);
 
     int code = EXIT_DONE;
     if (is_known && !as_json && command == NULL)

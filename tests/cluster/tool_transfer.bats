@@ -85,6 +85,14 @@ ROWS
         "$folder/out"
 }
 
+@test "help: what the tool does by itself, with two examples each" {
+    local name
+    for name in import export bench; do
+        hearsay help | grep -q "^  $name "
+        [ "$(hearsay help "$name" | grep -c "^  hearsay $name ")" -eq 2 ]
+    done
+}
+
 @test "wrong calls and files: 2, nothing sent" {
     printf 'a,b\n1,2\n' >"$folder/in.csv"
     fails() {
