@@ -64,9 +64,8 @@ static void identify(importer_t *self, const struct stat *status, const transfer
 {
     const char *const texts[] = {self->app->cluster, config->key_field, config->prefix};
 
-    buf_printf(&self->identity, "%lld %lld.%09ld %s", (long long)status->st_size,
-               (long long)status->st_mtime, status->st_mtim.tv_nsec,
-               config->format == ROWS_CSV ? "csv" : "jsonl");
+    buf_printf(&self->identity, "%lld %lld %s", (long long)status->st_size,
+               (long long)status->st_mtime, config->format == ROWS_CSV ? "csv" : "jsonl");
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         buf_append_u8(&self->identity, ' ');
         words_put_quoted(&self->identity, slice_text(texts[i]));
@@ -98,7 +97,7 @@ static void store_state(importer_t *self)
 {
     err_t err;
 
-    if (self->state_path.size == 0)
+    if (self->state_path.size == 0 || self->state.offset == 0)
         return;
     self->stored_ms = progress_now_ms();
     if (resume_store(buf_text(&self->state_path), buf_text(&self->identity), &self->state, &err) ==
@@ -259,27 +258,37 @@ static int report(const importer_t *self)
     return code;
 }
 
+/* True when the same command can go on: not when it is the file that is wrong. */
+static bool keep_state(importer_t *self)
+{
+    bool is_worth =
+        self->state.offset != 0 && (app_interrupted() || self->err.outcome != OUTCOME_USAGE);
+
+    if (is_worth)
+        store_state(self);
+    return is_worth && self->state_path.size != 0;
+}
+
 static int finish(importer_t *self)
 {
+    static const char advice[] = "the same command goes on from here";
     app_t *app = self->app;
     err_t err = self->err;
 
     progress_clear(self->progress);
     app_store(app);
-    if (app_interrupted() || self->is_stopped)
-        store_state(self);
-    else if (self->state_path.size != 0)
-        resume_remove(buf_text(&self->state_path));
     if (app_interrupted()) {
-        fprintf(stderr, "hearsay: interrupted%s\n",
-                self->state_path.size != 0 ? ": the same command goes on from here" : "");
+        bool is_kept = keep_state(self);
+        fprintf(stderr, "hearsay: interrupted%s%s\n", is_kept ? ": " : "", is_kept ? advice : "");
         return EXIT_INTERRUPTED;
     }
-    if (self->is_stopped && self->state_path.size != 0)
-        err_set(&err, self->err.outcome, "%.300s; the same command goes on from here",
-                self->err.text);
-    if (self->is_stopped)
+    if (self->is_stopped) {
+        if (keep_state(self))
+            err_set(&err, self->err.outcome, "%.300s; %s", self->err.text, advice);
         return app_fail(app->as_json, &err);
+    }
+    if (self->state_path.size != 0)
+        resume_remove(buf_text(&self->state_path));
     return report(self);
 }
 
