@@ -348,25 +348,27 @@ bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector)
     return fields_close(&in, items, 2);
 }
 
-void peer_join_put(buf_t *out, const peer_join_t *join)
+void peer_join_put(buf_t *out, const peer_join_t *join, const vec_t *vector)
 {
     preamble(out, PEER_JOIN);
-    mp_put_array(out, 4);
+    mp_put_array(out, 5);
     mp_put_uint(out, join->id);
     mp_put_uint(out, join->incarnation);
     mp_put_uint(out, join->transfer);
     mp_put_uint(out, join->part);
+    mp_put_vector(out, vector);
 }
 
 bool peer_join_read(slice_t message, peer_join_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 4, &items);
+    mp_t in = open_body(message, 5, &items);
     out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->transfer = mp_uint(&in);
     out->part = mp_uint(&in);
-    return fields_close(&in, items, 4) && out->incarnation != 0;
+    out->vector = fields_vector(&in);
+    return fields_close(&in, items, 5) && out->incarnation != 0;
 }
 
 void peer_state_put(buf_t *out, const peer_state_part_t *state)

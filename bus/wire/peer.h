@@ -146,6 +146,7 @@ typedef struct peer_join {
     uint64_t incarnation;
     uint64_t transfer; /* which one, from STATE; 0: to begin */
     uint64_t part;     /* the part that is wanted, from 0 */
+    slice_t vector;    /* what it has itself, to be handed in first */
 } peer_join_t;
 
 typedef struct peer_state_part {
@@ -171,7 +172,7 @@ void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector,
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation);
 /* vector: what the sender has applied and logged. */
 void peer_ack_put(buf_t *out, uint64_t incarnation, const vec_t *vector);
-void peer_join_put(buf_t *out, const peer_join_t *join);
+void peer_join_put(buf_t *out, const peer_join_t *join, const vec_t *vector);
 void peer_state_put(buf_t *out, const peer_state_part_t *state);
 
 /* Appends rows as the members of a message; no bytes stand for no rows. */

@@ -10,6 +10,12 @@ void record_free(record_t *self)
     *self = (record_t){0};
 }
 
+slice_t record_nothing(void)
+{
+    static const uint8_t empty[] = {0x90};
+    return slice_of(empty, sizeof empty);
+}
+
 void record_put(buf_t *out, const record_t *record)
 {
     mp_put_array(out, RECORD_FIELDS);

@@ -48,6 +48,12 @@ typedef struct record {
 /* A record's deps own memory: start from {0}, record_free at the end; reading again reuses it. */
 void record_free(record_t *self);
 
+/*
+ * Operations and result of an update that came back too late to count (replica/core/transfer.c): an
+ * empty array, which is the result of no update; static.
+ */
+slice_t record_nothing(void);
+
 /* Appends the record. */
 void record_put(buf_t *out, const record_t *record);
 

@@ -20,6 +20,8 @@ enum {
     PULL_TIMEOUT_MS = 1000, /* then another peer is asked */
     BLIND_PULL_MS = 100,  /* between pulls for waiting sessions, when nobody is known to have it */
     BURST_ROUND_MS = 100, /* after the last update of a burst */
+    GAP_AGAIN_MS = 1000,  /* until a peer whose log did not go back far enough is asked again */
+    GAP_MS = 500,         /* in which another peer may be found whose log goes back far enough */
 };
 
 static void greet(replica_t *self, peer_t *peer);
@@ -34,10 +36,19 @@ static peer_t *peer_by_link(replica_t *self, uint32_t link)
     return NULL;
 }
 
-static peer_t *peer_by_incarnation(replica_t *self, uint64_t incarnation)
+peer_t *gossip_peer(replica_t *self, uint64_t incarnation)
 {
     for (size_t i = 0; i < self->peers_size; i++)
         if (incarnation != 0 && self->peers[i].incarnation == incarnation)
+            return &self->peers[i];
+    return NULL;
+}
+
+peer_t *gossip_peer_of_id(replica_t *self, uint16_t id)
+{
+    for (size_t i = 0; i < self->peers_size; i++)
+        if (self->peers[i].incarnation != 0 && self->peers[i].id == id &&
+            self->peers[i].state == PEER_READY)
             return &self->peers[i];
     return NULL;
 }
@@ -107,7 +118,7 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
     replica_enter(self, now);
     if (incarnation == self->config.incarnation || host.size == 0 || host.size > PEER_HOST_MAX)
         return;
-    peer_t *peer = peer_by_incarnation(self, incarnation);
+    peer_t *peer = gossip_peer(self, incarnation);
     for (size_t i = 0; peer == NULL && i < self->peers_size; i++)
         if (is_at(&self->peers[i], host, port) &&
             (incarnation == 0 || self->peers[i].incarnation == 0))
@@ -143,7 +154,7 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
 
 /* ---- HELLO and WELCOME ---- */
 
-static void put_hello(replica_t *self, peer_kind_t kind)
+static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
 {
     peer_neighbour_t neighbours[REPLICA_PEERS_MAX];
     uint32_t count = 0;
@@ -166,6 +177,7 @@ static void put_hello(replica_t *self, peer_kind_t kind)
         .neighbours = count,
         .machine = self->config.machine,
         .floor = self->said_floor,
+        .has_gap = is_too_far_back,
         .members = buf_slice(&self->member_rows),
     };
     peer_hello_put(&self->arena, kind, &hello, gossip_vector(self), neighbours);
@@ -180,7 +192,7 @@ static void greet(replica_t *self, peer_t *peer)
     buf_append_text(&self->arena, peer->host);
     replica_emit(self, REPLICA_CONNECT, peer->link, offset)->port = peer->port;
     offset = self->arena.size;
-    put_hello(self, PEER_HELLO);
+    put_hello(self, PEER_HELLO, false);
     replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
 }
 
@@ -262,6 +274,14 @@ static void take_neighbours(replica_t *self, const peer_hello_t *hello)
                           neighbour.address.host, neighbour.address.port);
 }
 
+/* True when who has this much lacks what is gone from our log. */
+static bool lacks_dropped(replica_t *self, slice_t vector)
+{
+    mp_t in = mp_open(vector);
+    mp_vector(&in, &self->vector);
+    return !mp_ok(&in) || !vec_covers(&self->vector, &self->dropped);
+}
+
 /* A HELLO at our ROUTER: answer, and connect back to who is not known yet. */
 static void take_hello(replica_t *self, uint32_t link, slice_t message)
 {
@@ -299,8 +319,9 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
         return;
     }
     stability_take_in(self, hello.id, hello.incarnation);
+    bool is_too_far_back = lacks_dropped(self, hello.vector);
     size_t offset = self->arena.size;
-    put_hello(self, PEER_WELCOME);
+    put_hello(self, PEER_WELCOME, is_too_far_back);
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
     replica_candidate(self, self->now, hello.id, hello.incarnation, hello.address.host,
                       hello.address.port);
@@ -310,14 +331,14 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
 /* The same id, or the same place, under another incarnation: that one is history. */
 static void remove_predecessors(replica_t *self, uint64_t incarnation)
 {
-    const peer_t *present = peer_by_incarnation(self, incarnation);
+    const peer_t *present = gossip_peer(self, incarnation);
     for (size_t i = self->peers_size; present != NULL && i-- > 0;) {
         peer_t *peer = &self->peers[i];
         if (peer == present || peer->is_static || peer->state == PEER_READY)
             continue;
         if (peer->incarnation != 0 && peer->id == present->id) {
             remove_peer(self, peer);
-            present = peer_by_incarnation(self, incarnation);
+            present = gossip_peer(self, incarnation);
         }
     }
 }
@@ -350,7 +371,7 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
         return;
     }
     stability_take_in(self, hello.id, hello.incarnation);
-    peer_t *other = peer_by_incarnation(self, hello.incarnation);
+    peer_t *other = gossip_peer(self, hello.incarnation);
     if (other != NULL && other != peer) {
         /* Reached twice, by beacon and by --peer: the one that is connected already stays. */
         uint32_t stays = other->state == PEER_READY ? other->link : peer->link;
@@ -375,6 +396,14 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     peer->must_pull = true; /* whatever it published before our subscription stood */
     mp_t vector = mp_open(hello.vector);
     mp_vector(&vector, &peer->vector);
+    peer->gap_until_ms = hello.has_gap ? self->now.boot_ms + GAP_AGAIN_MS : 0;
+    /* Others may count on nothing older coming from this id: the floor it had is not known here. */
+    if (self->applied.size == 0)
+        stability_raise_floor(self, hello.floor);
+    if (hello.has_gap && self->applied.size == 0)
+        transfer_want(self);
+    else if (self->applied.size == 0)
+        vec_copy(&self->catch_up, &peer->vector);
     replica_note(self, NOTE_INFO, "peer joined id=%u incarnation=%016llx host=%s port=%u status=%s",
                  peer->id, (unsigned long long)peer->incarnation, peer->host, peer->port,
                  status_name(peer->status));
@@ -412,10 +441,26 @@ bool gossip_id_is_disputed(const replica_t *self)
 
 /* ---- copies ---- */
 
-/* Connected, and not set offline. */
-static bool may_gossip_with(const peer_t *peer)
+static bool is_at_hand(const peer_t *peer)
 {
     return peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
+}
+
+bool gossip_may_with(const replica_t *self, const peer_t *peer)
+{
+    return is_at_hand(peer) && members_has(self->members, peer->id, peer->incarnation);
+}
+
+static bool has_gap(const replica_t *self, const peer_t *peer)
+{
+    return peer->gap_until_ms > self->now.boot_ms;
+}
+
+/* From a member, or from one that has left and hands in what it has. */
+static bool may_pull_from(const replica_t *self, const peer_t *peer)
+{
+    return gossip_may_with(self, peer) ||
+           (is_at_hand(peer) && peer->hands_in_until_ms > self->now.boot_ms);
 }
 
 uint16_t gossip_copies(const replica_t *self, vec_part_t dot)
@@ -430,7 +475,7 @@ uint16_t gossip_copies_wanted(const replica_t *self)
 {
     uint32_t wanted = 1;
     for (size_t i = 0; i < self->peers_size && wanted < self->config.ack; i++)
-        wanted += may_gossip_with(&self->peers[i]);
+        wanted += gossip_may_with(self, &self->peers[i]);
     return (uint16_t)wanted;
 }
 
@@ -452,7 +497,7 @@ static void name_ackers(const replica_t *self, peer_batch_t *batch)
         for (size_t i = 0; i < self->peers_size; i++) {
             const peer_t *peer = &self->peers[i];
             uint32_t rank = acker_rank(self, peer);
-            if (may_gossip_with(peer) && rank >= above &&
+            if (gossip_may_with(self, peer) && rank >= above &&
                 (best == NULL || rank < acker_rank(self, best)))
                 best = peer;
         }
@@ -471,7 +516,7 @@ static void send_acks(replica_t *self)
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[i];
         uint64_t has = vec_get(gossip_vector(self), peer->incarnation);
-        if (peer->owed <= peer->told || has <= peer->told || !may_gossip_with(peer))
+        if (peer->owed <= peer->told || has <= peer->told || !gossip_may_with(self, peer))
             continue;
         peer->told = has;
         size_t offset = self->arena.size;
@@ -488,7 +533,7 @@ static void take_ack(replica_t *self, slice_t message)
         self->counts.malformed++;
         return;
     }
-    peer_t *peer = peer_by_incarnation(self, incarnation);
+    peer_t *peer = gossip_peer(self, incarnation);
     mp_t in = mp_open(bytes);
     mp_vector(&in, &self->vector);
     if (peer == NULL || !mp_ok(&in))
@@ -597,13 +642,15 @@ static void take_batch(replica_t *self, slice_t message)
         self->counts.malformed++;
         return;
     }
-    peer_t *peer = peer_by_incarnation(self, batch.origin);
+    peer_t *peer = gossip_peer(self, batch.origin);
     if (!is_ours(self, batch.cluster) || batch.origin == self->config.incarnation ||
         !is_our_lineage(self, peer, batch.lineage, true))
         return;
-    take_records(self, batch.records);
-    if (peer == NULL)
+    /* Of who is no member, or while our state is about to be another, it is pulled later. */
+    if (peer == NULL || !members_has(self->members, peer->id, peer->incarnation) ||
+        self->joining.state != JOINING_NOT)
         return;
+    take_records(self, batch.records);
     peer->heard_ms = self->now.boot_ms;
     for (uint32_t i = 0; i < batch.ackers; i++)
         if (batch.acker[i] == self->config.incarnation && batch.head > peer->owed)
@@ -620,7 +667,7 @@ static void take_round(replica_t *self, slice_t message)
         self->counts.malformed++;
         return;
     }
-    peer_t *peer = peer_by_incarnation(self, round.incarnation);
+    peer_t *peer = gossip_peer(self, round.incarnation);
     if (!is_ours(self, round.cluster) || peer == NULL ||
         !is_our_lineage(self, peer, round.lineage, round.lineage_is_fixed))
         return;
@@ -655,7 +702,7 @@ void replica_gossip(replica_t *self, now_t now, slice_t message)
         take_round(self, message);
     } else if (kind == PEER_JOINED && peer_joined_read(message, &cluster, &incarnation)) {
         /* The subscription stands: what was published before it is to be pulled. */
-        peer_t *peer = peer_by_incarnation(self, incarnation);
+        peer_t *peer = gossip_peer(self, incarnation);
         if (peer != NULL)
             peer->must_pull = true;
     } else {
@@ -691,7 +738,7 @@ static void send_pull(replica_t *self, const peer_t *peer, uint64_t position)
 static void consider_pull(replica_t *self)
 {
     int64_t now_ms = self->now.boot_ms;
-    if (self->status == STATUS_OFFLINE || !self->is_started)
+    if (self->status == STATUS_OFFLINE || !self->is_started || self->joining.state != JOINING_NOT)
         return;
     if (self->pull.is_open && now_ms - self->pull.since_ms < PULL_TIMEOUT_MS)
         return;
@@ -703,7 +750,7 @@ static void consider_pull(replica_t *self)
     }
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[i];
-        if (!may_gossip_with(peer) || peer->pull_ms > now_ms)
+        if (!may_pull_from(self, peer) || peer->pull_ms > now_ms || has_gap(self, peer))
             continue;
         if (peer->must_pull || lacks(self, &peer->vector)) {
             peer->must_pull = false;
@@ -717,11 +764,31 @@ static void consider_pull(replica_t *self)
     self->blind_pull_ms = now_ms + BLIND_PULL_MS;
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[self->blind_next++ % self->peers_size];
-        if (may_gossip_with(peer)) {
+        if (gossip_may_with(self, peer) && !has_gap(self, peer)) {
             send_pull(self, peer, 0);
             return;
         }
     }
+}
+
+/* What we lack is in the log of nobody at hand: after a while the state of one is taken over. */
+static void consider_gaps(replica_t *self)
+{
+    bool is_lacking = false;
+    bool can_be_had = false;
+    for (size_t i = 0; i < self->peers_size; i++) {
+        const peer_t *peer = &self->peers[i];
+        if (!gossip_may_with(self, peer) || !lacks(self, &peer->vector))
+            continue;
+        is_lacking = true;
+        can_be_had |= !has_gap(self, peer);
+    }
+    if (!is_lacking || can_be_had)
+        self->gap_since_ms = INT64_MAX;
+    else if (self->gap_since_ms == INT64_MAX)
+        self->gap_since_ms = self->now.boot_ms;
+    else if (self->now.boot_ms - self->gap_since_ms >= GAP_MS)
+        transfer_want(self);
 }
 
 void gossip_pull_for_waiters(replica_t *self)
@@ -729,6 +796,22 @@ void gossip_pull_for_waiters(replica_t *self)
     for (size_t i = 0; i < self->peers_size; i++)
         self->peers[i].pull_ms = self->now.boot_ms;
     self->blind_pull_ms = self->now.boot_ms;
+}
+
+/* What somebody hands in who had left may be too old to count. */
+static void take_pulled_records(replica_t *self, const peer_t *peer, slice_t records)
+{
+    if (gossip_may_with(self, peer)) {
+        take_records(self, records);
+        return;
+    }
+    mp_t in = mp_open(records);
+    slice_t raw;
+    buf_t emptied = {0};
+    while (peer_record_next(&in, &raw))
+        take_record(self, transfer_hand_in(self, raw, &emptied));
+    buf_free(&emptied);
+    drain_holdback(self);
 }
 
 static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
@@ -742,8 +825,14 @@ static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
         self->status == STATUS_OFFLINE)
         return; /* an answer that came too late */
     self->pull.is_open = false;
+    if (self->joining.state != JOINING_NOT)
+        return;
+    if (records.has_gap) {
+        peer->gap_until_ms = self->now.boot_ms + GAP_AGAIN_MS;
+        return;
+    }
     uint64_t asked_position = self->pull.position;
-    take_records(self, records.records);
+    take_pulled_records(self, peer, records.records);
     mp_t vector = mp_open(records.vector);
     mp_vector(&vector, &self->vector);
     if (mp_ok(&vector))
@@ -777,6 +866,14 @@ static served_t *get_served(replica_t *self, uint32_t link)
     return &self->served[at];
 }
 
+static void answer_gap(replica_t *self, uint32_t link, uint64_t request)
+{
+    const peer_records_t answer = {.request = request, .has_gap = true, .end = true};
+    size_t offset = self->arena.size;
+    peer_records_put(&self->arena, &answer, gossip_vector(self));
+    replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
+}
+
 static void answer_pull(replica_t *self, uint32_t link, uint64_t request, uint64_t next,
                         uint32_t count, slice_t records)
 {
@@ -800,7 +897,10 @@ static void take_pull(replica_t *self, uint32_t link, slice_t message)
         self->counts.malformed++;
         return;
     }
-    if (self->status == STATUS_OFFLINE)
+    /* While we hand in what we have it is for the donor alone: it decides what still counts. */
+    bool is_for_donor = pull.incarnation == self->joining.donor;
+    if (self->status == STATUS_OFFLINE || self->joining.state == JOINING_WRITING ||
+        (self->joining.state != JOINING_NOT && !is_for_donor))
         return;
     served_t *served = get_served(self, link);
     served->request = pull.request;
@@ -811,7 +911,11 @@ static void take_pull(replica_t *self, uint32_t link, slice_t message)
         return;
     }
     uint64_t position = pull.position;
-    if (position == 0 || position > self->log_end)
+    if (!vec_covers(&served->have, &self->dropped)) {
+        answer_gap(self, link, pull.request);
+        return;
+    }
+    if (position <= self->log_begin || position > self->log_end)
         position = logindex_start(self->index, &self->applied, &served->have, self->log_end);
     if (position >= self->log_end) {
         answer_pull(self, link, pull.request, self->log_end, 0, slice_of(NULL, 0));
@@ -872,6 +976,8 @@ void replica_peer_router(replica_t *self, now_t now, uint32_t link, slice_t mess
         take_hello(self, link, message);
     } else if (kind == PEER_PULL) {
         take_pull(self, link, message);
+    } else if (kind == PEER_JOIN) {
+        transfer_take_join(self, link, message);
     } else if (kind == PEER_ACK) {
         take_ack(self, message);
     } else if (kind == PEER_PING && peer_ping_read(message, &incarnation, &status)) {
@@ -899,6 +1005,8 @@ void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message)
         take_refused(self, peer, message);
     } else if (kind == PEER_RECORDS && peer->state == PEER_READY) {
         take_pulled(self, peer, message);
+    } else if (kind == PEER_STATE && peer->state == PEER_READY) {
+        transfer_take_state(self, peer, message);
     } else if (kind == PEER_PONG && peer_ping_read(message, &incarnation, &status)) {
         if (peer->status == STATUS_OFFLINE && status != STATUS_OFFLINE)
             peer->must_pull = true;
@@ -974,8 +1082,25 @@ static void publish_own(replica_t *self)
         publish_batch(self, slice_of(start, (size_t)(in.at - start)), count);
 }
 
+void gossip_round_now(replica_t *self)
+{
+    self->after_burst_ms = self->now.boot_ms;
+}
+
+/* A fresh node serves when it has what its first peer had, or when nobody can give it that. */
+static void consider_catching_up(replica_t *self)
+{
+    bool can_be_had = false;
+    for (size_t i = 0; i < self->peers_size; i++)
+        can_be_had |= gossip_may_with(self, &self->peers[i]) && lacks(self, &self->peers[i].vector);
+    if (!can_be_had || vec_covers(&self->applied, &self->catch_up))
+        vec_reset(&self->catch_up);
+}
+
 void gossip_turn(replica_t *self)
 {
+    if (self->catch_up.size != 0)
+        consider_catching_up(self);
     if (self->turn.own_count != 0 || self->turn.own_skipped) {
         if (self->status != STATUS_OFFLINE)
             publish_own(self);
@@ -1009,6 +1134,7 @@ void gossip_start(replica_t *self)
 {
     self->round_ms = self->now.boot_ms + self->config.gossip_interval_ms;
     self->after_burst_ms = INT64_MAX;
+    self->gap_since_ms = INT64_MAX;
 }
 
 static void tick_peer(replica_t *self, peer_t *peer)
@@ -1028,6 +1154,7 @@ static void tick_peer(replica_t *self, peer_t *peer)
 void gossip_tick(replica_t *self)
 {
     int64_t now_ms = self->now.boot_ms;
+    consider_gaps(self);
     for (size_t i = self->peers_size; i-- > 0;) {
         peer_t *peer = &self->peers[i];
         tick_peer(self, peer);
@@ -1055,6 +1182,8 @@ void gossip_tick(replica_t *self)
 int64_t gossip_deadline(const replica_t *self)
 {
     int64_t deadline = time_earlier(self->round_ms, self->after_burst_ms);
+    if (self->gap_since_ms != INT64_MAX)
+        deadline = time_earlier(deadline, self->gap_since_ms + GAP_MS);
     if (self->pull.is_open)
         deadline = time_earlier(deadline, self->pull.since_ms + PULL_TIMEOUT_MS);
     else if (self->waiters != NULL)

@@ -57,6 +57,12 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
                "client id");
         return true;
     }
+    if (slice_equal(hit.result, record_nothing())) {
+        refuse(self, session, request, OUTCOME_LOST,
+               "the replica that had taken the update was left out of the cluster and came back "
+               "too late: the file lost+found of another replica has it");
+        return true;
+    }
     self->counts.retries++;
     vec_reset(&self->difference);
     if (vec_raise(&session->token, hit.dot.incarnation, hit.dot.count))
@@ -216,6 +222,12 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
         refuse(self, session, request, OUTCOME_READ_ONLY,
                "this cluster's nodes have been started too often for their vector timestamps: this "
                "start takes no updates; use a node that is up already");
+        return INTAKE_ANSWERED;
+    }
+    if (command->is_update && self->log_is_full) {
+        refuse(self, session, request, OUTCOME_READ_ONLY,
+               "the update log is full (--log-max) and a member that lacks some of it is out of "
+               "reach: bring it back, or forget it with hearsayctl");
         return INTAKE_ANSWERED;
     }
     if (command->is_update && request->hlc <= self->floor) {

@@ -1,6 +1,7 @@
 /*
  * What the files of the replica core share: the state and the few functions between them. Included
- * by replica.c, gossip.c, stability.c, intake.c, session.c and commands.c only.
+ * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c and commands.c
+ * only.
  */
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
@@ -14,6 +15,7 @@
 #include "replica/core/logindex.h"
 #include "replica/core/members.h"
 #include "replica/core/replica.h"
+#include "replica/core/state.h"
 #include "replica/core/store.h"
 
 /* ---- peers ---- */
@@ -40,10 +42,13 @@ typedef struct peer {
     int64_t retry_ms;
     int64_t retry_step_ms;
     uint64_t machine;
-    uint64_t owed;   /* its count that it wants to hear of when we have it */
-    uint64_t told;   /* its count that it knows we have */
-    int64_t pull_ms; /* pull no earlier, if it has what we lack */
-    bool must_pull;  /* ask it whatever we know of its vector */
+    uint64_t owed;             /* its count that it wants to hear of when we have it */
+    uint64_t told;             /* its count that it knows we have */
+    int64_t pull_ms;           /* pull no earlier, if it has what we lack */
+    int64_t gap_until_ms;      /* its log lacks what we lack; asked again after that */
+    int64_t joins_ms;          /* when it last asked to join */
+    int64_t hands_in_until_ms; /* it has left, and is to be pulled from before it comes back */
+    bool must_pull;            /* ask it whatever we know of its vector */
 } peer_t;
 
 /* Our pull under way; one at a time keeps the same records from coming twice. */
@@ -73,6 +78,66 @@ typedef struct sync_mark {
     vec_t vector;
     hlc_t floor;
 } sync_mark_t;
+
+/* ---- checkpoints ---- */
+
+typedef enum checkpointing_state {
+    CHECKPOINTING_IDLE,
+    CHECKPOINTING_ROWS,
+    CHECKPOINTING_COMMIT,
+} checkpointing_state_t;
+
+typedef struct checkpointing {
+    checkpointing_state_t state;
+    bool is_wanted;
+    bool must_be_whole;
+    uint64_t position;      /* of the last one */
+    uint64_t next_position; /* of the one under way */
+    int64_t began_ms;
+    int64_t again_ms;
+    size_t room; /* bytes of rows that the node takes in this turn */
+} checkpointing_t;
+
+/* Where rows go when they come back. */
+typedef struct recovery_target {
+    store_t *store;
+    executed_t *executed;
+    logindex_t *index; /* NULL: of another replica, not wanted */
+    state_meta_t *meta;
+} recovery_target_t;
+
+/* ---- taking over a state ---- */
+
+typedef enum joining_state {
+    JOINING_NOT,
+    JOINING_WANTED,  /* no donor yet */
+    JOINING_TAKING,  /* parts are coming */
+    JOINING_WRITING, /* taken over, not on disk yet */
+} joining_state_t;
+
+typedef struct joining {
+    joining_state_t state;
+    uint64_t donor; /* incarnation */
+    uint64_t transfer;
+    uint64_t part; /* wanted next */
+    int64_t asked_ms;
+    int64_t since_ms;  /* without progress */
+    int64_t wanted_ms; /* when it began */
+    store_t *store;
+    executed_t *executed;
+    state_meta_t meta;
+    buf_t members;
+} joining_t;
+
+typedef struct donating {
+    bool is_open;
+    uint64_t joiner; /* incarnation */
+    uint64_t transfer;
+    uint64_t part; /* given last */
+    bool is_last;
+    buf_t rows; /* of that part */
+    int64_t used_ms;
+} donating_t;
 
 /* ---- sessions ---- */
 
@@ -113,8 +178,16 @@ struct replica {
 
     store_t *store;
     executed_t *executed;
-    vec_t applied; /* the value timestamp */
+    vec_t applied;      /* the value timestamp */
+    uint64_t log_begin; /* positions before it are gone */
     uint64_t log_end;
+    vec_t dropped; /* records that are gone from the log */
+    bool log_is_full;
+    checkpointing_t checkpoint;
+    joining_t joining;
+    donating_t donating;
+    bool is_forgotten;  /* by people, while it was up */
+    vec_t catch_up;     /* what a fresh node must have before it serves */
     uint64_t synced_to; /* position */
     members_t *members;
     buf_t member_rows;      /* as they go into messages and the log */
@@ -129,6 +202,7 @@ struct replica {
     size_t fold_left; /* entries to look at since the horizon moved */
     int64_t reckon_ms;
     bool must_reckon;
+    bool must_forget; /* of the executed table */
     logindex_t *index;
     holdback_t *holdback;
 
@@ -137,6 +211,7 @@ struct replica {
     uint32_t next_link;
     pull_t pull;
     int64_t blind_pull_ms;
+    int64_t gap_since_ms; /* nobody's log has what we lack; INT64_MAX: not so */
     size_t blind_next;
     served_t served[SERVED_MAX];
     size_t served_size;
@@ -218,6 +293,12 @@ void gossip_status(replica_t *self, replica_status_t before);
 void gossip_pull_for_waiters(replica_t *self);
 void gossip_free(replica_t *self);
 bool gossip_id_is_disputed(const replica_t *self);
+peer_t *gossip_peer(replica_t *self, uint64_t incarnation);
+peer_t *gossip_peer_of_id(replica_t *self, uint16_t id);
+/* True for a peer that is connected, not offline and a member. */
+bool gossip_may_with(const replica_t *self, const peer_t *peer);
+/* A round out of turn: the members have changed. */
+void gossip_round_now(replica_t *self);
 /* How many replicas are known to have an update applied and logged, ourselves included. */
 uint16_t gossip_copies(const replica_t *self, vec_part_t dot);
 /* How many an acknowledgement can wait for: --ack, or as many as answer. */
@@ -247,6 +328,44 @@ void stability_take_round(replica_t *self, const peer_round_t *round);
 /* Entries of the log, at a replay. */
 bool stability_replay_rows(replica_t *self, slice_t payload);
 void stability_raise_floor(replica_t *self, hlc_t floor);
+
+/* Marks the members out of reach as left behind; false when there is no majority, or nobody. */
+bool stability_leave_behind(replica_t *self);
+/*
+ * All have been left behind, by one another: true when they are all here and we have the least id,
+ * so that we are a member again and the others take over our state.
+ */
+bool stability_go_on_alone(replica_t *self);
+/* True when every member knows who has left, and that counts here. */
+bool stability_is_agreed(const replica_t *self);
+/* A member that had left is one again. */
+void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation);
+
+/* ---- recovery.c ---- */
+
+void recovery_turn(replica_t *self);
+/* Drops what the log need not have any more. */
+void recovery_consider_log(replica_t *self);
+void recovery_want_checkpoint(replica_t *self, bool is_whole);
+void recovery_abort_checkpoint(replica_t *self);
+void recovery_put_meta(replica_t *self, buf_t *run);
+void recovery_put_executed(const replica_t *self, buf_t *run);
+bool recovery_load(recovery_target_t *target, uint8_t table, slice_t key, slice_t value);
+void recovery_take_meta(replica_t *self, const state_meta_t *meta);
+
+/* ---- transfer.c ---- */
+
+/* We cannot follow by the log: the state of another is to be taken over. */
+void transfer_want(replica_t *self);
+void transfer_tick(replica_t *self);
+int64_t transfer_deadline(const replica_t *self);
+/* The checkpoint of what was taken over is durable. */
+void transfer_is_on_disk(replica_t *self);
+void transfer_take_join(replica_t *self, uint32_t link, slice_t message);
+void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message);
+/* A record handed in by who had left, or as much of it as may still count; into out. */
+slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out);
+void transfer_free(replica_t *self);
 
 /* ---- session.c ---- */
 

@@ -189,8 +189,18 @@ hlc_t members_horizon(const members_t *self)
     if (last == NULL)
         return 0;
     const said_t *counted = &self->known[last - self->rows].counted;
-    bool agrees = counted->is_there && counted->left == members_left(self->rows, self->size);
-    return agrees ? counted->floor : 0;
+    return members_agree(self) ? counted->floor : 0;
+}
+
+bool members_agree(const members_t *self)
+{
+    uint64_t left = members_left(self->rows, self->size);
+    for (uint32_t i = 0; i < self->size; i++) {
+        const said_t *counted = &self->known[i].counted;
+        if (self->rows[i].state == MEMBER_IN && (!counted->is_there || counted->left != left))
+            return false;
+    }
+    return true;
 }
 
 void members_known(const members_t *self, vec_t *out)

@@ -68,6 +68,9 @@ bool members_count_rounds(members_t *self, const vec_t *applied);
  */
 hlc_t members_horizon(const members_t *self);
 
+/* True when what counts of every member agrees with this replica on who has left. */
+bool members_agree(const members_t *self);
+
 /* Into out: what every member has on disk. */
 void members_known(const members_t *self, vec_t *out);
 

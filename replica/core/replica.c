@@ -29,6 +29,10 @@ replica_t *replica_new(const replica_config_t *config)
     self->config = *config;
     snprintf(self->host, sizeof self->host, "%s", config->host);
     self->config.host = self->host;
+    if (config->checkpoint_bytes == 0)
+        self->config.checkpoint_bytes = UINT64_MAX;
+    if (config->log_max == 0)
+        self->config.log_max = UINT64_MAX / 2;
     random_seed(&self->random, config->seed);
     do {
         self->lineage = random_u64(&self->random);
@@ -55,6 +59,7 @@ void replica_destroy(replica_t **self_p)
     sessions_free(self);
     gossip_free(self);
     stability_free(self);
+    transfer_free(self);
     store_destroy(&self->store);
     executed_destroy(&self->executed);
     logindex_destroy(&self->index);
@@ -273,7 +278,8 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
 
 bool replica_is_ready(const replica_t *self)
 {
-    return self->is_settled && !self->is_stopping;
+    return self->is_settled && !self->is_stopping && !self->is_forgotten &&
+           self->joining.state == JOINING_NOT && self->catch_up.size == 0;
 }
 
 int64_t replica_deadline(const replica_t *self)
@@ -281,6 +287,7 @@ int64_t replica_deadline(const replica_t *self)
     enum { SETTLE_STEP_MS = 20 };
     int64_t deadline = time_earlier(gossip_deadline(self), sessions_deadline(self));
     deadline = time_earlier(deadline, stability_deadline(self));
+    deadline = time_earlier(deadline, transfer_deadline(self));
     return self->is_settled ? deadline : time_earlier(deadline, self->now.boot_ms + SETTLE_STEP_MS);
 }
 
@@ -290,6 +297,7 @@ void replica_tick(replica_t *self, now_t now)
     settle(self);
     gossip_tick(self);
     stability_tick(self);
+    transfer_tick(self);
     sessions_tick(self);
 }
 
@@ -312,6 +320,7 @@ replica_effects_t replica_turn(replica_t *self, now_t now)
     replica_enter(self, now);
     sessions_turn(self);
     stability_turn(self);
+    recovery_turn(self);
     gossip_turn(self);
     put_append_first(self);
     self->effects_given = self->effects_size;
@@ -398,6 +407,8 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .vector = &self->applied,
         .horizon = self->horizon,
         .floor = self->floor,
+        .log_bytes = self->log_end - self->log_begin,
+        .is_joining = self->joining.state != JOINING_NOT,
         .unstable = store_unstable(self->store),
         .members = members_count(self->members),
         .holds_back = last != NULL ? last->id : -1,

@@ -11,7 +11,9 @@
  * gossip leaves before the updates it speaks of are written. Bytes of effects are valid until the
  * next call of any function that takes a replica_t that is not const.
  *
- * Start: replica_new(), replica_replay() for each entry of the log, replica_start(), then events.
+ * Start: replica_new(), replica_restore() for each row of the checkpoint if there is one,
+ * replica_restored(), replica_replay() for each entry of the log from there on, replica_start(),
+ * then events.
  */
 #ifndef HEARSAY_REPLICA_CORE_REPLICA_H
 #define HEARSAY_REPLICA_CORE_REPLICA_H
@@ -49,8 +51,10 @@ typedef struct replica_config {
     uint64_t machine; /* of this node; copies on other machines are preferred; 0: unknown */
     replica_status_t status;
     replica_mode_t mode;
-    uint32_t random_ppm[3]; /* chance of each status for MODE_AUTO_RANDOM, sum 1,000,000 */
-    int64_t settle_ms;      /* after the start, for hearing of others; 0 in most tests */
+    uint32_t random_ppm[3];    /* chance of each status for MODE_AUTO_RANDOM, sum 1,000,000 */
+    uint64_t checkpoint_bytes; /* of log after which a checkpoint is due; 0: never */
+    uint64_t log_max;  /* bytes; beyond them members out of reach are left behind; 0: none */
+    int64_t settle_ms; /* after the start, for hearing of others; 0 in most tests */
 } replica_config_t;
 
 /* Limits, all counted in replica_counts_t when they bite. */
@@ -85,6 +89,17 @@ typedef enum replica_effect_kind {
     REPLICA_DISCONNECT,     /* both away */
     REPLICA_NOTE,           /* bytes: a log line, key=value pairs behind the text */
     REPLICA_STOP,           /* bytes: why this node must end */
+    /*
+     * A checkpoint: BEGIN (link 1: of everything, the old rows are void), then ROWS of table link
+     * (bytes: a run, state.h), then COMMIT once the log is on disk up to position, or ABORT. The
+     * node answers COMMIT with replica_checkpoint_done, and a failure at any time.
+     */
+    REPLICA_CHECKPOINT_BEGIN,
+    REPLICA_CHECKPOINT_ROWS,
+    REPLICA_CHECKPOINT_COMMIT,
+    REPLICA_CHECKPOINT_ABORT,
+    REPLICA_TRUNCATE, /* the log before position is needed no more */
+    REPLICA_LOST,     /* bytes: text for the file lost+found */
 } replica_effect_kind_t;
 
 typedef enum replica_level { NOTE_ERROR, NOTE_WARN, NOTE_INFO, NOTE_DEBUG } replica_level_t;
@@ -113,6 +128,18 @@ slice_t replica_effect_bytes(const replica_effects_t *effects, const replica_eff
 
 replica_t *replica_new(const replica_config_t *config);
 void replica_destroy(replica_t **self);
+
+/*
+ * Takes one row of the last checkpoint back in, table after table. -1 with err when it makes no
+ * sense.
+ */
+int replica_restore(replica_t *self, uint8_t table, slice_t key, slice_t value, err_t *err);
+
+/*
+ * All rows are there, and the log begins at log_begin. Returns the position that the checkpoint is
+ * of: entries from there on are to be replayed.
+ */
+uint64_t replica_restored(replica_t *self, uint64_t log_begin);
 
 /*
  * Takes one log entry back in (kind and payload as of seglog.h), before replica_start. -1 with err
@@ -164,6 +191,18 @@ void replica_set_status(replica_t *self, now_t now, replica_status_t status, rep
  */
 void replica_synced(replica_t *self, now_t now, uint64_t position);
 
+/* Until the next turn the node takes about so many bytes of rows for a checkpoint. */
+void replica_checkpoint_room(replica_t *self, now_t now, size_t bytes);
+
+/* The checkpoint that was committed is durable, or it has failed, at whatever stage, and why. */
+void replica_checkpoint_done(replica_t *self, now_t now, bool is_good, slice_t why);
+
+/*
+ * A member is not coming back: from now on nothing waits for it. Returns -1 with err when there is
+ * no such member, or it is this node.
+ */
+int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err);
+
 /* The share of the loop's time spent working since the last call, in thousandths. */
 void replica_load(replica_t *self, uint32_t busy_permille);
 
@@ -188,6 +227,10 @@ typedef struct replica_counts {
     uint64_t pulls_served;
     uint64_t published; /* batches */
     uint64_t rounds;
+    uint64_t checkpoints;
+    uint64_t transfers; /* states adopted from others */
+    uint64_t donated;   /* states given to others */
+    uint64_t lost;      /* records handed in too late to count */
     uint64_t too_old;   /* updates that came again after their time */
     uint64_t forgotten; /* clients of the executed table */
     uint64_t acks_late; /* acknowledgements that did not get the copies they waited for */
@@ -205,7 +248,9 @@ typedef struct replica_info {
     const vec_t *vector; /* value timestamp, borrowed */
     hlc_t horizon;       /* no update with a tag at or under it can come any more */
     hlc_t floor;         /* none with a tag at or under it is accepted here */
-    size_t unstable;     /* keys with something to forget one day */
+    uint64_t log_bytes;
+    bool is_joining; /* takes over the state of another node, and serves nothing until then */
+    size_t unstable; /* keys with something to forget one day */
     uint32_t members;
     int32_t holds_back;    /* the id of the member that holds forgetting back, -1: nobody */
     uint64_t received_lag; /* records received and not applied */

@@ -64,18 +64,47 @@ static void rows_changed(replica_t *self)
     say_own(self);
 }
 
-/* Our own row, above whatever is said of our id. */
+/*
+ * A member that was started again is what it was: the row is as little newer as can be, so that it
+ * does not hide that the member has been left out meanwhile.
+ */
+static hlc_t stamp_of_start(replica_t *self, const peer_member_t *before)
+{
+    return before != NULL ? before->stamp + 1 : replica_clock(self);
+}
+
+/* We have left, as others see it: by people while we were up, or while we were out of reach. */
+static void have_left(replica_t *self, const peer_member_t *row)
+{
+    bool is_us = row->incarnation == self->config.incarnation;
+    if (row->state != MEMBER_FORGOTTEN || !is_us) {
+        transfer_want(self);
+        return;
+    }
+    if (self->is_forgotten)
+        return;
+    self->is_forgotten = true;
+    sessions_turn_back_all(self);
+    replica_note(self, NOTE_ERROR,
+                 "forgotten: this node was taken out of the cluster by hearsayctl forget; it "
+                 "serves nothing until it is started again, and then takes over the state of "
+                 "another node");
+}
+
+/* Our own row, above whatever is said of our id, unless we have left. */
 static bool assert_own(replica_t *self)
 {
     const peer_member_t *row = members_find(self->members, self->config.id);
-    if (row != NULL && (row->state != MEMBER_IN || row->incarnation == self->config.incarnation))
+    if (row != NULL && row->state != MEMBER_IN) {
+        have_left(self, row);
         return false;
-    peer_member_t own = {.id = self->config.id,
-                         .incarnation = self->config.incarnation,
-                         .stamp = replica_clock(self),
-                         .state = MEMBER_IN};
-    if (row != NULL)
-        own.stamp = hlc_max(own.stamp, row->stamp + 1);
+    }
+    if (row != NULL && row->incarnation == self->config.incarnation)
+        return false;
+    const peer_member_t own = {.id = self->config.id,
+                               .incarnation = self->config.incarnation,
+                               .stamp = stamp_of_start(self, row),
+                               .state = MEMBER_IN};
     return members_merge(self->members, &own);
 }
 
@@ -84,10 +113,10 @@ void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
     const peer_member_t *row = members_find(self->members, id);
     if (row != NULL && (row->state != MEMBER_IN || row->incarnation == incarnation))
         return;
-    peer_member_t in = {
-        .id = id, .incarnation = incarnation, .stamp = replica_clock(self), .state = MEMBER_IN};
-    if (row != NULL)
-        in.stamp = hlc_max(in.stamp, row->stamp + 1);
+    const peer_member_t in = {.id = id,
+                              .incarnation = incarnation,
+                              .stamp = stamp_of_start(self, row),
+                              .state = MEMBER_IN};
     if (members_merge(self->members, &in))
         rows_changed(self);
 }
@@ -134,6 +163,97 @@ void stability_take_round(replica_t *self, const peer_round_t *round)
     self->must_reckon = true;
 }
 
+bool stability_is_agreed(const replica_t *self)
+{
+    return members_agree(self->members);
+}
+
+/* A new row for an id, above the one there is. */
+static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
+                       peer_member_state_t state)
+{
+    const peer_member_t *old = members_find(self->members, id);
+    peer_member_t row = {
+        .id = id, .incarnation = incarnation, .stamp = replica_clock(self), .state = state};
+    if (old != NULL)
+        row.stamp = hlc_max(row.stamp, old->stamp + 1);
+    members_merge(self->members, &row);
+}
+
+void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation)
+{
+    change_row(self, id, incarnation, MEMBER_IN);
+    rows_changed(self);
+    gossip_round_now(self);
+    replica_note(self, NOTE_INFO, "member is back id=%u incarnation=%016llx", id,
+                 (unsigned long long)incarnation);
+}
+
+static bool is_at_hand(replica_t *self, const peer_member_t *row)
+{
+    const peer_t *peer = gossip_peer(self, row->incarnation);
+    return row->id == self->config.id || (peer != NULL && gossip_may_with(self, peer));
+}
+
+bool stability_leave_behind(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    uint32_t in = 0;
+    uint32_t all = 0; /* those left behind before, too: or a minority could become a majority */
+    uint32_t at_hand = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        in += rows[i].state == MEMBER_IN;
+        all += rows[i].state != MEMBER_FORGOTTEN;
+        at_hand += rows[i].state == MEMBER_IN && is_at_hand(self, &rows[i]);
+    }
+    if (at_hand == in || at_hand * 2 <= all)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].state != MEMBER_IN || is_at_hand(self, &rows[i]))
+            continue;
+        replica_note(self, NOTE_WARN,
+                     "member left behind id=%u: it is out of reach and --log-max is reached; when "
+                     "it comes back it hands in what it has and takes over the state",
+                     rows[i].id);
+        change_row(self, rows[i].id, rows[i].incarnation, MEMBER_LEFT_BEHIND);
+    }
+    rows_changed(self);
+    gossip_round_now(self);
+    return true;
+}
+
+bool stability_go_on_alone(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const peer_t *peer = gossip_peer_of_id(self, rows[i].id);
+        bool is_here = rows[i].id == self->config.id || (peer != NULL && peer->state == PEER_READY);
+        if (rows[i].state == MEMBER_IN ||
+            (rows[i].state == MEMBER_LEFT_BEHIND && (!is_here || rows[i].id < self->config.id)))
+            return false;
+    }
+    change_row(self, self->config.id, self->config.incarnation, MEMBER_IN);
+    rows_changed(self);
+    return true;
+}
+
+int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
+{
+    replica_enter(self, now);
+    const peer_member_t *row = members_find(self->members, id);
+    if (row == NULL || row->state == MEMBER_FORGOTTEN)
+        return err_set(err, OUTCOME_USAGE, "node %u is no member: see hearsayctl nodes", id);
+    if (id == self->config.id)
+        return err_set(err, OUTCOME_USAGE, "a node does not forget itself: ask another one");
+    change_row(self, id, row->incarnation, MEMBER_FORGOTTEN);
+    rows_changed(self);
+    gossip_round_now(self);
+    replica_note(self, NOTE_WARN, "member forgotten id=%u", id);
+    return 0;
+}
+
 /* ---- our own disk ---- */
 
 void stability_raise_floor(replica_t *self, hlc_t floor)
@@ -152,7 +272,7 @@ void stability_mark(replica_t *self)
 {
     sync_mark_t *mark = &self->round_mark;
     hlc_t floor = hlc_add_ms(replica_clock(self), -self->config.retry_horizon_ms);
-    if (mark->is_open || !self->lineage_is_fixed)
+    if (mark->is_open || !self->lineage_is_fixed || self->joining.state != JOINING_NOT)
         return;
     if (floor > self->floor && has_to_forget(self)) {
         self->floor = floor;
@@ -193,6 +313,9 @@ void replica_synced(replica_t *self, now_t now, uint64_t position)
 
 const vec_t *gossip_vector(const replica_t *self)
 {
+    static const vec_t nothing = {0};
+    if (self->joining.state == JOINING_WRITING)
+        return &nothing;
     return self->config.sync_always ? &self->durable : &self->applied;
 }
 
@@ -201,12 +324,14 @@ const vec_t *gossip_vector(const replica_t *self)
 static void reckon(replica_t *self)
 {
     members_count_rounds(self->members, &self->applied);
-    members_known(self->members, &self->known);
+    members_known(self->members, &self->vector);
     hlc_t horizon = members_horizon(self->members);
-    if (horizon <= self->horizon)
+    if (horizon <= self->horizon && vec_equal(&self->known, &self->vector))
         return;
-    self->horizon = horizon;
+    vec_copy(&self->known, &self->vector);
+    self->horizon = hlc_max(self->horizon, horizon);
     self->fold_left = store_unstable(self->store);
+    self->must_forget = true;
     replica_note(self, NOTE_DEBUG, "horizon moved behind_ms=%lld unstable=%zu",
                  (long long)(hlc_ms(replica_clock(self)) - hlc_ms(horizon)), self->fold_left);
 }
@@ -228,6 +353,7 @@ void stability_tick(replica_t *self)
         return;
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     self->must_reckon = true;
+    recovery_consider_log(self);
 }
 
 void stability_turn(replica_t *self)
@@ -242,16 +368,20 @@ void stability_turn(replica_t *self)
         self->durable_mark.position = self->log_end;
         vec_copy(&self->durable_mark.vector, &self->applied);
     }
-    if (self->fold_left == 0)
-        return;
-    size_t most = self->fold_left < FOLD_ENTRIES ? self->fold_left : FOLD_ENTRIES;
-    store_set_clock(self->store, replica_clock(self));
-    store_fold(self->store, &stable, most);
-    self->fold_left -= most;
-    self->counts.forgotten += executed_forget(self->executed, &stable, FORGET_CLIENTS);
+    if (self->fold_left != 0) {
+        size_t most = self->fold_left < FOLD_ENTRIES ? self->fold_left : FOLD_ENTRIES;
+        store_set_clock(self->store, replica_clock(self));
+        store_fold(self->store, &stable, most);
+        self->fold_left -= most;
+    }
+    if (self->must_forget) {
+        size_t forgotten = executed_forget(self->executed, &stable, FORGET_CLIENTS);
+        self->must_forget = forgotten == FORGET_CLIENTS;
+        self->counts.forgotten += forgotten;
+    }
 }
 
 int64_t stability_deadline(const replica_t *self)
 {
-    return self->fold_left != 0 ? self->now.boot_ms + 1 : self->reckon_ms;
+    return self->fold_left != 0 || self->must_forget ? self->now.boot_ms + 1 : self->reckon_ms;
 }

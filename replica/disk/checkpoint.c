@@ -39,6 +39,7 @@ typedef enum change_kind {
     CHANGE_DELETE,
     CHANGE_CLEAR,
     CHANGE_COMMIT,
+    CHANGE_ABORT,
 } change_kind_t;
 
 /* One change in a queue: kind, table, be16 size of key, be32 size of value, key, value. */
@@ -183,6 +184,9 @@ static int change_apply(checkpoint_t *self, MDB_txn **txn, const change_t *chang
         rc = mdb_txn_commit(*txn);
         *txn = NULL;
         break;
+    case CHANGE_ABORT:
+        rc = ECANCELED; /* as any failure ends it */
+        break;
     }
     return rc;
 }
@@ -321,10 +325,10 @@ static void change_add(checkpoint_t *self, const change_t *change)
 {
     pthread_mutex_lock(&self->mutex);
     assert(!self->is_committed);
-    self->is_committed = change->kind == CHANGE_COMMIT;
+    self->is_committed = change->kind == CHANGE_COMMIT || change->kind == CHANGE_ABORT;
     if (self->state != CHECKPOINT_FAILED) {
         assert(self->state == CHECKPOINT_WRITING);
-        assert(change->kind == CHANGE_COMMIT || room_locked(self) > 0);
+        assert(self->is_committed || room_locked(self) > 0);
         uint8_t head[CHANGE_HEAD] = {(uint8_t)change->kind, change->table};
         be16_put(head + 2, (uint16_t)change->key.size);
         be32_put(head + 4, (uint32_t)change->value.size);
@@ -360,6 +364,11 @@ void checkpoint_clear_table(checkpoint_t *self, uint8_t table)
 void checkpoint_commit(checkpoint_t *self)
 {
     change_add(self, &(change_t){.kind = CHANGE_COMMIT});
+}
+
+void checkpoint_abort(checkpoint_t *self)
+{
+    change_add(self, &(change_t){.kind = CHANGE_ABORT});
 }
 
 void checkpoint_on_progress(checkpoint_t *self, checkpoint_progress_fn *fn, void *arg)

@@ -103,6 +103,9 @@ void checkpoint_clear_table(checkpoint_t *self, uint8_t table);
 /* Has what was put become the checkpoint; checkpoint_state says when it is. Room is not needed. */
 void checkpoint_commit(checkpoint_t *self);
 
+/* Gives up what was put: FAILED, once the thread has seen to it. Not after checkpoint_commit. */
+void checkpoint_abort(checkpoint_t *self);
+
 /* Called by the thread of the checkpoint_t: must neither block nor call functions of it. */
 typedef void checkpoint_progress_fn(void *arg);
 

@@ -87,6 +87,24 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
     case REPLICA_DISCONNECT:
         links_disconnect(self->links, effect->link);
         break;
+    case REPLICA_CHECKPOINT_BEGIN:
+        node_checkpoint_begin(self, effect->link != 0);
+        break;
+    case REPLICA_CHECKPOINT_ROWS:
+        node_checkpoint_rows(self, (uint8_t)effect->link, bytes);
+        break;
+    case REPLICA_CHECKPOINT_COMMIT:
+        node_checkpoint_commit(self, effect->position);
+        break;
+    case REPLICA_CHECKPOINT_ABORT:
+        node_checkpoint_abort(self);
+        break;
+    case REPLICA_TRUNCATE:
+        disk_drop_before(self->disk, effect->position);
+        break;
+    case REPLICA_LOST:
+        node_keep_lost(self, bytes);
+        break;
     case REPLICA_NOTE:
         notes_log(&self->line, level_of(effect->level), bytes);
         break;
@@ -142,7 +160,7 @@ static void run_followups(node_t *self)
 void node_carry_out(node_t *self)
 {
     for (int round = 0; round < ROUNDS_MAX && !self->is_ending; round++) {
-        replica_synced(self->replica, net_now(), disk_synced(self->disk));
+        node_tell_disk(self);
         replica_effects_t effects = replica_turn(self->replica, net_now());
         size_t i = 0;
         for (; i < effects.size && effects.list[i].kind == REPLICA_APPEND; i++)

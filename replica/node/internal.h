@@ -1,13 +1,15 @@
 /*
- * What the files of a node share: its state, and the steps of a turn. Included by node.c, effects.c
- * and answer.c only.
+ * What the files of a node share: its state, and the steps of a turn. Included by node.c,
+ * effects.c, store.c and answer.c only.
  */
 #ifndef HEARSAY_REPLICA_NODE_INTERNAL_H
 #define HEARSAY_REPLICA_NODE_INTERNAL_H
 
 #include "bus/net/beacon.h"
 #include "bus/net/known.h"
+#include "bus/net/wake.h"
 #include "bus/wire/control.h"
+#include "replica/disk/checkpoint.h"
 #include "replica/disk/disk.h"
 #include "replica/node/links.h"
 #include "replica/node/settings.h"
@@ -58,6 +60,19 @@ typedef struct node {
     links_t *links;
     finder_t *finder;
     disk_t *disk;
+    checkpoint_t *checkpoint;
+    wake_t wake; /* of the threads of these two */
+    bool has_wake;
+    buf_t rows;      /* for the checkpoint, that its queue had no room for yet */
+    size_t rows_at;  /* the run that is next */
+    size_t run_at;   /* the row in it that is next */
+    bool has_begin;  /* a checkpoint is to begin before these rows */
+    bool is_whole;   /* and the rows before it are void */
+    bool has_commit; /* it is to be committed behind these rows */
+    bool is_writing; /* the core waits to hear how it ended */
+    bool is_committed;
+    bool is_giving_up; /* one that nobody waits for has not ended yet */
+    uint64_t commit_position;
     replica_t *replica;
     void *sockets[NODE_PORTS];
     known_t known;
@@ -81,6 +96,24 @@ typedef struct node {
 
 /* Carries out what the core wants done, until it wants nothing more for now. */
 void node_carry_out(node_t *self);
+
+/* ---- store.c ---- */
+
+/* Opens the checkpoint, gives it and the log to the replica. -1 with err. */
+int node_restore(node_t *self, err_t *err);
+void node_close_store(node_t *self);
+
+/* The effects of these names. */
+void node_checkpoint_begin(node_t *self, bool is_whole);
+void node_checkpoint_rows(node_t *self, uint8_t table, slice_t run);
+void node_checkpoint_commit(node_t *self, uint64_t position);
+void node_checkpoint_abort(node_t *self);
+void node_keep_lost(node_t *self, slice_t text);
+
+/* Before a turn: tells the replica how far the disk is, and hands rows on to it. */
+void node_tell_disk(node_t *self);
+
+/* ---- node.c ---- */
 
 /* Ends the loop with this exit code; the first one holds. */
 void node_end(node_t *self, int exit_code);

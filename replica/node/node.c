@@ -21,6 +21,7 @@ enum {
     LOAD_MS = 1000,
     SETTLE_MS = 300, /* for hearing of others: a beacon is answered within some 20 ms */
     PERMILLE = 1000,
+    CHECKPOINT_BYTES = 64 * 1024 * 1024, /* of log: a fraction of a second to replay */
 };
 
 /* ---- what comes in ---- */
@@ -191,42 +192,6 @@ static void on_turn(void *arg)
 
 /* ---- start ---- */
 
-typedef struct replaying {
-    replica_t *replica;
-    err_t *err; /* of the entry that was refused */
-    bool refused;
-} replaying_t;
-
-static bool replay_entry(void *arg, uint64_t position, uint8_t kind, slice_t payload)
-{
-    replaying_t *replaying = arg;
-    replaying->refused =
-        replica_replay(replaying->replica, position, kind, payload, replaying->err) != 0;
-    return !replaying->refused;
-}
-
-static int replay(node_t *self, err_t *err)
-{
-    err_t entry_err;
-    replaying_t replaying = {self->replica, &entry_err, false};
-    disk_replayed_t found = {0};
-
-    if (disk_replay(self->disk, 0, replay_entry, &replaying, &found, err) != 0) {
-        if (replaying.refused && err != NULL)
-            *err = entry_err;
-        return -1;
-    }
-    /* A tail cut off is a write that a crash cut short; none of it had been acknowledged. */
-    log_level_t level = found.cut_bytes != 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
-    log_record_t record = logger_begin(&self->line, level, "log replayed");
-    log_text(&record, "data", slice_text(self->settings->data));
-    log_uint(&record, "entries", found.entries);
-    log_uint(&record, "bytes", found.bytes);
-    log_uint(&record, "cut_bytes", found.cut_bytes);
-    logger_end(&record, level);
-    return 0;
-}
-
 static int open_replica(node_t *self, err_t *err)
 {
     const settings_t *settings = self->settings;
@@ -240,6 +205,9 @@ static int open_replica(node_t *self, err_t *err)
         .gossip_interval_ms = settings->gossip_interval_ms,
         .max_drift_ms = settings->max_drift_ms,
         .retry_horizon_ms = settings->retry_horizon_ms,
+        .sync_always = settings->sync == DISK_SYNC_ALWAYS,
+        .checkpoint_bytes = CHECKPOINT_BYTES,
+        .log_max = settings->log_max,
         .value_max = settings->value_max,
         .ack = settings->ack,
         .machine = net_machine_id(),
@@ -249,7 +217,7 @@ static int open_replica(node_t *self, err_t *err)
     };
     memcpy(config.random_ppm, settings->random_ppm, sizeof(config.random_ppm));
     self->replica = replica_new(&config);
-    return replay(self, err);
+    return node_restore(self, err);
 }
 
 static int open_sockets(node_t *self, err_t *err)
@@ -342,7 +310,6 @@ static int start(node_t *self, err_t *err)
         open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
-    disk_set_sync(self->disk, settings->sync);
     now_t now = net_now();
     replica_start(self->replica, now, disk_end(self->disk));
     for (size_t i = 0; i < settings->peer_count; i++)
@@ -373,8 +340,7 @@ static void stop(node_t *self)
     if (self->monitor != NULL)
         monitor_destroy(&self->monitor);
     loop_destroy(&self->loop);
-    if (self->disk != NULL)
-        disk_close(&self->disk);
+    node_close_store(self);
     replica_destroy(&self->replica);
     free(self->followups);
     buf_free(&self->read);

@@ -56,6 +56,12 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
 /* A replica lost its disk: what only that one had may be gone from now on, and nothing else. */
 void checker_disk_lost(checker_t *self, uint32_t node);
 
+/*
+ * A node that had been left out handed in updates that were too old to count: from now on sessions
+ * may be shown less than they had seen.
+ */
+void checker_lost(checker_t *self);
+
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);
 

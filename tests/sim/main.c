@@ -56,6 +56,10 @@ static int print_coverage(const sim_coverage_t *c)
         {"power cuts", c->power_cuts},
         {"clients forgotten", c->forgotten},
         {"TOO_OLD", c->too_old},
+        {"checkpoints", c->checkpoints},
+        {"states taken over", c->transfers},
+        {"updates handed in too late", c->lost_records},
+        {"nodes forgotten", c->forgotten_nodes},
         {"updates with two copies or more", c->copied},
     };
     int missing = 0;

@@ -13,6 +13,7 @@
 #include "replica/core/replica.h"
 #include "replica/core/seglog.h"
 #include "tests/sim/checker.h"
+#include "tests/sim/disk.h"
 
 enum {
     NODES_MAX = 5,
@@ -49,8 +50,7 @@ typedef struct proc {
     /* a node */
     replica_t *replica;
     uint64_t incarnation;
-    buf_t log;
-    size_t synced; /* bytes of it that survive a power cut */
+    sim_disk_t *disk;
     /* a broker */
     frontend_t *frontend;
     /* a client */
@@ -117,6 +117,8 @@ typedef struct world {
     uint32_t ack; /* copies that the replicas wait for */
     int64_t retry_horizon_ms;
     int64_t gossip_interval_ms;
+    uint64_t checkpoint_bytes;
+    uint64_t log_max;
     bool sync_always;
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
@@ -377,44 +379,26 @@ static void schedule_sync(world_t *w, const proc_t *p)
                       .life = p->life});
 }
 
-static bool replay_log(world_t *w, proc_t *p)
-{
-    size_t at = 0;
-    seglog_entry_t entry;
-    err_t err;
-    slice_t log = buf_slice(&p->log);
-    while (seglog_next(slice_of(log.data + at, log.size - at), at, &entry) == SEGLOG_GOOD) {
-        if (replica_replay(p->replica, at, entry.kind, entry.payload, &err) != 0) {
-            violate(w, err.text);
-            return false;
-        }
-        at += entry.size;
-    }
-    if (at < log.size) {
-        w->coverage->torn_tails++;
-        if (seglog_find_good(slice_of(log.data + at, log.size - at), at, 1))
-            violate(w, "a torn tail was taken for damage");
-        p->log.size = at;
-    }
-    return true;
-}
-
 /* Once in a run a machine loses its disk, or in a power cut what was not on it yet. */
 static void lose_disk(world_t *w, proc_t *p)
 {
     bool is_power_cut = chance(w, 50);
-    if (p->log.size == 0 || w->is_disk_lost || w->is_healing || !chance(w, 20))
+    if (sim_disk_is_empty(p->disk) || w->is_disk_lost || w->is_healing || !chance(w, 20))
         return;
     w->is_disk_lost = true;
     w->coverage->disks_lost += !is_power_cut;
     w->coverage->power_cuts += is_power_cut;
     checker_disk_lost(w->checker, p->index);
-    p->log.size = is_power_cut ? (size_t)between(w, (int64_t)p->synced, (int64_t)p->log.size) : 0;
+    if (is_power_cut)
+        sim_disk_cut_power(p->disk, (uint64_t)between(w, 0, (int64_t)sim_disk_unsynced(p->disk)));
+    else
+        sim_disk_lose(p->disk);
 }
 
 static void start_node(world_t *w, proc_t *p)
 {
-    lose_disk(w, p);
+    if (p->disk != NULL)
+        lose_disk(w, p);
     p->incarnation = random_u64(&w->random) | 1;
     char host[4];
     snprintf(host, sizeof host, "n%u", p->index);
@@ -428,6 +412,8 @@ static void start_node(world_t *w, proc_t *p)
         .gossip_interval_ms = w->gossip_interval_ms,
         .max_drift_ms = 60000,
         .retry_horizon_ms = w->retry_horizon_ms,
+        .checkpoint_bytes = w->checkpoint_bytes,
+        .log_max = w->log_max,
         .sync_always = w->sync_always,
         .value_max = COMMAND_VALUE_MAX_DEFAULT,
         .ack = w->ack,
@@ -437,9 +423,14 @@ static void start_node(world_t *w, proc_t *p)
         .settle_ms = 100,
     };
     p->replica = replica_new(&config);
-    if (replay_log(w, p))
-        replica_start(p->replica, time_of(w, p), p->log.size);
-    p->synced = p->log.size;
+    err_t err;
+    if (p->disk == NULL)
+        p->disk = sim_disk_new();
+    sim_disk_crash(p->disk);
+    if (sim_disk_recover(p->disk, p->replica, &w->coverage->torn_tails, &err) == 0)
+        replica_start(p->replica, time_of(w, p), sim_disk_end(p->disk));
+    else
+        violate(w, err.text);
     schedule_sync(w, p);
 }
 
@@ -493,6 +484,9 @@ static void add_node_counts(world_t *w, const replica_t *replica)
     c->pulls_served += info.counts->pulls_served;
     c->forgotten += info.counts->forgotten;
     c->too_old += info.counts->too_old;
+    c->checkpoints += info.counts->checkpoints;
+    c->transfers += info.counts->transfers;
+    c->lost_records += info.counts->lost;
 }
 
 static void kill_proc(world_t *w, proc_t *p)
@@ -530,10 +524,10 @@ static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
     size_t size = bytes.size;
     if (is_dying && chance(w, 70))
         size = (size_t)random_below(&w->random, bytes.size + 1);
-    if (!checker_logged(w->checker, p->index, p->incarnation, p->log.size,
+    if (!checker_logged(w->checker, p->index, p->incarnation, sim_disk_end(p->disk),
                         slice_of(bytes.data, size)))
         violate(w, "a log entry does not fit what was logged before (one update, two tags?)");
-    buf_append(&p->log, bytes.data, size);
+    sim_disk_append(p->disk, slice_of(bytes.data, size));
 }
 
 typedef struct read_back {
@@ -545,10 +539,8 @@ typedef struct read_back {
 
 static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
 {
-    size_t left = read->position < p->log.size ? p->log.size - (size_t)read->position : 0;
-    size_t size = left < read->most ? left : read->most;
     replica_log_bytes(p->replica, time_of(w, p), read->link, read->request, read->position,
-                      slice_of(p->log.data + read->position, size));
+                      sim_disk_read(p->disk, read->position, read->most));
 }
 
 static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, slice_t bytes,
@@ -584,6 +576,28 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
         return true;
     case REPLICA_READ:
         return true;
+    case REPLICA_CHECKPOINT_BEGIN:
+        sim_disk_begin(p->disk, e->link != 0);
+        return true;
+    case REPLICA_CHECKPOINT_ROWS:
+        sim_disk_rows(p->disk, (uint8_t)e->link, bytes);
+        return true;
+    case REPLICA_CHECKPOINT_COMMIT:
+        sim_disk_commit(p->disk, e->position);
+        return true;
+    case REPLICA_CHECKPOINT_ABORT:
+        sim_disk_abort(p->disk);
+        return true;
+    case REPLICA_TRUNCATE:
+        if (chance(w, 70)) /* files go as a whole or not at all */
+            sim_disk_truncate(p->disk, e->position);
+        return true;
+    case REPLICA_LOST:
+        if (w->trace != NULL)
+            fprintf(w->trace, "%9lld n%u lost %.*s\n", (long long)w->now, p->index, (int)bytes.size,
+                    (const char *)bytes.data);
+        checker_lost(w->checker);
+        return true;
     }
     return true;
 }
@@ -591,6 +605,7 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
 static void turn_node(world_t *w, proc_t *p)
 {
     bool is_dying = dies_now(w);
+    replica_checkpoint_room(p->replica, time_of(w, p), (size_t)between(w, 0, 300));
     replica_effects_t effects = replica_turn(p->replica, time_of(w, p));
     read_back_t *reads = mem_alloc((effects.size + 1) * sizeof *reads);
     uint32_t *gone = mem_alloc((effects.size + 1) * sizeof *gone);
@@ -688,7 +703,7 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
                        e->outcome == OUTCOME_MISSING || e->outcome == OUTCOME_CANCELLED ||
-                       e->outcome == OUTCOME_TOO_OLD;
+                       e->outcome == OUTCOME_TOO_OLD || e->outcome == OUTCOME_READ_ONLY;
     if (!is_expected) {
         snprintf(why, sizeof why, "request %u ended as %s", number, outcome_name(e->outcome));
         violate(w, why);
@@ -910,6 +925,17 @@ static void set_status(world_t *w, proc_t *p)
     run_turn(w, p);
 }
 
+/* People give a node up that is off; when it comes back after all, it has to join. */
+static void forget(world_t *w, const proc_t *gone)
+{
+    err_t err;
+    proc_t *p = &w->procs[random_below(&w->random, w->nodes)];
+    if (!p->is_up || replica_forget(p->replica, time_of(w, p), (uint16_t)gone->index, &err) != 0)
+        return;
+    w->coverage->forgotten_nodes++;
+    run_turn(w, p);
+}
+
 static void fault(world_t *w)
 {
     if (w->is_healing)
@@ -917,7 +943,7 @@ static void fault(world_t *w)
     push(w, (event_t){.at = w->now + between(w, 50 * MS, 1500 * MS), .kind = EV_FAULT});
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
-    switch (random_below(&w->random, 9)) {
+    switch (random_below(&w->random, 10)) {
     case 0:
         w->coverage->node_kills += node->is_up;
         kill_proc(w, node);
@@ -948,6 +974,10 @@ static void fault(world_t *w)
     case 7:
         node->wall_skew_ms += between(w, -8000, 8000);
         w->coverage->clock_jumps++;
+        break;
+    case 8:
+        if (!node->is_up && chance(w, 20))
+            forget(w, node);
         break;
     default:
         w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
@@ -1083,6 +1113,17 @@ static void hash_event(world_t *w, const event_t *e)
         XXH3_64bits_update(w->hash, e->bytes, e->size);
 }
 
+/* A commit may be carried out, or fail. */
+static void step_disk(world_t *w, proc_t *p)
+{
+    if (chance(w, 5)) {
+        sim_disk_abort(p->disk);
+        replica_checkpoint_done(p->replica, time_of(w, p), false, slice_text("no room"));
+    } else if (sim_disk_step(p->disk)) {
+        replica_checkpoint_done(p->replica, time_of(w, p), true, slice_text(""));
+    }
+}
+
 static void handle(world_t *w, event_t *e)
 {
     if (e->kind == EV_FAULT) {
@@ -1128,8 +1169,8 @@ static void handle(world_t *w, event_t *e)
         issue(w, p);
         break;
     case EV_SYNC:
-        p->synced = p->log.size;
-        replica_synced(p->replica, time_of(w, p), p->synced);
+        replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
+        step_disk(w, p);
         schedule_sync(w, p);
         break;
     default:
@@ -1192,6 +1233,25 @@ static void resume(world_t *w, proc_t *p)
     free(events);
 }
 
+static void violate_unconverged(world_t *w)
+{
+    buf_t why = {0};
+    buf_append_text(&why, "no convergence in time after all was healed:");
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        replica_info_t info = replica_info(w->procs[i].replica, (now_t){0});
+        buf_printf(&why, " n%u%s applied=%llu unstable=%zu executed=%zu members=%u waits_for=%d", i,
+                   replica_is_ready(w->procs[i].replica) ? ""
+                   : info.is_joining                     ? " joining"
+                                                         : " not ready",
+                   (unsigned long long)vec_lag(&(vec_t){0}, info.vector), info.unstable,
+                   info.executed, info.members, info.holds_back);
+    }
+    for (uint32_t i = w->nodes + w->brokers; i < w->procs_size; i++)
+        buf_printf(&why, " c%u pending=%zu", w->procs[i].index, client_pending(w->procs[i].client));
+    violate(w, buf_text(&why));
+    buf_free(&why);
+}
+
 static void run_events(world_t *w)
 {
     while (w->heap_size != 0 && w->report.is_clean) {
@@ -1208,7 +1268,7 @@ static void run_events(world_t *w)
         if (w->is_healing && w->report.events % 64 == 0 && has_converged(w))
             return;
         if (w->now > (FAULTS_MS + HEAL_MS) * (int64_t)MS) {
-            violate(w, "the replicas did not converge in time after all was healed");
+            violate_unconverged(w);
             return;
         }
     }
@@ -1224,6 +1284,8 @@ static void populate(world_t *w)
     w->retry_horizon_ms = chance(w, 50) ? between(w, 20, 400) : between(w, 400, 5000);
     w->gossip_interval_ms = between(w, 150, 2500);
     w->sync_always = chance(w, 20);
+    w->checkpoint_bytes = (uint64_t)between(w, 5000, 200000);
+    w->log_max = chance(w, 30) ? (uint64_t)between(w, 10000, 200000) : UINT64_C(1) << 30;
     w->replica_window = chance(w, 25) ? (uint32_t)between(w, 200, 2000) : 0;
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];
@@ -1252,7 +1314,7 @@ static void clean_up(world_t *w)
         replica_destroy(&p->replica);
         frontend_destroy(&p->frontend);
         client_destroy(&p->client);
-        buf_free(&p->log);
+        sim_disk_destroy(&p->disk);
         for (size_t k = 0; k < p->deferred_size; k++)
             free(p->deferred[k].bytes);
         free(p->deferred);

@@ -52,7 +52,11 @@ typedef struct sim_coverage {
     uint64_t power_cuts;
     uint64_t forgotten; /* clients of executed tables */
     uint64_t too_old;
-    uint64_t copied; /* updates acknowledged with two copies or more */
+    uint64_t checkpoints;
+    uint64_t transfers;       /* states taken over */
+    uint64_t lost_records;    /* handed in too late */
+    uint64_t forgotten_nodes; /* by people */
+    uint64_t copied;          /* updates acknowledged with two copies or more */
 } sim_coverage_t;
 
 /* Runs one seed. coverage is added to. trace: NULL, or where every event is printed. */

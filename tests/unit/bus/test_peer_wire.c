@@ -158,7 +158,7 @@ static void put_message(random_t *rng, peer_kind_t kind, buf_t *out)
         peer_ack_put(out, any_u64(rng), &vector);
         break;
     case PEER_JOIN:
-        peer_join_put(out, &join);
+        peer_join_put(out, &join, &vector);
         break;
     case PEER_STATE:
         peer_state_put(out, &state);
@@ -342,11 +342,12 @@ static void check_small(random_t *rng)
     const peer_join_t join = {.id = 3, .incarnation = a | 1, .transfer = b, .part = a / 7};
     peer_join_t got_join;
     buf_reset(&out);
-    peer_join_put(&out, &join);
+    peer_join_put(&out, &join, &vector);
     assert_int_equal(peer_kind(buf_slice(&out)), PEER_JOIN);
     assert_true(peer_join_read(buf_slice(&out), &got_join));
     assert_true(got_join.id == 3 && got_join.incarnation == join.incarnation);
     assert_true(got_join.transfer == b && got_join.part == join.part);
+    assert_vector(got_join.vector, &vector);
     const peer_state_part_t state = {b, a, (a & 1) != 0, slice_text("rows")};
     peer_state_part_t got_state;
     buf_reset(&out);
@@ -456,7 +457,8 @@ static void read_message(slice_t message)
             read_vector(bytes);
         break;
     case PEER_JOIN:
-        peer_join_read(message, &join);
+        if (peer_join_read(message, &join))
+            read_vector(join.vector);
         break;
     case PEER_STATE:
         if (peer_state_read(message, &state))

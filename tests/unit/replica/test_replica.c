@@ -204,6 +204,7 @@ static replica_config_t config_of(uint16_t id, uint64_t incarnation)
         .port = (uint16_t)(7710 + 10 * id),
         .gossip_interval_ms = 8000,
         .max_drift_ms = 60000,
+        .retry_horizon_ms = 15000,
         .value_max = 1024 * 1024,
         .ack = ack,
     };
@@ -328,6 +329,17 @@ static node_t *served(uint16_t id, uint64_t incarnation, uint64_t session)
     return n;
 }
 
+static void connect_nodes(node_t *a, node_t *b)
+{
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(b->replica, b->now, 0, a->incarnation, slice_text("h"), 7710);
+    settle(a);
+    replica_peer_info_t info;
+    assert_true(replica_peer_info(b->replica, 0, &info));
+    assert_true(info.is_connected);
+}
+
 static vec_t vec_one(uint64_t incarnation, uint64_t count)
 {
     vec_t v = {0};
@@ -392,7 +404,7 @@ static void test_executed_elsewhere(void **state)
     (void)state;
     node_t *a = served(0, 10, 1);
     node_t *b = served(1, 20, 9);
-    a->peer = b;
+    connect_nodes(a, b);
     ask_t ask = {.session = 1,
                  .seq = 1,
                  .command = COMMAND_INCR,
@@ -529,12 +541,12 @@ static void test_waiting_is_served(void **state)
     (void)state;
     node_t *a = served(0, 10, 1);
     node_t *b = served(1, 20, 9);
+    connect_nodes(a, b);
     vec_t token = vec_one(10, 1);
     b->items_size = 0;
     send(b, (ask_t){.session = 9, .seq = 1, .command = COMMAND_GET, .a = "k", .token = &token});
     settle(b);
     assert_int_equal(b->items_size, 0);
-    a->peer = b;
     set(a, 1, 1, "x");
     settle(b);
     assert_int_equal(b->items_size, 1);
@@ -655,17 +667,6 @@ static void test_unknown_link(void **state)
 }
 
 /* ---- gossip ---- */
-
-static void connect_nodes(node_t *a, node_t *b)
-{
-    a->peer = b;
-    b->peer = a;
-    replica_candidate(b->replica, b->now, 0, a->incarnation, slice_text("h"), 7710);
-    settle(a);
-    replica_peer_info_t info;
-    assert_true(replica_peer_info(b->replica, 0, &info));
-    assert_true(info.is_connected);
-}
 
 /* A log of so many origins that no further one may be added: read, but not written. */
 static void test_too_many_starts(void **state)

@@ -1,0 +1,72 @@
+#include "replica/core/state.h"
+
+enum { META_FIELDS = 8, META_FIELDS_MAX = 64 };
+
+void state_meta_free(state_meta_t *self)
+{
+    vec_free(&self->applied);
+    vec_free(&self->dropped);
+}
+
+void state_meta_put(buf_t *out, const state_meta_t *meta)
+{
+    mp_put_array(out, META_FIELDS);
+    mp_put_uint(out, meta->lineage);
+    mp_put_uint(out, meta->position);
+    mp_put_uint(out, meta->clock);
+    mp_put_uint(out, meta->floor);
+    mp_put_uint(out, meta->horizon);
+    mp_put_vector(out, &meta->applied);
+    mp_put_vector(out, &meta->dropped);
+    mp_put_bin(out, meta->members);
+}
+
+bool state_meta_read(slice_t value, state_meta_t *out)
+{
+    mp_t in = mp_open(value);
+    uint32_t items = mp_array(&in, META_FIELDS_MAX);
+    if (items < META_FIELDS)
+        return false;
+    out->lineage = mp_uint(&in);
+    out->position = mp_uint(&in);
+    out->clock = mp_uint(&in);
+    out->floor = mp_uint(&in);
+    out->horizon = mp_uint(&in);
+    mp_vector(&in, &out->applied);
+    mp_vector(&in, &out->dropped);
+    out->members = mp_bytes(&in);
+    mp_array_end(&in, items, META_FIELDS);
+    return mp_done(&in) && out->lineage != 0;
+}
+
+void state_put_row(buf_t *run, slice_t key, slice_t value)
+{
+    mp_put_bin(run, key);
+    mp_put_bin(run, value);
+}
+
+bool state_next_row(mp_t *run, slice_t *key, slice_t *value, bool *is_gone)
+{
+    if (mp_peek(run) != MP_BYTES)
+        return false;
+    *key = mp_bytes(run);
+    *is_gone = mp_nil(run);
+    *value = slice_of(NULL, 0);
+    if (!*is_gone)
+        *value = mp_bytes(run);
+    return mp_ok(run);
+}
+
+slice_t state_number_key(uint64_t number, uint8_t bytes[8])
+{
+    be64_put(bytes, number);
+    return slice_of(bytes, 8);
+}
+
+bool state_key_number(slice_t key, uint64_t *number)
+{
+    if (key.size != 8)
+        return false;
+    *number = be64_get(key.data);
+    return true;
+}

@@ -1,0 +1,420 @@
+/*
+ * Joining, and coming back after having been left behind or forgotten: one path.
+ *
+ * Who cannot follow by the log, since what it lacks is gone from it, hands in what it has, takes
+ * over the state of another member as a whole, and goes on from there. Cells are never merged one
+ * by one: what was folded on one side could not be told from what came after. What is handed in
+ * keeps its origin and number; an update whose tag is at or under the donor's floor keeps nothing
+ * else, since others may have forgotten what it would have to be compared with: it goes to the file
+ * lost+found.
+ *
+ * The joiner asks for each part (JOIN), so it sets the pace; a part that is lost is asked for
+ * again. The donor serves meanwhile: the state is as of one moment (store.h, snapshots).
+ */
+#include "replica/core/internal.h"
+#include "replica/core/lost.h"
+
+enum {
+    ASK_MS = 250,                       /* then the part is asked for again */
+    DONOR_MS = 3000,                    /* without progress: then another donor is tried */
+    DONATION_MS = 10000,                /* unused so long, a donation is given up */
+    HAND_IN_MS = 2000,                  /* after a JOIN its sender is pulled from for so long */
+    EARLY_BYTES_MAX = 64 * 1024 * 1024, /* copied for a donation: more, and it is given up */
+};
+
+/* ---- the joiner ---- */
+
+static void drop_staged(replica_t *self)
+{
+    joining_t *j = &self->joining;
+    if (j->store != NULL)
+        store_destroy(&j->store);
+    if (j->executed != NULL)
+        executed_destroy(&j->executed);
+    state_meta_free(&j->meta);
+    j->meta = (state_meta_t){0};
+    j->transfer = j->part = 0;
+}
+
+void transfer_want(replica_t *self)
+{
+    if (self->joining.state != JOINING_NOT || self->is_forgotten)
+        return;
+    self->joining.state = JOINING_WANTED;
+    self->joining.donor = 0;
+    self->joining.wanted_ms = self->now.boot_ms;
+    sessions_turn_back_all(self);
+    replica_note(self, NOTE_WARN,
+                 "joining: what this node lacks is in no log any more, it takes over the state of "
+                 "another node and serves nothing until then");
+}
+
+static void ask(replica_t *self, const peer_t *donor)
+{
+    const joining_t *j = &self->joining;
+    const peer_join_t join = {
+        .id = self->config.id,
+        .incarnation = self->config.incarnation,
+        .transfer = j->transfer,
+        .part = j->part,
+    };
+    self->joining.asked_ms = self->now.boot_ms;
+    size_t offset = self->arena.size;
+    peer_join_put(&self->arena, &join, &self->applied);
+    replica_emit(self, REPLICA_TO_PEER, donor->link, offset);
+}
+
+/* The next in the table that could be a donor, behind the one that was. */
+static const peer_t *choose_donor(replica_t *self)
+{
+    size_t first = 0;
+    for (size_t i = 0; i < self->peers_size; i++)
+        if (self->peers[i].incarnation == self->joining.donor)
+            first = i + 1;
+    for (size_t i = 0; i < self->peers_size; i++) {
+        const peer_t *peer = &self->peers[(first + i) % self->peers_size];
+        if (gossip_may_with(self, peer))
+            return peer;
+    }
+    return NULL;
+}
+
+static void begin_joining(replica_t *self, const peer_t *donor)
+{
+    joining_t *j = &self->joining;
+    drop_staged(self);
+    j->state = JOINING_TAKING;
+    j->donor = donor->incarnation;
+    j->since_ms = self->now.boot_ms;
+    j->store = store_new(self->lineage);
+    j->executed = executed_new();
+    replica_note(self, NOTE_INFO, "joining donor=%u", donor->id);
+    ask(self, donor);
+}
+
+/*
+ * All that are here want to join, each for something that only the state of another has. That takes
+ * two losses at once; the one with the least id goes on, or all would wait for ever.
+ */
+static bool is_first_of_all(const replica_t *self)
+{
+    bool has_other = false;
+    if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
+        return false;
+    for (size_t i = 0; i < self->peers_size; i++) {
+        const peer_t *peer = &self->peers[i];
+        if (!gossip_may_with(self, peer))
+            continue;
+        has_other = true;
+        if (peer->id < self->config.id || self->now.boot_ms - peer->joins_ms > 2 * ASK_MS)
+            return false;
+    }
+    return has_other && members_has(self->members, self->config.id, self->config.incarnation);
+}
+
+void transfer_tick(replica_t *self)
+{
+    joining_t *j = &self->joining;
+    donating_t *d = &self->donating;
+    if (d->is_open && self->now.boot_ms - d->used_ms >= DONATION_MS) {
+        if (!d->is_last)
+            store_snapshot_abort(self->store);
+        d->is_open = false;
+    }
+    if (j->state != JOINING_WANTED && j->state != JOINING_TAKING)
+        return;
+    if (is_first_of_all(self)) {
+        replica_note(self, NOTE_WARN, "going on with our own state: all others want to join too");
+        drop_staged(self);
+        j->state = JOINING_NOT;
+        return;
+    }
+    const peer_t *donor = gossip_peer(self, j->donor);
+    bool is_stuck = donor == NULL || !gossip_may_with(self, donor) ||
+                    self->now.boot_ms - j->since_ms >= DONOR_MS;
+    if (j->state == JOINING_WANTED || is_stuck) {
+        donor = choose_donor(self);
+        j->state = JOINING_WANTED;
+        if (donor != NULL)
+            begin_joining(self, donor);
+        else if (stability_go_on_alone(self))
+            j->state = JOINING_NOT;
+        j->asked_ms = self->now.boot_ms;
+    } else if (self->now.boot_ms - j->asked_ms >= ASK_MS) {
+        ask(self, donor);
+    }
+}
+
+int64_t transfer_deadline(const replica_t *self)
+{
+    const joining_t *j = &self->joining;
+    bool is_asking = j->state == JOINING_WANTED || j->state == JOINING_TAKING;
+    int64_t deadline = is_asking ? j->asked_ms + ASK_MS : INT64_MAX;
+    if (self->donating.is_open)
+        deadline = time_earlier(deadline, self->donating.used_ms + DONATION_MS);
+    return deadline;
+}
+
+/* Takes the rows of a part; false when they make no sense. */
+static bool take_part(replica_t *self, slice_t rows)
+{
+    joining_t *j = &self->joining;
+    recovery_target_t target = {j->store, j->executed, NULL, &j->meta};
+    mp_t in = mp_open(rows);
+    while (mp_peek(&in) == MP_UINT) {
+        uint64_t table = mp_uint(&in);
+        mp_t run = mp_open(mp_bytes(&in));
+        slice_t key;
+        slice_t value;
+        bool is_gone;
+        while (state_next_row(&run, &key, &value, &is_gone)) {
+            if (is_gone || table > STATE_TABLES ||
+                !recovery_load(&target, (uint8_t)table, key, value))
+                return false;
+            if (table != STATE_META)
+                continue;
+            /* The bytes that it points to go with the message. */
+            buf_reset(&j->members);
+            buf_append_slice(&j->members, j->meta.members);
+        }
+        if (!mp_done(&run))
+            return false;
+    }
+    return mp_done(&in);
+}
+
+/*
+ * What was taken over becomes ours, in one step; it is to be on disk before anybody relies on it.
+ */
+static void adopt(replica_t *self)
+{
+    joining_t *j = &self->joining;
+    recovery_abort_checkpoint(self);
+    if (!self->lineage_is_fixed)
+        replica_fix_lineage(self, j->meta.lineage);
+    self->donating.is_open = false; /* it was of the state that goes now */
+    store_destroy(&self->store);
+    executed_destroy(&self->executed);
+    self->store = j->store;
+    self->executed = j->executed;
+    j->store = NULL;
+    j->executed = NULL;
+    holdback_destroy(&self->holdback);
+    self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
+    logindex_destroy(&self->index);
+    self->index = logindex_new();
+    recovery_take_meta(self, &j->meta);
+    vec_copy(&self->dropped, &self->applied);
+    self->log_begin = self->log_end;
+    stability_take_rows(self, buf_slice(&j->members));
+    self->fold_left = store_unstable(self->store);
+    self->turn.has_applied = true;
+    self->counts.transfers++;
+    drop_staged(self);
+    j->state = JOINING_WRITING;
+    recovery_want_checkpoint(self, true);
+    replica_note(self, NOTE_INFO, "state taken over keys=%zu", store_keys(self->store));
+}
+
+void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message)
+{
+    joining_t *j = &self->joining;
+    peer_state_part_t state;
+    if (!peer_state_read(message, &state)) {
+        self->counts.malformed++;
+        return;
+    }
+    if (j->state != JOINING_TAKING || peer->incarnation != j->donor)
+        return;
+    if (state.transfer == 0) {
+        j->since_ms = self->now.boot_ms; /* it is there, and has something to do first */
+        return;
+    }
+    bool is_first = j->transfer == 0 && state.part == 0;
+    if (!is_first && (state.transfer != j->transfer || state.part != j->part))
+        return; /* asked for twice */
+    j->transfer = state.transfer;
+    j->part++;
+    j->since_ms = self->now.boot_ms;
+    bool is_good = take_part(self, state.rows) && j->meta.lineage != 0 &&
+                   (!self->lineage_is_fixed || j->meta.lineage == self->lineage);
+    if (!is_good) {
+        self->counts.malformed++;
+        j->state = JOINING_WANTED;
+    } else if (state.is_last && vec_covers(&j->meta.applied, &self->applied)) {
+        adopt(self);
+    } else if (state.is_last) {
+        j->state = JOINING_WANTED; /* something of ours is not in it: once more */
+    } else {
+        ask(self, peer);
+    }
+}
+
+void transfer_is_on_disk(replica_t *self)
+{
+    if (self->joining.state != JOINING_WRITING)
+        return;
+    self->joining.state = JOINING_NOT;
+    replica_emit(self, REPLICA_TRUNCATE, 0, self->arena.size)->position = self->log_begin;
+    for (size_t i = 0; i < self->peers_size; i++)
+        self->peers[i].must_pull = true;
+    gossip_round_now(self);
+    replica_note(self, NOTE_INFO, "joined keys=%zu", store_keys(self->store));
+}
+
+/* ---- the donor ---- */
+
+static void answer(replica_t *self, uint32_t link, const peer_state_part_t *state)
+{
+    size_t offset = self->arena.size;
+    peer_state_put(&self->arena, state);
+    replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
+}
+
+static void answer_part(replica_t *self, uint32_t link)
+{
+    donating_t *d = &self->donating;
+    const peer_state_part_t state = {d->transfer, d->part, d->is_last, buf_slice(&d->rows)};
+    d->used_ms = self->now.boot_ms;
+    answer(self, link, &state);
+}
+
+static void put_run(buf_t *rows, state_table_t table, const buf_t *run)
+{
+    mp_put_uint(rows, table);
+    mp_put_bin(rows, buf_slice(run));
+}
+
+/* The first part: everything but the keys, as of now. */
+static void begin_donation(replica_t *self, uint64_t joiner)
+{
+    donating_t *d = &self->donating;
+    buf_t run = {0};
+    d->is_open = true;
+    d->is_last = false;
+    d->joiner = joiner;
+    d->transfer = random_u64(&self->random) | 1;
+    d->part = 0;
+    buf_reset(&d->rows);
+    recovery_put_meta(self, &run);
+    put_run(&d->rows, STATE_META, &run);
+    buf_reset(&run);
+    recovery_put_executed(self, &run);
+    put_run(&d->rows, STATE_EXECUTED, &run);
+    buf_free(&run);
+    store_snapshot_begin(self->store, STORE_SNAPSHOT_COPY);
+    self->counts.donated++;
+}
+
+static void next_part(replica_t *self)
+{
+    donating_t *d = &self->donating;
+    buf_t run = {0};
+    buf_reset(&d->rows);
+    d->is_last = store_snapshot_next(self->store, &run, PEER_STATE_TARGET);
+    put_run(&d->rows, STATE_KEYS, &run);
+    buf_free(&run);
+    d->part++;
+}
+
+/* True when a donation may begin: what the joiner has is here, and it is a member. */
+static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
+{
+    const peer_member_t *row = members_find(self->members, join->id);
+    bool has_left = row != NULL && row->state != MEMBER_IN;
+    mp_t in = mp_open(join->vector);
+    mp_vector(&in, &self->vector);
+    if (!mp_ok(&in))
+        return false;
+    if (vec_covers(&self->applied, &self->vector)) {
+        if (has_left)
+            stability_take_back(self, join->id, join->incarnation);
+        return members_has(self->members, join->id, join->incarnation);
+    }
+    /*
+     * Its updates may be at another member already, as they were. Once all have said that it has
+     * left, and that counts here, none of them is taken in two ways.
+     */
+    if (has_left && !stability_is_agreed(self))
+        return false;
+    vec_merge(&peer->vector, &self->vector);
+    peer->hands_in_until_ms = self->now.boot_ms + HAND_IN_MS;
+    peer->pull_ms = self->now.boot_ms;
+    return false;
+}
+
+static bool may_donate(const replica_t *self)
+{
+    return self->lineage_is_fixed && self->joining.state == JOINING_NOT && !self->is_forgotten &&
+           self->status != STATUS_OFFLINE;
+}
+
+void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
+{
+    donating_t *d = &self->donating;
+    peer_join_t join;
+    if (!peer_join_read(message, &join)) {
+        self->counts.malformed++;
+        return;
+    }
+    peer_t *peer = gossip_peer(self, join.incarnation);
+    if (peer != NULL)
+        peer->joins_ms = self->now.boot_ms;
+    if (!may_donate(self))
+        return; /* it asks another */
+    bool is_its_own = d->is_open && d->joiner == join.incarnation;
+    if (is_its_own && join.transfer == d->transfer && join.part == d->part + 1 && !d->is_last) {
+        if (store_snapshot_early(self->store) > EARLY_BYTES_MAX) {
+            store_snapshot_abort(self->store);
+            d->is_open = false;
+            return;
+        }
+        next_part(self);
+        answer_part(self, link);
+        return;
+    }
+    if (is_its_own && join.transfer == d->transfer && join.part == d->part) {
+        answer_part(self, link);
+        return;
+    }
+    if (is_its_own && join.transfer == 0) {
+        if (!d->is_last)
+            store_snapshot_abort(self->store); /* it has begun anew */
+        d->is_open = false;
+    }
+    bool is_ready = peer != NULL && peer->state == PEER_READY && join.transfer == 0 &&
+                    is_handed_in(self, &join, peer) && !store_snapshot_is_open(self->store);
+    if (is_ready) {
+        begin_donation(self, join.incarnation);
+        answer_part(self, link);
+    } else {
+        const peer_state_part_t later = {0};
+        answer(self, link, &later);
+    }
+}
+
+/* ---- handing in ---- */
+
+slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out)
+{
+    record_t *record = &self->record;
+    if (!record_read(raw, record) || record->tag.hlc > self->floor)
+        return raw;
+    size_t offset = self->arena.size;
+    lost_put(&self->arena, record);
+    replica_emit(self, REPLICA_LOST, 0, offset);
+    self->counts.lost++;
+    record->ops = record->result = record_nothing();
+    buf_reset(out);
+    record_put(out, record);
+    return buf_slice(out);
+}
+
+void transfer_free(replica_t *self)
+{
+    drop_staged(self);
+    buf_free(&self->joining.members);
+    buf_free(&self->donating.rows);
+    vec_free(&self->catch_up);
+    vec_free(&self->dropped);
+}

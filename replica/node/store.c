@@ -1,0 +1,249 @@
+/* The disk as the core wants it: the log, the checkpoint, and what could not be kept. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus/net/logger.h"
+#include "bus/net/runtime.h"
+#include "replica/core/state.h"
+#include "replica/node/internal.h"
+
+enum {
+    ROWS_BYTES = 8 * 1024 * 1024, /* of rows that wait for the checkpoint's queue */
+    ROWS_HEAD = 5,                /* table, size of the run */
+};
+
+/* ---- start ---- */
+
+typedef struct restoring {
+    replica_t *replica;
+    err_t *err; /* of what was refused */
+    bool was_refused;
+} restoring_t;
+
+static bool restore_row(void *arg, uint8_t table, slice_t key, slice_t value)
+{
+    restoring_t *restoring = arg;
+    restoring->was_refused =
+        replica_restore(restoring->replica, table, key, value, restoring->err) != 0;
+    return !restoring->was_refused;
+}
+
+static bool replay_entry(void *arg, uint64_t position, uint8_t kind, slice_t payload)
+{
+    restoring_t *restoring = arg;
+    restoring->was_refused =
+        replica_replay(restoring->replica, position, kind, payload, restoring->err) != 0;
+    return !restoring->was_refused;
+}
+
+static void say_replayed(node_t *self, const disk_replayed_t *found)
+{
+    /* A tail cut off is a write that a crash cut short; none of it had been acknowledged. */
+    bool is_odd = found->cut_bytes != 0 || found->missing_bytes != 0;
+    log_level_t level = is_odd ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+    log_record_t record = logger_begin(&self->line, level, "log replayed");
+    log_text(&record, "data", slice_text(self->settings->data));
+    log_uint(&record, "keys", replica_info(self->replica, net_now()).keys);
+    log_uint(&record, "entries", found->entries);
+    log_uint(&record, "bytes", found->bytes);
+    log_uint(&record, "cut_bytes", found->cut_bytes);
+    log_uint(&record, "missing_bytes", found->missing_bytes);
+    logger_end(&record, level);
+}
+
+static void wake_loop(void *arg)
+{
+    const node_t *self = arg;
+    wake_signal(&self->wake);
+}
+
+static bool disk_moved(void *arg)
+{
+    const node_t *self = arg;
+    wake_clear(&self->wake);
+    return false; /* the turn that follows looks at everything */
+}
+
+int node_restore(node_t *self, err_t *err)
+{
+    err_t refusal;
+    restoring_t restoring = {self->replica, &refusal, false};
+    disk_replayed_t found = {0};
+
+    if (checkpoint_open(&self->checkpoint, self->settings->data, err) != 0)
+        return -1;
+    int rc = checkpoint_load(self->checkpoint, restore_row, &restoring, err);
+    uint64_t position = rc == 0 ? replica_restored(self->replica, disk_begin(self->disk)) : 0;
+    if (rc == 0)
+        rc = disk_replay(self->disk, position, replay_entry, &restoring, &found, err);
+    if (rc != 0) {
+        if (restoring.was_refused)
+            *err = refusal;
+        return -1;
+    }
+    say_replayed(self, &found);
+    disk_set_sync(self->disk, self->settings->sync);
+    if (wake_open(&self->wake, err) != 0)
+        return -1;
+    self->has_wake = true;
+    disk_on_progress(self->disk, wake_loop, self);
+    checkpoint_on_progress(self->checkpoint, wake_loop, self);
+    return loop_add_fd(self->loop, self->wake.read_fd, disk_moved, self, err);
+}
+
+void node_close_store(node_t *self)
+{
+    if (self->checkpoint != NULL)
+        checkpoint_close(&self->checkpoint);
+    if (self->disk != NULL)
+        disk_close(&self->disk);
+    if (self->has_wake)
+        wake_close(&self->wake);
+    buf_free(&self->rows);
+}
+
+/* ---- checkpoints ---- */
+
+static void drop_rows(node_t *self)
+{
+    buf_reset(&self->rows);
+    self->rows_at = self->run_at = 0;
+    self->has_begin = self->has_commit = false;
+}
+
+void node_checkpoint_begin(node_t *self, bool is_whole)
+{
+    drop_rows(self);
+    self->has_begin = true;
+    self->is_whole = is_whole;
+}
+
+void node_checkpoint_rows(node_t *self, uint8_t table, slice_t run)
+{
+    uint8_t head[ROWS_HEAD] = {table};
+    be32_put(head + 1, (uint32_t)run.size);
+    buf_append(&self->rows, head, sizeof(head));
+    buf_append_slice(&self->rows, run);
+}
+
+void node_checkpoint_commit(node_t *self, uint64_t position)
+{
+    self->has_commit = true;
+    self->commit_position = position;
+}
+
+void node_checkpoint_abort(node_t *self)
+{
+    bool is_writing = !self->has_begin && !self->is_giving_up &&
+                      checkpoint_state(self->checkpoint, NULL) == CHECKPOINT_WRITING;
+    drop_rows(self);
+    self->is_giving_up |= is_writing && !self->is_committed;
+    if (is_writing && !self->is_committed)
+        checkpoint_abort(self->checkpoint);
+}
+
+static void begin(node_t *self)
+{
+    self->has_begin = self->is_giving_up = self->is_committed = false;
+    checkpoint_begin(self->checkpoint);
+    for (uint8_t table = 1; table <= STATE_TABLES; table++)
+        if (self->is_whole || table != STATE_KEYS) /* the others are written anew each time */
+            checkpoint_clear_table(self->checkpoint, table);
+}
+
+static void put_row(node_t *self, uint8_t table, slice_t key, slice_t value, bool is_gone)
+{
+    if (is_gone)
+        checkpoint_delete(self->checkpoint, table, key);
+    else
+        checkpoint_put(self->checkpoint, table, key, value);
+}
+
+/* Hands rows on as far as the queue takes them. */
+static void pump_rows(node_t *self)
+{
+    while (self->rows_at < self->rows.size) {
+        const uint8_t *head = self->rows.data + self->rows_at;
+        uint32_t size = be32_get(head + 1);
+        mp_t run = mp_open(slice_of(head + ROWS_HEAD, size));
+        run.at += self->run_at;
+        slice_t key;
+        slice_t value;
+        bool is_gone;
+        while (checkpoint_room(self->checkpoint) != 0 &&
+               state_next_row(&run, &key, &value, &is_gone))
+            put_row(self, head[0], key, value, is_gone);
+        self->run_at = (size_t)(run.at - (head + ROWS_HEAD));
+        if (self->run_at < size)
+            return;
+        self->run_at = 0;
+        self->rows_at += ROWS_HEAD + size;
+    }
+    buf_reset(&self->rows);
+    self->rows_at = 0;
+}
+
+static void pump_checkpoint(node_t *self)
+{
+    err_t err = {0};
+    checkpoint_state_t state = checkpoint_state(self->checkpoint, &err);
+    if (state == CHECKPOINT_WRITING && (self->is_giving_up || self->has_begin))
+        return; /* the one before has not ended yet */
+    if (self->has_begin) {
+        begin(self); /* what came of the one before is of no interest any more */
+    } else if (state == CHECKPOINT_DONE) {
+        replica_checkpoint_done(self->replica, net_now(), true, slice_text(""));
+        return;
+    } else if (state == CHECKPOINT_FAILED && self->is_writing) {
+        drop_rows(self);
+        self->is_writing = false;
+        replica_checkpoint_done(self->replica, net_now(), false, slice_text(err.text));
+        return;
+    } else if (state != CHECKPOINT_WRITING) {
+        return;
+    }
+    self->is_writing = true;
+    pump_rows(self);
+    if (!self->has_commit || self->rows.size != 0)
+        return;
+    /* With --sync never nobody else would; a segment that is full waits for the device as well. */
+    if (disk_synced(self->disk) < self->commit_position &&
+        self->settings->sync == DISK_SYNC_NEVER && disk_sync(self->disk, &err) != 0)
+        log_line(LOG_LEVEL_ERROR, "%s", err.text);
+    if (disk_synced(self->disk) < self->commit_position)
+        return;
+    self->has_commit = false;
+    self->is_committed = true;
+    checkpoint_commit(self->checkpoint);
+}
+
+/* ---- what could not be kept ---- */
+
+void node_keep_lost(node_t *self, slice_t text)
+{
+    char path[NODE_DATA_SIZE + 16];
+    snprintf(path, sizeof(path), "%s/lost+found", self->settings->data);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ssize_t written = fd >= 0 ? write(fd, text.data, text.size) : -1;
+    if (written != (ssize_t)text.size)
+        log_line(LOG_LEVEL_ERROR, "cannot write %s: %s; an update that came too late is lost: %.*s",
+                 path, strerror(errno), (int)text.size, (const char *)text.data);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- each turn ---- */
+
+void node_tell_disk(node_t *self)
+{
+    uint64_t synced = disk_synced(self->disk);
+    if (self->settings->sync == DISK_SYNC_NEVER)
+        synced = disk_end(self->disk);
+    replica_synced(self->replica, net_now(), synced);
+    pump_checkpoint(self);
+    size_t room = self->rows.size == 0 ? ROWS_BYTES : 0;
+    replica_checkpoint_room(self->replica, net_now(), room);
+}

@@ -1,0 +1,50 @@
+/*
+ * The disk of a simulated node: the log and the rows of the checkpoint, with what of them survives
+ * a power cut. Positions are those of the log since its beginning.
+ */
+#ifndef HEARSAY_TESTS_SIM_DISK_H
+#define HEARSAY_TESTS_SIM_DISK_H
+
+#include "bus/base/bytes.h"
+#include "bus/base/err.h"
+#include "replica/core/replica.h"
+
+typedef struct sim_disk sim_disk_t;
+
+sim_disk_t *sim_disk_new(void);
+void sim_disk_destroy(sim_disk_t **self);
+
+/* The position behind the last byte. */
+uint64_t sim_disk_end(const sim_disk_t *self);
+bool sim_disk_is_empty(const sim_disk_t *self);
+
+void sim_disk_append(sim_disk_t *self, slice_t bytes);
+/* At most `most` bytes from position on; none when they are gone. Borrowed until it changes. */
+slice_t sim_disk_read(const sim_disk_t *self, uint64_t position, size_t most);
+void sim_disk_truncate(sim_disk_t *self, uint64_t position);
+
+/* Everything written is safe from now on; returns the end. */
+uint64_t sim_disk_sync(sim_disk_t *self);
+/* What was not synced is gone, but for some of it: `kept` bytes at most. */
+void sim_disk_cut_power(sim_disk_t *self, uint64_t kept);
+uint64_t sim_disk_unsynced(const sim_disk_t *self);
+void sim_disk_lose(sim_disk_t *self);
+
+/* A checkpoint: nothing of it counts before the commit. */
+void sim_disk_begin(sim_disk_t *self, bool is_whole);
+void sim_disk_rows(sim_disk_t *self, uint8_t table, slice_t run);
+/* To be committed once the log is synced up to position. */
+void sim_disk_commit(sim_disk_t *self, uint64_t position);
+void sim_disk_abort(sim_disk_t *self);
+/* Carries the commit out if it may be by now; true when one was. */
+bool sim_disk_step(sim_disk_t *self);
+/* The process is gone: so is what was not committed. */
+void sim_disk_crash(sim_disk_t *self);
+
+/*
+ * Gives checkpoint and log to a new replica: the real recovery over these bytes. *torn counts the
+ * tails cut off. -1 with err when something does not fit.
+ */
+int sim_disk_recover(sim_disk_t *self, replica_t *replica, uint64_t *torn, err_t *err);
+
+#endif
