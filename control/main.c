@@ -211,7 +211,8 @@ static const survey_member_t *find_node(control_t *self, uint16_t id, int *code)
 /* "active" ... "auto" into a request; false with err. */
 static bool read_value(control_request_t *request, const char *value, err_t *err)
 {
-    static const char *const names[] = {"active", "overloaded", "offline", "manual", "auto"};
+    static const char *const names[] = {"active",  "overloaded", "draining",
+                                        "offline", "manual",     "auto"};
 
     if (strcmp(value, "manual") == 0)
         request->mode = CONTROL_MODE_MANUAL;
@@ -226,8 +227,8 @@ static bool read_value(control_request_t *request, const char *value, err_t *err
         err_set(err, OUTCOME_USAGE, "\"%.*s\" is no status: did you mean %s?", SHOWN, value, near);
     else
         err_set(err, OUTCOME_USAGE,
-                "\"%.*s\" is no status: give active, overloaded, offline, manual or auto", SHOWN,
-                value);
+                "\"%.*s\" is no status: give active, overloaded, draining, offline, manual or auto",
+                SHOWN, value);
     return false;
 }
 
@@ -326,7 +327,8 @@ static const command_row_t commands[] = {
     {"nodes", "", "the nodes: status, address, what each has and lacks", 0, run_nodes},
     {"brokers", "", "the brokers and their replicas", 0, run_brokers},
     {"status", " ID VALUE",
-     "sets a node's status: active, overloaded, offline, manual (as it is), auto", 2, run_status},
+     "sets a node's status: active, overloaded, draining, offline, manual (as it is), auto", 2,
+     run_status},
     {"wait", " --nodes N --brokers M", "until so many are there, connected and up to date", 0,
      run_wait},
 };
@@ -348,6 +350,7 @@ static void print_help(const options_t *options)
     buf_append_text(&text, "\nExamples:\n"
                            "  hearsayctl nodes\n"
                            "  hearsayctl status 0 offline\n"
+                           "  hearsayctl status 0 draining --timeout 30s\n"
                            "  hearsayctl wait --nodes 3 --brokers 1 --timeout 10s\n");
     write_out(&text);
 }

@@ -60,8 +60,7 @@ bool control_request_read(slice_t message, control_request_t *out)
         mp_fail(&in);
     out->command = (control_command_t)command;
     out->has_status = !mp_nil(&in);
-    out->status =
-        out->has_status ? (replica_status_t)fields_uint(&in, STATUS_OFFLINE) : STATUS_ACTIVE;
+    out->status = out->has_status ? (replica_status_t)fields_uint(&in, STATUS_LAST) : STATUS_ACTIVE;
     out->mode = (control_mode_t)fields_uint(&in, CONTROL_MODE_AUTO);
     out->timeout_ms = fields_u32(&in);
     return fields_close(&in, items, REQUEST_FIELDS);
@@ -136,7 +135,7 @@ bool control_peer_next(mp_t *in, control_peer_t *out)
     out->host = text(in);
     out->port = fields_u16(in);
     out->is_connected = mp_bool(in);
-    out->status = (replica_status_t)fields_uint(in, STATUS_OFFLINE);
+    out->status = (replica_status_t)fields_uint(in, STATUS_LAST);
     out->sessions = mp_uint(in);
     out->vector = vector(in);
     mp_array_end(in, items, PEER_FIELDS);
@@ -231,7 +230,7 @@ bool control_node_read(slice_t document, control_node_t *out)
     out->incarnation = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->is_ready = mp_bool(&in);
-    out->status = (replica_status_t)fields_uint(&in, STATUS_OFFLINE);
+    out->status = (replica_status_t)fields_uint(&in, STATUS_LAST);
     out->mode = text(&in);
     out->host = text(&in);
     out->port = fields_u16(&in);

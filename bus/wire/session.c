@@ -203,23 +203,28 @@ bool link_status_read(slice_t body, link_status_t *out)
     out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->lineage = mp_uint(&in);
-    out->status = (uint8_t)fields_uint(&in, STATUS_OFFLINE);
+    out->status = (uint8_t)fields_uint(&in, STATUS_LAST);
     out->serial = mp_uint(&in);
     out->clock = mp_uint(&in);
     out->vector = fields_vector(&in);
     return fields_close(&in, items, 7);
 }
 
-static const char *const status_names[] = {"active", "overloaded", "offline"};
+static const char *const status_names[] = {"active", "overloaded", "offline", "draining"};
+
+bool status_serves(unsigned status)
+{
+    return status == STATUS_ACTIVE || status == STATUS_OVERLOADED;
+}
 
 const char *status_name(unsigned status)
 {
-    return status <= STATUS_OFFLINE ? status_names[status] : "unknown";
+    return status <= STATUS_LAST ? status_names[status] : "unknown";
 }
 
 bool status_parse(const char *text, replica_status_t *out)
 {
-    for (unsigned i = 0; i <= STATUS_OFFLINE; i++)
+    for (unsigned i = 0; i <= STATUS_LAST; i++)
         if (strcmp(text, status_names[i]) == 0) {
             *out = (replica_status_t)i;
             return true;

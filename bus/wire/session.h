@@ -128,7 +128,13 @@ typedef enum replica_status {
     STATUS_ACTIVE = 0,
     STATUS_OVERLOADED = 1,
     STATUS_OFFLINE = 2,
+    STATUS_DRAINING = 3, /* takes no session and hands over those it has, but still gossips */
 } replica_status_t;
+
+enum { STATUS_LAST = STATUS_DRAINING };
+
+/* True for a status in which sessions and requests are taken. */
+bool status_serves(unsigned status);
 
 /* "active" and so on; static. */
 const char *status_name(unsigned status);

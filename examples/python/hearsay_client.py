@@ -100,7 +100,7 @@ class Session:
         self.socket.send(header + body)
 
     def receive(self, deadline):
-        """The next frame that is not a PING: kind, reason, route, body."""
+        """The next frame that is not a PING: kind, reason, route, message, body."""
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not self.socket.poll(left * 1000):
@@ -108,13 +108,13 @@ class Session:
             frame = self.socket.recv()
             if len(frame) < HEADER.size:
                 continue
-            magic, version, kind, flags, _, reason, _, _, route, _, _ = HEADER.unpack_from(frame)
+            magic, version, kind, flags, _, reason, _, _, route, _, n = HEADER.unpack_from(frame)
             if magic != MAGIC or version != VERSION:
                 continue
             if kind == PING and flags == 0:
                 self.send(PING, b"", flags=1)
             elif kind != PING:
-                return kind, reason, route, frame[HEADER.size :]
+                return kind, reason, route, n, frame[HEADER.size :]
 
     def open(self):
         """HELLO until a replica takes the session, or the time is up."""
@@ -125,7 +125,7 @@ class Session:
             self.send(HELLO, msgpack.packb(hello), items=1)
             kind = None
             while kind != WELCOME:
-                kind, reason, self.route, body = self.receive(deadline)
+                kind, reason, self.route, _, body = self.receive(deadline)
             _, self.replica, self.incarnation, lineage, clock, text = msgpack.unpackb(body)[:6]
             if reason == OK:
                 self.lineage = lineage or self.lineage
@@ -171,6 +171,7 @@ class Session:
             item = [self.id, self.epoch, request["seq"], request["flags"], left_ms, None, None,
                     request["hlc"], request["seq"] - 1, request["number"], *request["words"]]
             self.send(REQUEST, msgpack.packb([item]), items=1, route=self.route)
+            request["message"] = self.message
             outcome, value = self.await_reply(deadline)
             if outcome == OK:
                 self.is_open_question = False
@@ -196,11 +197,13 @@ class Session:
 
     def await_reply(self, deadline):
         while True:
-            kind, reason, route, body = self.receive(deadline)
+            kind, reason, route, n, body = self.receive(deadline)
             if kind == ROUTE_LOST:
                 return LOST_WAY, None
             if kind == TURNED_BACK:
                 self.route = route or self.route
+                if n > self.last["message"]:
+                    continue  # ours went on and is answered; HELLO again comes with the next MOVED
                 return reason, "turned back by the broker"
             if kind != REPLY:
                 continue

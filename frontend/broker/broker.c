@@ -349,6 +349,7 @@ static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, bu
         {"busy", core->busy},
         {"routes", info->routes},
         {"routes_lost", core->routes_lost},
+        {"handed_over", core->handed_over},
         {"not_reached", core->not_reached},
         {"malformed", core->malformed},
         {"dropped", core->dropped},

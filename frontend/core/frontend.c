@@ -238,6 +238,71 @@ void frontend_destroy(frontend_t **self_p)
     *self_p = NULL;
 }
 
+/* ---- handing over ---- */
+
+static uint32_t new_route_number(frontend_t *self)
+{
+    for (;;) {
+        route_t *taken;
+        uint32_t number = self->next_route++;
+        HASH_FIND(hh, self->routes, &number, sizeof number, taken);
+        if (number != 0 && taken == NULL)
+            return number;
+    }
+}
+
+/* Under a new number, so that what the client sent before it knows is turned back as well. */
+static void renumber(frontend_t *self, route_t *route)
+{
+    HASH_DELETE(hh, self->routes, route);
+    route->number = new_route_number(self);
+    HASH_ADD(hh, self->routes, number, sizeof route->number, route);
+}
+
+static void send_bye(frontend_t *self, const client_t *client, const replica_t *replica)
+{
+    const frame_t bye = {.kind = FRAME_BYE, .slot = client->slot, .generation = client->generation};
+    send_replica(self, replica, bye);
+}
+
+/* A replica that serves no more is left as soon as nothing is under way there. */
+static void leave_if_done(frontend_t *self, route_t *route)
+{
+    if (status_serves(route->replica->status) || route->in_flight != 0)
+        return;
+    const session_t *session;
+    DL_FOREACH2(route->client->sessions, session, next)
+    {
+        if (session->route == route && !session->is_open)
+            return; /* its WELCOME will say that it is refused */
+    }
+    self->counts.handed_over += route->sessions;
+    send_bye(self, route->client, route->replica);
+    free_route(self, route);
+}
+
+/*
+ * The sessions of a replica that has stopped serving are turned away: nothing more goes there, and
+ * what was forwarded is answered or turned back by the replica itself. So every request is either
+ * answered or known not to have been executed.
+ */
+static void hand_over(frontend_t *self, replica_t *replica)
+{
+    route_t *route;
+    route_t *following;
+    DL_FOREACH_SAFE2(replica->routes, route, following, next_of_replica)
+    {
+        const frame_t away = {.kind = FRAME_TURNED_BACK,
+                              .reason = OUTCOME_MOVED,
+                              .slot = route->number,
+                              .window = FRONTEND_WINDOW,
+                              .message = UINT64_MAX}; /* none of those that have come so far */
+        send_client(self, route->client, &away);
+        renumber(self, route);
+        leave_if_done(self, route);
+    }
+}
+
 /* ---- replicas ---- */
 
 static replica_t *replica_by_link(const frontend_t *self, uint32_t link)
@@ -433,7 +498,10 @@ static bool take_status(frontend_t *self, replica_t *replica, slice_t body)
     if (status.status != replica->status && replica->state == REPLICA_UP)
         note(self, NOTE_INFO, "replica status id=%u status=%s was=%s", replica->id,
              status_name(status.status), status_name(replica->status));
+    bool has_stopped = status_serves(replica->status) && !status_serves(status.status);
     replica->status = status.status;
+    if (has_stopped)
+        hand_over(self, replica);
     if (status.serial > replica->serial && replica->state == REPLICA_UP) {
         /* Said once the new status is what sessions are chosen by. */
         const frame_t frame = {.kind = FRAME_STATUS,
@@ -533,11 +601,11 @@ static replica_t *choose(frontend_t *self, const client_t *client, const session
                          const char **why)
 {
     if (hello->pin >= 0) {
-        *why = "the replica named by --replica is not there or offline";
+        *why = "the replica named by --replica is not there, draining or offline";
         for (size_t i = 0; i < self->replicas_size; i++) {
             replica_t *replica = self->replicas[i];
             if (replica->id == hello->pin && replica->state == REPLICA_UP &&
-                replica->status != STATUS_OFFLINE)
+                status_serves(replica->status))
                 return replica;
         }
         return NULL;
@@ -577,17 +645,6 @@ static client_t *get_client(frontend_t *self, uint32_t connection)
     client->heard_ms = self->now.boot_ms;
     HASH_ADD(hh, self->clients, connection, sizeof client->connection, client);
     return client;
-}
-
-static uint32_t new_route_number(frontend_t *self)
-{
-    for (;;) {
-        route_t *taken;
-        uint32_t number = self->next_route++;
-        HASH_FIND(hh, self->routes, &number, sizeof number, taken);
-        if (number != 0 && taken == NULL)
-            return number;
-    }
 }
 
 static route_t *get_route(frontend_t *self, client_t *client, replica_t *replica)
@@ -714,14 +771,6 @@ static void turn_back(frontend_t *self, const client_t *client, const frame_t *f
     self->counts.busy += why == OUTCOME_BUSY;
 }
 
-/* Under a new number, so that what the client sent before it knows is turned back as well. */
-static void renumber(frontend_t *self, route_t *route)
-{
-    HASH_DELETE(hh, self->routes, route);
-    route->number = new_route_number(self);
-    HASH_ADD(hh, self->routes, number, sizeof route->number, route);
-}
-
 /*
  * The bytes of the items, without the head of the array: what the replica will count as answered.
  */
@@ -742,7 +791,7 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
         return done;
     }
     replica_t *replica = route->replica;
-    if (replica->status == STATUS_OFFLINE) {
+    if (!status_serves(replica->status)) {
         renumber(self, route);
         turn_back(self, client, frame, OUTCOME_MOVED, route->number);
         return done;
@@ -761,12 +810,6 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
     self->in_flight += size;
     self->counts.requests += frame->items;
     return forward_to_replica(client, replica, frame, bytes);
-}
-
-static void send_bye(frontend_t *self, const client_t *client, const replica_t *replica)
-{
-    const frame_t bye = {.kind = FRAME_BYE, .slot = client->slot, .generation = client->generation};
-    send_replica(self, replica, bye);
 }
 
 static void close_client(frontend_t *self, client_t *client)
@@ -940,6 +983,8 @@ frontend_forward_t frontend_replica(frontend_t *self, now_t now, uint32_t link, 
         self->counts.malformed++;
         return done;
     }
+    if (frame.kind != FRAME_BYE)
+        leave_if_done(self, route);
     frame.slot = frame.generation = 0;
     frame_write(bytes, &frame);
     return forward(FRONTEND_TO_CLIENT, connection);

@@ -110,6 +110,7 @@ typedef struct frontend_counts {
     uint64_t turned_back; /* messages */
     uint64_t busy;
     uint64_t routes_lost;
+    uint64_t handed_over; /* sessions that left a replica which is draining or offline */
     uint64_t not_reached; /* sessions for which there was no replica */
     uint64_t malformed;
     uint64_t dropped; /* answers whose client or session is gone */

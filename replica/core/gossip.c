@@ -473,10 +473,33 @@ uint16_t gossip_copies(const replica_t *self, vec_part_t dot)
 
 uint16_t gossip_copies_wanted(const replica_t *self)
 {
+    /* A node that drains wants to hear that somebody has what it has, whatever --ack says. */
+    uint32_t most = self->status == STATUS_DRAINING && self->config.ack < 2 ? 2 : self->config.ack;
     uint32_t wanted = 1;
-    for (size_t i = 0; i < self->peers_size && wanted < self->config.ack; i++)
+    for (size_t i = 0; i < self->peers_size && wanted < most; i++)
         wanted += gossip_may_with(self, &self->peers[i]);
     return (uint16_t)wanted;
+}
+
+bool gossip_has_handed_over(const replica_t *self)
+{
+    for (uint32_t i = 0; i < self->applied.size; i++) {
+        vec_part_t part = self->applied.parts[i];
+        bool is_alone = true;
+        bool is_elsewhere = false;
+        for (size_t j = 0; j < self->peers_size; j++) {
+            const peer_t *peer = &self->peers[j];
+            if (!gossip_may_with(self, peer))
+                continue;
+            is_alone = false;
+            /* What a live peer says itself, it has. */
+            is_elsewhere |= peer->incarnation == part.incarnation ||
+                            vec_get(&peer->vector, part.incarnation) >= part.count;
+        }
+        if (!is_alone && !is_elsewhere)
+            return false;
+    }
+    return true;
 }
 
 /* The distance of an acker: other machines first, then the ring of ids from ours on. */
@@ -1113,8 +1136,19 @@ void gossip_turn(replica_t *self)
     consider_pull(self);
 }
 
+/* A node that drains publishes a batch without records: its ackers say what they have. */
+static void ask_who_has_ours(replica_t *self)
+{
+    uint64_t own = vec_get(&self->applied, self->config.incarnation);
+    if (self->status != STATUS_DRAINING || own == 0 || gossip_has_handed_over(self))
+        return;
+    self->turn.own_skipped = true;
+    self->turn.own_head = own;
+}
+
 void gossip_status(replica_t *self, replica_status_t before)
 {
+    ask_who_has_ours(self);
     if (before != STATUS_OFFLINE && self->status != STATUS_OFFLINE)
         return;
     if (self->status == STATUS_OFFLINE) {
@@ -1148,6 +1182,7 @@ static void tick_peer(replica_t *self, peer_t *peer)
     } else if (peer->state == PEER_READY && now_ms - peer->pinged_ms >= REPLICA_HEARTBEAT_MS) {
         peer->pinged_ms = now_ms;
         ping(self, peer);
+        ask_who_has_ours(self);
     }
 }
 

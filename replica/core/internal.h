@@ -304,6 +304,9 @@ uint16_t gossip_copies(const replica_t *self, vec_part_t dot);
 /* How many an acknowledgement can wait for: --ack, or as many as answer. */
 uint16_t gossip_copies_wanted(const replica_t *self);
 
+/* True when nothing would be missing elsewhere if this node ended now, or nobody is there. */
+bool gossip_has_handed_over(const replica_t *self);
+
 /* What we say to have: applied, and with sync_always on disk. */
 const vec_t *gossip_vector(const replica_t *self);
 
@@ -374,7 +377,7 @@ int64_t sessions_deadline(const replica_t *self);
 /* Looks at waiting requests again, then flushes replies. */
 void sessions_turn(replica_t *self);
 void sessions_push_status(replica_t *self);
-/* Gone offline: what waits is turned back. */
+/* It serves no more: what waits is turned back. */
 void sessions_turn_back_all(replica_t *self);
 void sessions_free(replica_t *self);
 

@@ -338,7 +338,7 @@ static void change_status(replica_t *self, replica_status_t status, const char *
     self->serial++;
     replica_note(self, NOTE_INFO, "status status=%s was=%s by=%s", status_name(status),
                  status_name(before), by);
-    if (status == STATUS_OFFLINE)
+    if (!status_serves(status))
         sessions_turn_back_all(self);
     sessions_push_status(self);
     gossip_status(self, before);
@@ -351,6 +351,22 @@ void replica_set_status(replica_t *self, now_t now, replica_status_t status, rep
         replica_note(self, NOTE_INFO, "mode mode=\"%s\"", replica_mode_name(mode));
     self->mode = mode;
     change_status(self, status, "hearsayctl");
+}
+
+void replica_drain(replica_t *self, now_t now)
+{
+    replica_enter(self, now);
+    self->mode = MODE_MANUAL;
+    if (status_serves(self->status))
+        change_status(self, STATUS_DRAINING, "its end");
+}
+
+bool replica_is_drained(const replica_t *self)
+{
+    if (status_serves(self->status) || HASH_COUNT(self->sessions) != 0 ||
+        !replica_status_is_confirmed(self))
+        return false;
+    return self->status == STATUS_OFFLINE || gossip_has_handed_over(self);
 }
 
 void replica_load(replica_t *self, uint32_t busy_permille)
@@ -370,7 +386,7 @@ static replica_status_t status_by_load(replica_t *self)
         self->calm_rounds = 0;
     else
         self->calm_rounds++;
-    /* offline was set by people or by chance, before this mode: load does not keep a node away */
+    /* Others were set by people or by chance, before this mode: load does not keep a node away. */
     return self->status == STATUS_OVERLOADED && self->calm_rounds < CALM_ROUNDS ? STATUS_OVERLOADED
                                                                                 : STATUS_ACTIVE;
 }

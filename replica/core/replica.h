@@ -185,6 +185,15 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
 /* People set the status (mode manual), or manual or auto alone with the status as it is. */
 void replica_set_status(replica_t *self, now_t now, replica_status_t status, replica_mode_t mode);
 
+/* The node is about to end: it drains, unless it is offline, and no mode changes that any more. */
+void replica_drain(replica_t *self, now_t now);
+
+/*
+ * True when this node could end and nobody would notice: it serves no more, every broker knows, no
+ * session is left, and what it has is at another node too, if one is there.
+ */
+bool replica_is_drained(const replica_t *self);
+
 /*
  * Everything before this position of the log survives a power cut. With --sync never the node says
  * so of all that is written.

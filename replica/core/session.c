@@ -437,7 +437,7 @@ static void take_item(replica_t *self, conn_t *conn, const request_t *request)
         put_turned_back(self, conn, session, request, session->turned_back);
         return;
     }
-    if (self->status == STATUS_OFFLINE || !replica_is_ready(self)) {
+    if (!status_serves(self->status) || !replica_is_ready(self)) {
         session_turn_back(self, session, request, OUTCOME_MOVED);
         return;
     }
@@ -518,8 +518,8 @@ static outcome_t refusal(const replica_t *self, const session_hello_t *hello, co
                "a new session with --session NAME, or remove its session file";
         return OUTCOME_DENIED;
     }
-    if (self->status == STATUS_OFFLINE || !replica_is_ready(self)) {
-        *why = "the replica is offline";
+    if (!status_serves(self->status) || !replica_is_ready(self)) {
+        *why = "the replica takes no sessions: it is draining, offline or about to end";
         return OUTCOME_NOT_REACHED;
     }
     if (HASH_COUNT(self->sessions) >= REPLICA_SESSIONS_MAX) {

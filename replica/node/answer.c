@@ -154,21 +154,47 @@ static void set_status(node_t *self, uint32_t connection, const control_request_
     };
 }
 
+/* Confirmed by the brokers; draining is done when the node has also nothing left to hand over. */
+static bool is_carried_out(const node_t *self, replica_status_t status)
+{
+    if (!replica_status_is_confirmed(self->replica))
+        return false;
+    return status != STATUS_DRAINING || replica_is_drained(self->replica);
+}
+
+static void reply_late(node_t *self, const status_wait_t *wait, const replica_info_t *info)
+{
+    char text[200];
+
+    if (!replica_status_is_confirmed(self->replica))
+        snprintf(text, sizeof(text),
+                 "the status is set, but not each of %zu brokers has confirmed it within %u ms",
+                 info->links, wait->timeout_ms);
+    else if (info->sessions != 0)
+        snprintf(text, sizeof(text),
+                 "it is draining, and %zu sessions are left after %u ms: ask again, or end it",
+                 info->sessions, wait->timeout_ms);
+    else
+        snprintf(text, sizeof(text),
+                 "it is draining, and no other node has all its updates after %u ms: ask again",
+                 wait->timeout_ms);
+    reply_text(self, wait->connection, wait->request, OUTCOME_NOT_REACHED, text);
+}
+
 void node_answer_waiting(node_t *self, now_t now)
 {
-    bool confirmed = self->waits_size != 0 && replica_status_is_confirmed(self->replica);
+    if (self->waits_size == 0)
+        return;
+    replica_info_t info = replica_info(self->replica, now);
+    bool is_done = is_carried_out(self, info.status);
     size_t kept = 0;
 
     for (size_t i = 0; i < self->waits_size; i++) {
         const status_wait_t *wait = &self->waits[i];
-        char text[160];
-        if (confirmed) {
+        if (is_done) {
             reply_text(self, wait->connection, wait->request, OUTCOME_OK, "");
         } else if (now.boot_ms >= wait->until_ms) {
-            snprintf(text, sizeof(text),
-                     "the status is set, but not each of %zu brokers has confirmed it within %u ms",
-                     replica_info(self->replica, now).links, wait->timeout_ms);
-            reply_text(self, wait->connection, wait->request, OUTCOME_NOT_REACHED, text);
+            reply_late(self, wait, &info);
         } else {
             self->waits[kept++] = *wait;
         }

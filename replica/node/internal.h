@@ -81,6 +81,7 @@ typedef struct node {
     bool was_ready;
     bool is_ending;
     int64_t load_ms; /* when the load is measured next, boot time */
+    int64_t end_ms;  /* told to end: drained or not, it ends then; INT64_MAX: not told */
     followup_t *followups;
     size_t followups_size;
     size_t followups_capacity;

@@ -22,9 +22,9 @@ int main(int argc, char *argv[])
         .component = "node",
         .usage =
             "usage: hearsay-node [OPTIONS] ID [STATUS]\n\n"
-            "Runs the replica with this id (0 to 255) until Ctrl-C. STATUS is active, overloaded "
-            "or\n"
-            "offline and stays until hearsayctl changes it; without it the node sets its own.\n\n",
+            "Runs the replica with this id (0 to 255) until Ctrl-C. STATUS is active, overloaded,\n"
+            "draining or offline and stays until hearsayctl changes it; without it the node sets "
+            "its own.\n\n",
         .examples = "  hearsay-node 0                      the first replica, found by beacon\n"
                     "  hearsay-node 1 overloaded           another one, with a status given\n"
                     "  hearsay-node 2 --data /srv/hearsay --peer tcp://127.0.0.1:7710\n"

@@ -19,6 +19,7 @@ enum {
     HEARTBEAT_MS = 1000,
     BEACON_MS = 1000,
     LOAD_MS = 1000,
+    END_MS = 1000,   /* for draining when the program is told to end */
     SETTLE_MS = 300, /* for hearing of others: a beacon is answered within some 20 ms */
     PERMILLE = 1000,
     CHECKPOINT_BYTES = 64 * 1024 * 1024, /* of log: a fraction of a second to replay */
@@ -121,10 +122,20 @@ static bool finder_ready(void *arg)
     return true;
 }
 
+/* The first signal drains the node, for a moment; a second one ends it at once. */
 static void on_signal(void *arg, int number)
 {
-    if (number != SIGHUP)
-        node_end(arg, EXIT_DONE);
+    node_t *self = arg;
+    now_t now = net_now();
+
+    if (number == SIGHUP)
+        return;
+    if (self->end_ms != INT64_MAX) {
+        node_end(self, EXIT_DONE);
+        return;
+    }
+    self->end_ms = now.boot_ms + END_MS;
+    replica_drain(self->replica, now);
 }
 
 /* ---- time ---- */
@@ -185,8 +196,14 @@ static void on_turn(void *arg)
         say_ready(self);
     }
     node_answer_waiting(self, net_now());
+    if (self->end_ms != INT64_MAX &&
+        (replica_is_drained(self->replica) || net_now().boot_ms >= self->end_ms)) {
+        node_end(self, EXIT_DONE);
+        return;
+    }
     int64_t deadline = time_earlier(replica_deadline(self->replica), finder_deadline(self->finder));
     deadline = time_earlier(deadline, node_answer_deadline(self));
+    deadline = time_earlier(deadline, self->end_ms);
     loop_set_deadline(self->loop, time_earlier(deadline, self->load_ms));
 }
 
@@ -358,6 +375,7 @@ int node_run(const settings_t *settings, err_t *err)
 
     self->settings = settings;
     self->incarnation = net_random64();
+    self->end_ms = INT64_MAX;
     if (start(self, err) == 0) {
         code = loop_run(self->loop);
         log_line(LOG_LEVEL_INFO, "stopped");

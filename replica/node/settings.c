@@ -97,21 +97,21 @@ int settings_auto_parse(const char *text, replica_mode_t *mode, uint32_t ppm[3],
 
 static int read_status(settings_t *out, const char *word, err_t *err)
 {
-    const char *names[STATUS_OFFLINE + 1];
+    const char *names[STATUS_LAST + 1];
 
     if (status_parse(word, &out->status)) {
         out->mode = MODE_MANUAL;
         return 0;
     }
-    for (unsigned i = 0; i <= STATUS_OFFLINE; i++)
+    for (unsigned i = 0; i <= STATUS_LAST; i++)
         names[i] = status_name(i);
-    const char *near = nearest(word, names, STATUS_OFFLINE + 1);
+    const char *near = nearest(word, names, STATUS_LAST + 1);
     if (near != NULL)
         return err_set(err, OUTCOME_USAGE, "\"%.*s\" is no status: did you mean %s?", SHOWN, word,
                        near);
     return err_set(err, OUTCOME_USAGE,
-                   "\"%.*s\" is no status: give active, overloaded or offline, or none", SHOWN,
-                   word);
+                   "\"%.*s\" is no status: give active, overloaded, draining or offline, or none",
+                   SHOWN, word);
 }
 
 static int read_words(settings_t *out, const options_t *options, err_t *err)

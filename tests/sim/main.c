@@ -51,6 +51,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"pauses", c->pauses},
         {"partitions", c->partitions},
         {"set offline", c->offline},
+        {"set draining", c->draining},
         {"clock jumps", c->clock_jumps},
         {"disks lost", c->disks_lost},
         {"power cuts", c->power_cuts},

@@ -917,10 +917,12 @@ static void set_cuts(world_t *w, bool is_cut)
 static void set_status(world_t *w, proc_t *p)
 {
     replica_info_t info = replica_info(p->replica, time_of(w, p));
-    replica_status_t status = info.status == STATUS_OFFLINE ? STATUS_ACTIVE : STATUS_OFFLINE;
+    replica_status_t away = chance(w, 50) ? STATUS_OFFLINE : STATUS_DRAINING;
+    replica_status_t status = status_serves(info.status) ? away : STATUS_ACTIVE;
     if (chance(w, 20))
         status = STATUS_OVERLOADED;
     w->coverage->offline += status == STATUS_OFFLINE;
+    w->coverage->draining += status == STATUS_DRAINING;
     replica_set_status(p->replica, time_of(w, p), status, MODE_MANUAL);
     run_turn(w, p);
 }

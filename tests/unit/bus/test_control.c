@@ -70,7 +70,7 @@ static void test_request_bounds(void **state)
     assert_false(is_taken(CONTROL_VERSION + 1, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, 3, STATUS_OFFLINE, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, 0, STATUS_OFFLINE, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE + 1, 2, 0));
+    assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_LAST + 1, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 3, 0));
 }
 

@@ -272,7 +272,7 @@ static void read_all(slice_t body)
     session_bye_read(body, &session);
     link_hello_read(body, &link);
     if (link_status_read(body, &status)) {
-        assert_true(status.status <= STATUS_OFFLINE);
+        assert_true(status.status <= STATUS_LAST);
         read_vector(status.vector);
     }
     request_t request;
@@ -410,7 +410,7 @@ static void test_bounds(void **state)
         session_hello_put(&body, &hello, &token);
         assert_false(session_hello_read(buf_slice(&body), &got));
     }
-    link_status_t status = {.status = STATUS_OFFLINE + 1};
+    link_status_t status = {.status = STATUS_LAST + 1};
     buf_reset(&body);
     link_status_put(&body, &status, &token);
     assert_false(link_status_read(buf_slice(&body), &status));
@@ -425,7 +425,7 @@ static void test_bounds(void **state)
 static void test_status_names(void **state)
 {
     (void)state;
-    for (unsigned i = STATUS_ACTIVE; i <= STATUS_OFFLINE; i++) {
+    for (unsigned i = STATUS_ACTIVE; i <= STATUS_LAST; i++) {
         replica_status_t got = STATUS_ACTIVE;
         assert_true(status_parse(status_name(i), &got));
         assert_int_equal(got, i);
@@ -433,7 +433,7 @@ static void test_status_names(void **state)
     replica_status_t got = STATUS_OFFLINE;
     assert_false(status_parse("asleep", &got));
     assert_int_equal(got, STATUS_OFFLINE);
-    assert_string_equal(status_name(3), "unknown");
+    assert_string_equal(status_name(STATUS_LAST + 1), "unknown");
 }
 
 int main(void)

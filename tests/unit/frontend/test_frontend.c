@@ -404,6 +404,76 @@ static void test_session_leaves(void **state)
     rig_free(rig);
 }
 
+/* ---- handing over ---- */
+
+static unsigned count_kind(const rig_t *rig, uint8_t kind)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < rig->sent_size; i++)
+        count += rig->sent[i].frame.kind == kind;
+    return count;
+}
+
+/* What is under way is answered, what crosses the news is turned back, idle sessions go at once. */
+static void test_draining(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t busy;
+    sent_t idle;
+    uint32_t route = open_session(rig, CLIENT, 1, &busy);
+    uint32_t idle_route = open_session(rig, OTHER, 2, &idle);
+    request(rig, CLIENT, route, 7, ITEM_BYTES);
+    status(rig, 0, FRAME_STATUS, STATUS_DRAINING, 2, NULL);
+    assert_int_equal(count_kind(rig, FRAME_TURNED_BACK), 2);
+    for (size_t i = 0; i < rig->sent_size; i++) {
+        const sent_t *sent = &rig->sent[i];
+        if (sent->frame.kind != FRAME_TURNED_BACK)
+            continue;
+        assert_int_equal(sent->frame.reason, OUTCOME_MOVED);
+        assert_int_equal(sent->frame.slot, sent->target == CLIENT ? route : idle_route);
+        assert_true(sent->frame.message == UINT64_MAX); /* request 7 stands */
+    }
+    sent_t bye = expect(rig, FRAME_BYE, false);
+    assert_int_equal(bye.frame.slot, idle.frame.slot);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).sessions, 1);
+    request(rig, CLIENT, route, 8, ITEM_BYTES);
+    const sent_t back = expect(rig, FRAME_TURNED_BACK, true);
+    assert_int_equal(back.frame.message, 8);
+    assert_int_equal(back.frame.slot, route);
+    assert_null(find(rig, FRAME_BYE, false));
+    reply(rig, &busy, ITEM_BYTES);
+    assert_non_null(find(rig, FRAME_REPLY, true));
+    bye = expect(rig, FRAME_BYE, false);
+    assert_int_equal(bye.frame.slot, busy.frame.slot);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).sessions, 0);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).routes, 0);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).counts->handed_over, 2);
+    from_client(rig, CLIENT, frames_hello((frame_t){0}, 1, NULL, -1, 0));
+    assert_int_equal(expect(rig, FRAME_WELCOME, true).frame.reason, OUTCOME_NOT_REACHED);
+    from_client(rig, CLIENT, frames_hello((frame_t){0}, 1, NULL, 0, 0)); /* pinned */
+    assert_int_equal(expect(rig, FRAME_WELCOME, true).frame.reason, OUTCOME_NOT_REACHED);
+    status(rig, 0, FRAME_STATUS, STATUS_ACTIVE, 3, NULL);
+    request(rig, CLIENT, open_session(rig, CLIENT, 1, &busy), 9, ITEM_BYTES);
+    assert_non_null(find(rig, FRAME_REQUEST, false));
+    rig_free(rig);
+}
+
+/* A HELLO that crosses the news is refused by the replica; only then is the route let go. */
+static void test_draining_before_welcome(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    const sent_t at = hello(rig, CLIENT, 1);
+    status(rig, 0, FRAME_STATUS, STATUS_DRAINING, 2, NULL);
+    assert_null(find(rig, FRAME_BYE, false));
+    const sent_t refused = welcome_as(rig, &at, 1, OUTCOME_NOT_REACHED);
+    assert_int_equal(refused.frame.reason, OUTCOME_NOT_REACHED);
+    expect(rig, FRAME_BYE, false);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).routes, 0);
+    rig_free(rig);
+}
+
 /* An answer of the replica that the session has left speaks for nobody. */
 static void test_late_welcome(void **state)
 {
@@ -548,6 +618,8 @@ int main(void)
         cmocka_unit_test(test_silent_replica),
         cmocka_unit_test(test_hello_twice),
         cmocka_unit_test(test_session_leaves),
+        cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_draining_before_welcome),
         cmocka_unit_test(test_late_welcome),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_is_ended),

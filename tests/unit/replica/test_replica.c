@@ -841,6 +841,83 @@ static void test_no_lineage(void **state)
     node_free(n);
 }
 
+/* The broker's part of draining: it confirms, and the last session of the client leaves. */
+static void confirm_and_leave(node_t *n, uint64_t incarnation, uint64_t session)
+{
+    const link_status_t status = {.incarnation = incarnation, .serial = n->serial};
+    const vec_t nothing = {0};
+    buf_t frame = frames_plain((frame_t){
+        .kind = FRAME_STATUS, .flags = FRAME_ANSWER, .slot = FRAME_SLOT_LINK, .route = n->key});
+    link_status_put(&frame, &status, &nothing);
+    service(n, frame);
+    frame_t bye = header(n);
+    bye.kind = FRAME_BYE;
+    frame = frames_plain(bye);
+    session_bye_put(&frame, session);
+    service(n, frame);
+    settle(n);
+}
+
+/* Held replies go out first, later requests are turned back, and what it has is elsewhere. */
+static void test_draining(void **state)
+{
+    (void)state;
+    ack = 2;
+    node_t *a = served(0, 10, 7);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    b->is_deaf = true;
+    a->items_size = 0;
+    const ask_t write = {
+        .session = 7, .seq = 1, .command = COMMAND_SET, .a = "k", .b = "z", .flags = REQUEST_FRESH};
+    send(a, write);
+    settle(a);
+    assert_false(replica_is_drained(a->replica));
+    replica_drain(a->replica, a->now);
+    send(a, (ask_t){.session = 7, .seq = 2, .command = COMMAND_GET, .a = "k"});
+    settle(a);
+    assert_int_equal(a->status, STATUS_DRAINING);
+    assert_int_equal(a->items_size, 0); /* the second waits behind the first, which is held */
+    pass(a, REPLICA_ACK_MS);
+    assert_int_equal(a->items_size, 2);
+    assert_int_equal(a->items[0].outcome, OUTCOME_OK);
+    assert_int_equal(a->items[1].outcome, OUTCOME_MOVED);
+    hello(a, 8, NULL);
+    assert_int_equal(a->reason, OUTCOME_NOT_REACHED);
+    assert_false(replica_is_drained(a->replica));
+    confirm_and_leave(a, 10, 7);
+    assert_int_equal(replica_info(a->replica, a->now).sessions, 0);
+    assert_false(replica_is_drained(a->replica)); /* b lacks the update */
+    b->is_deaf = false;
+    pass(a, REPLICA_HEARTBEAT_MS); /* it asks again, and b pulls */
+    assert_int_equal(has(b, 10), 1);
+    assert_true(replica_is_drained(a->replica));
+    node_free(a);
+    node_free(b);
+    ack = 1;
+}
+
+/* With --ack 1 nobody was asked for copies: draining asks. */
+static void test_draining_asks_for_a_copy(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 7);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    assert_int_equal(set(a, 7, 1, "x").copies, 1);
+    replica_drain(a->replica, a->now);
+    settle(a);
+    confirm_and_leave(a, 10, 7);
+    assert_true(replica_is_drained(a->replica));
+    replica_set_status(a->replica, a->now, STATUS_ACTIVE, MODE_AUTO_LOAD);
+    settle(a);
+    assert_false(replica_is_drained(a->replica));
+    hello(a, 7, NULL);
+    assert_int_equal(set(a, 7, 2, "y").outcome, OUTCOME_OK);
+    node_free(a);
+    node_free(b);
+}
+
 /* An acknowledgement waits for the second copy, but not for long, and nothing overtakes it. */
 static void test_copies(void **state)
 {
@@ -1005,6 +1082,8 @@ int main(void)
         cmocka_unit_test(test_lineages_part),
         cmocka_unit_test(test_no_lineage),
         cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_draining_asks_for_a_copy),
         cmocka_unit_test(test_empty_node_is_greeted),
         cmocka_unit_test(test_too_many_starts),
         cmocka_unit_test(test_id_taken),

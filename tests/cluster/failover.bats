@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# Sessions under load while nodes are drained and restarted, killed or frozen.
+
+load helpers
+
+setup() { cluster_setup; }
+teardown() { cluster_teardown; }
+
+# writer N: asks at some 500 requests a second, all of one session, until $folder/stop is there:
+# increments, and sets that the next line reads back. How many rounds, in $folder/rounds_N.
+writer() {
+    local i=0 k
+    while [ ! -e "$folder/stop" ]; do
+        for k in 1 2 3 4; do
+            i=$((i + 1))
+            printf 'incr total\nset own_%d %d\nget own_%d\n' "$1" "$i" "$1"
+        done
+        sleep 0.02 # the pace of the load
+    done
+    echo "$i" >"$folder/rounds_$1"
+}
+
+# open_load N: that many sessions under load, each by a program of its own.
+open_load() {
+    local i
+    sessions=$1
+    for ((i = 0; i < sessions; i++)); do
+        writer "$i" 3>&- | timeout 100 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session \
+            --json --timeout 5s >"$folder/load_$i" 2>>"$folder/load.log" 3>&- &
+        load_pid[i]=$!
+    done
+    for ((i = 0; i < sessions; i++)); do wait_until 10 has_lines "$folder/load_$i" 50; done
+}
+
+# close_load: ends it and holds that each request was answered and none failed, that every session
+# read what it had written, and that the counter is exact.
+close_load() {
+    local i rounds total=0
+    touch "$folder/stop"
+    for ((i = 0; i < sessions; i++)); do
+        wait "${load_pid[i]}"
+        rounds=$(cat "$folder/rounds_$i")
+        total=$((total + rounds))
+        if grep -v '^{"ok":true,' "$folder/load_$i"; then return 1; fi
+        [ "$(lines_of "$folder/load_$i")" -eq $((3 * rounds)) ]
+        [ "$(awk 'NR % 3 == 0' "$folder/load_$i" | json_field value)" = "$(seq "$rounds")" ]
+    done
+    [ "$(hearsay --no-session --timeout 5s incr total 0)" = "$total" ]
+    echo "$total increments, $((3 * total)) requests"
+}
+
+@test "rolling restart with draining: no request fails, and every counter is exact" {
+    cluster 3
+    open_pipe --json --timeout 5s # idle all the while
+    echo 'incr idle' >&9
+    wait_until 10 has_lines "$folder/out" 1
+    open_load 4
+    local id
+    for id in 0 1 2; do
+        ctl status "$id" draining --timeout 10s
+        end_program "node_$id" TERM
+        [ "$status" -eq 0 ]
+        node "$id"
+        ctl wait --nodes 3 --brokers 1 --timeout 20s
+    done
+    close_load
+    echo 'incr idle' >&9
+    wait_until 10 has_lines "$folder/out" 2
+    end_pipe
+    [ "$(json_field value <"$folder/out" | tr '\n' ' ')" = "1 2 " ]
+    ctl --json brokers | grep -q '"handed_over":[1-9]'
+    ctl --json brokers | grep -q '"routes_lost":0,'
+}
+
+@test "SIGTERM drains by itself; a second signal does not wait" {
+    cluster 3
+    open_load 2
+    local id
+    for id in 0 1 2; do
+        end_program "node_$id" TERM
+        [ "$status" -eq 0 ]
+        log_has "node_$id" "status=draining"
+        node "$id"
+        ctl wait --nodes 3 --brokers 1 --timeout 20s
+    done
+    close_load
+    # A frozen broker confirms nothing.
+    kill -STOP "$(pid_of broker_0)"
+    kill -TERM "$(pid_of node_0)"
+    wait_until 5 log_has node_0 "status=draining was=active.*"
+    end_program node_0 TERM
+    [ "$status" -eq 0 ]
+}
+
+@test "draining says how many sessions are left, and active or auto takes it back" {
+    cluster 2
+    open_pipe --json --replica 1 --timeout 20s
+    echo 'incr n' >&9
+    wait_until 10 has_lines "$folder/out" 1
+    # Its broker cannot hand the session over.
+    kill -STOP "$(pid_of broker_0)"
+    run ctl status 1 draining --timeout 700ms
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"not each of 1 brokers has confirmed"* ]]
+    kill -CONT "$(pid_of broker_0)"
+    wait_until 10 ctl status 1 draining --timeout 1s
+    # Pinned: it waits for that one and no other.
+    echo 'incr n' >&9
+    run hearsay --no-session --replica 1 --timeout 500ms get n
+    [ "$status" -eq 3 ]
+    [[ "$output" == *draining* ]]
+    [ "$(hearsay --no-session --timeout 5s --json get n | json_field replica)" = 0 ]
+    # It still gossips.
+    [ "$(hearsay --timeout 5s set k v)" = OK ]
+    ctl wait --nodes 2 --brokers 1 --timeout 10s
+    [[ "$(ctl nodes)" == *draining* ]]
+    ctl status 1 active
+    wait_until 10 has_lines "$folder/out" 2
+    end_pipe
+    [ "$(tail -n 1 "$folder/out" | json_field value)" = 2 ]
+    ctl status 1 draining
+    ctl status 1 auto
+    is_active() { ctl nodes | grep -qE '^1 +active +auto load'; }
+    wait_until 10 is_active
+}
