@@ -711,12 +711,27 @@ static void take_round(replica_t *self, slice_t message)
                  (unsigned long long)vec_lag(&self->applied, &peer->vector));
 }
 
+/* Also a node that is offline gets to know whose data it will pull when it is back. */
+static void learn_lineage(replica_t *self, peer_kind_t kind, slice_t message)
+{
+    peer_batch_t batch;
+    peer_round_t round;
+    if (kind == PEER_BATCH && peer_batch_read(message, &batch) && is_ours(self, batch.cluster))
+        is_our_lineage(self, gossip_peer(self, batch.origin), batch.lineage, true);
+    else if (kind == PEER_ROUND && peer_round_read(message, &round) && is_ours(self, round.cluster))
+        is_our_lineage(self, gossip_peer(self, round.incarnation), round.lineage,
+                       round.lineage_is_fixed);
+}
+
 void replica_gossip(replica_t *self, now_t now, slice_t message)
 {
     replica_enter(self, now);
     peer_kind_t kind = peer_kind(message);
-    if (self->status == STATUS_OFFLINE)
+    if (self->status == STATUS_OFFLINE) {
+        if (!self->lineage_is_fixed)
+            learn_lineage(self, kind, message);
         return;
+    }
     uint64_t cluster;
     uint64_t incarnation;
     if (kind == PEER_BATCH) {
@@ -761,7 +776,9 @@ static void send_pull(replica_t *self, const peer_t *peer, uint64_t position)
 static void consider_pull(replica_t *self)
 {
     int64_t now_ms = self->now.boot_ms;
-    if (self->status == STATUS_OFFLINE || !self->is_started || self->joining.state != JOINING_NOT)
+    /* Records say nothing of their lineage, which must be known before the first one is applied. */
+    if (self->status == STATUS_OFFLINE || !self->is_started || !self->lineage_is_fixed ||
+        self->joining.state != JOINING_NOT)
         return;
     if (self->pull.is_open && now_ms - self->pull.since_ms < PULL_TIMEOUT_MS)
         return;
@@ -1221,7 +1238,7 @@ int64_t gossip_deadline(const replica_t *self)
         deadline = time_earlier(deadline, self->gap_since_ms + GAP_MS);
     if (self->pull.is_open)
         deadline = time_earlier(deadline, self->pull.since_ms + PULL_TIMEOUT_MS);
-    else if (self->waiters != NULL)
+    else if (self->waiters != NULL && self->lineage_is_fixed)
         deadline = time_earlier(deadline, self->blind_pull_ms);
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];

@@ -766,6 +766,32 @@ static void test_gap_by_round(void **state)
     node_free(b);
 }
 
+/* Who was offline or deaf when the lineage was fixed learns it before it takes records. */
+static void test_lineage_before_records(void **state)
+{
+    (void)state;
+    for (int deaf = 0; deaf < 2; deaf++) {
+        node_t *a = served(0, 10, 1);
+        node_t *b = node_new(1, 20);
+        connect_nodes(a, b);
+        b->is_deaf = deaf != 0;
+        replica_set_status(b->replica, b->now, STATUS_OFFLINE, MODE_MANUAL);
+        settle(b);
+        set(a, 1, 1, "x");
+        assert_int_equal(has(b, 10), 0);
+        assert_int_equal(replica_info(b->replica, b->now).lineage != 0, deaf == 0);
+        replica_set_status(b->replica, b->now, STATUS_ACTIVE, MODE_MANUAL);
+        settle(b);
+        assert_int_equal(has(b, 10), deaf == 0);
+        b->is_deaf = false;
+        pass(a, 200); /* the round after the burst */
+        pass(b, 200);
+        assert_int_equal(has(b, 10), 1);
+        node_free(a);
+        node_free(b);
+    }
+}
+
 static void test_great_record_is_announced(void **state)
 {
     (void)state;
@@ -1077,6 +1103,7 @@ int main(void)
         cmocka_unit_test(test_unknown_link),
         cmocka_unit_test(test_gap_by_batch),
         cmocka_unit_test(test_gap_by_round),
+        cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_great_record_is_announced),
         cmocka_unit_test(test_other_lineage),
         cmocka_unit_test(test_lineages_part),
