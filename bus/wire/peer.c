@@ -282,7 +282,7 @@ bool peer_record_next(mp_t *in, slice_t *record)
 void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector, const vec_t *synced)
 {
     preamble(out, PEER_ROUND);
-    mp_put_array(out, 11);
+    mp_put_array(out, 12);
     mp_put_uint(out, round->cluster);
     mp_put_uint(out, round->lineage);
     mp_put_bool(out, round->lineage_is_fixed);
@@ -293,13 +293,14 @@ void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector, 
     mp_put_vector(out, vector);
     mp_put_vector(out, synced);
     mp_put_uint(out, round->floor);
+    mp_put_uint(out, round->left);
     put_members(out, round->members);
 }
 
 bool peer_round_read(slice_t message, peer_round_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 11, &items);
+    mp_t in = open_body(message, 12, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
@@ -310,8 +311,9 @@ bool peer_round_read(slice_t message, peer_round_t *out)
     out->vector = fields_vector(&in);
     out->synced = fields_vector(&in);
     out->floor = mp_uint(&in);
+    out->left = mp_uint(&in);
     out->members = members_at(&in);
-    return fields_close(&in, items, 11) && out->incarnation != 0;
+    return fields_close(&in, items, 12) && out->incarnation != 0;
 }
 
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation)

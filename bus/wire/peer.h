@@ -137,6 +137,7 @@ typedef struct peer_round {
     slice_t vector;  /* value timestamp */
     slice_t synced;  /* the part of it that is on disk */
     hlc_t floor;     /* as on disk: counts once synced is covered */
+    uint64_t left;   /* which members had left, as the sender knew when it had just synced */
     slice_t members; /* read with peer_members_read */
 } peer_round_t;
 

@@ -871,6 +871,8 @@ static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
         peer->gap_until_ms = self->now.boot_ms + GAP_AGAIN_MS;
         return;
     }
+    if (!may_pull_from(self, peer))
+        return; /* it has left meanwhile */
     uint64_t asked_position = self->pull.position;
     take_pulled_records(self, peer, records.records);
     mp_t vector = mp_open(records.vector);
@@ -1077,6 +1079,7 @@ static void publish_round(replica_t *self)
         .status = (uint8_t)self->status,
         .clock = replica_clock(self),
         .floor = self->said_floor,
+        .left = self->said_left,
         .members = buf_slice(&self->member_rows),
     };
     stability_mark(self);

@@ -77,6 +77,7 @@ typedef struct sync_mark {
     uint64_t position;
     vec_t vector;
     hlc_t floor;
+    uint64_t left; /* members_left */
 } sync_mark_t;
 
 /* ---- checkpoints ---- */
@@ -190,9 +191,11 @@ struct replica {
     vec_t catch_up;     /* what a fresh node must have before it serves */
     uint64_t synced_to; /* position */
     members_t *members;
+    uint64_t left;          /* members_left, as of now */
     buf_t member_rows;      /* as they go into messages and the log */
     hlc_t floor;            /* no update with a tag at or under it is accepted */
     hlc_t said_floor;       /* the same, as on disk and told to others */
+    uint64_t said_left;     /* who had left when it was taken in */
     vec_t synced;           /* what of applied is on disk, as told to others */
     sync_mark_t round_mark; /* becomes the two above */
     vec_t durable;          /* with sync_always: what of applied is on disk, newer than synced */
@@ -328,8 +331,6 @@ bool stability_take_rows(replica_t *self, slice_t rows);
 void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation);
 /* A round of a member, whose rows were taken before. */
 void stability_take_round(replica_t *self, const peer_round_t *round);
-/* Entries of the log, at a replay. */
-bool stability_replay_rows(replica_t *self, slice_t payload);
 void stability_raise_floor(replica_t *self, hlc_t floor);
 
 /* Marks the members out of reach as left behind; false when there is no majority, or nobody. */

@@ -52,9 +52,9 @@ uint64_t members_left(const peer_member_t *rows, uint32_t count);
 /* ---- what they have ---- */
 
 /*
- * What the member said in a round: what it has on disk, its floor, and members_left of the rows it
- * sent along, which are to be merged before. It counts at once or once members_count_rounds finds
- * it covered.
+ * What the member said in a round, all as of one moment: what it has on disk, its floor, and
+ * members_left as it knew it; the rows that came with it are to be merged before. It counts once
+ * members_count_rounds finds the vector covered.
  */
 void members_round(members_t *self, uint16_t id, uint64_t incarnation, const vec_t *vector,
                    hlc_t floor, uint64_t left);

@@ -87,7 +87,7 @@ int replica_restore(replica_t *self, uint8_t table, slice_t key, slice_t value, 
     if (is_good && table == STATE_META) {
         recovery_take_meta(self, &meta);
         self->checkpoint.position = meta.position;
-        is_good = stability_replay_rows(self, meta.members);
+        is_good = stability_take_rows(self, meta.members);
     }
     state_meta_free(&meta);
     if (is_good)

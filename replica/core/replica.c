@@ -215,7 +215,7 @@ static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
 {
     uint64_t value;
     if (kind == SEGLOG_KIND_MEMBERS)
-        return stability_replay_rows(self, payload);
+        return stability_take_rows(self, payload);
     if (kind == SEGLOG_KIND_META && seglog_meta_read(payload, &value)) {
         take_lineage(self, value);
         return true;

@@ -50,15 +50,30 @@ void stability_log_members(replica_t *self)
 /* What we say of ourselves counts as that of any member. */
 static void say_own(replica_t *self)
 {
+    members_round(self->members, self->config.id, self->config.incarnation, &self->synced,
+                  self->said_floor, self->said_left);
+    self->must_reckon = true;
+}
+
+/*
+ * Who left is not to have updates applied any more that others may take in another way. What is
+ * held back may be theirs; it is pulled again.
+ */
+static void consider_leavers(replica_t *self)
+{
     uint32_t count;
     const peer_member_t *rows = members_rows(self->members, &count);
-    members_round(self->members, self->config.id, self->config.incarnation, &self->synced,
-                  self->said_floor, members_left(rows, count));
-    self->must_reckon = true;
+    uint64_t left = members_left(rows, count);
+    if (left == self->left)
+        return;
+    self->left = left;
+    holdback_destroy(&self->holdback);
+    self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
 }
 
 static void rows_changed(replica_t *self)
 {
+    consider_leavers(self);
     encode_rows(self);
     stability_log_members(self);
     say_own(self);
@@ -121,7 +136,7 @@ void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
         rows_changed(self);
 }
 
-static bool merge_rows(replica_t *self, slice_t bytes, uint64_t *left)
+bool stability_take_rows(replica_t *self, slice_t bytes)
 {
     peer_member_t rows[PEER_MEMBERS_MAX];
     uint32_t count;
@@ -134,32 +149,19 @@ static bool merge_rows(replica_t *self, slice_t bytes, uint64_t *left)
         has_changed |= assert_own(self);
     if (has_changed)
         rows_changed(self);
-    *left = members_left(rows, count);
     return true;
-}
-
-bool stability_take_rows(replica_t *self, slice_t rows)
-{
-    uint64_t left;
-    return merge_rows(self, rows, &left);
-}
-
-bool stability_replay_rows(replica_t *self, slice_t payload)
-{
-    uint64_t left;
-    return merge_rows(self, payload, &left);
 }
 
 void stability_take_round(replica_t *self, const peer_round_t *round)
 {
-    uint64_t left;
     mp_t synced = mp_open(round->synced);
     mp_vector(&synced, &self->vector);
-    if (!mp_ok(&synced) || !merge_rows(self, round->members, &left)) {
+    if (!mp_ok(&synced) || !stability_take_rows(self, round->members)) {
         self->counts.malformed++;
         return;
     }
-    members_round(self->members, round->id, round->incarnation, &self->vector, round->floor, left);
+    members_round(self->members, round->id, round->incarnation, &self->vector, round->floor,
+                  round->left);
     self->must_reckon = true;
 }
 
@@ -283,6 +285,7 @@ void stability_mark(replica_t *self)
     mark->is_open = true;
     mark->position = self->log_end;
     mark->floor = self->floor;
+    mark->left = self->left;
     vec_copy(&mark->vector, &self->applied);
 }
 
@@ -302,6 +305,9 @@ void replica_synced(replica_t *self, now_t now, uint64_t position)
     if (reaches(&self->round_mark, position)) {
         vec_copy(&self->synced, &self->round_mark.vector);
         self->said_floor = self->round_mark.floor;
+        if (self->said_left != self->round_mark.left)
+            gossip_round_now(self); /* others may wait to hear that we know who has left */
+        self->said_left = self->round_mark.left;
         say_own(self);
     }
     if (!self->config.sync_always)
@@ -342,6 +348,7 @@ void stability_start(replica_t *self)
     vec_copy(&self->synced, &self->applied);
     vec_copy(&self->durable, &self->applied);
     self->said_floor = self->floor;
+    self->said_left = self->left;
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     assert_own(self);
     rows_changed(self);

@@ -193,6 +193,7 @@ static void adopt(replica_t *self)
     if (!self->lineage_is_fixed)
         replica_fix_lineage(self, j->meta.lineage);
     self->donating.is_open = false; /* it was of the state that goes now */
+    self->round_mark.is_open = self->durable_mark.is_open = false;
     store_destroy(&self->store);
     executed_destroy(&self->executed);
     self->store = j->store;

@@ -1084,23 +1084,35 @@ static void read_key(world_t *w, proc_t *p, uint32_t key, buf_t *value)
     buf_free(&bytes);
 }
 
+static void trace_value(const world_t *w, const proc_t *p, uint32_t key, slice_t value)
+{
+    mp_t in = mp_open(value);
+    const char *field;
+    if (w->trace == NULL)
+        return;
+    slice_t text = mp_peek(&in) == MP_BYTES ? mp_bytes(&in) : slice_text("nothing");
+    fprintf(w->trace, "end: n%u %s %.*s\n", p->index, checker_key(key, &field), (int)text.size,
+            (const char *)text.data);
+}
+
 static void judge_end(world_t *w)
 {
     uint64_t digest = replica_digest(w->procs[0].replica, UINT64_MAX);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
-        if (replica_digest(p->replica, UINT64_MAX) != digest)
-            violate(w, "replicas that applied the same updates differ");
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
             char why[256];
             buf_t value = {0};
             read_key(w, p, key, &value);
+            trace_value(w, p, key, buf_slice(&value));
             if (value.size == 0)
                 violate(w, "a replica did not answer at the end");
             else if (!checker_final(w->checker, key, buf_slice(&value), why, sizeof why))
                 violate(w, why);
             buf_free(&value);
         }
+        if (replica_digest(p->replica, UINT64_MAX) != digest)
+            violate(w, "replicas that applied the same updates differ");
         add_node_counts(w, p->replica);
     }
 }
