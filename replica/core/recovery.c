@@ -31,6 +31,7 @@ void recovery_put_meta(replica_t *self, buf_t *run)
         .clock = replica_clock(self),
         .floor = self->floor,
         .horizon = self->horizon,
+        .keys = store_entries(self->store),
         .applied = self->applied,
         .dropped = self->dropped,
         .members = buf_slice(&self->member_rows),
@@ -53,6 +54,7 @@ bool recovery_load(recovery_target_t *target, uint8_t table, slice_t key, slice_
         if (!state_meta_read(value, target->meta))
             return false;
         store_seed(target->store, target->meta->lineage);
+        store_reserve(target->store, target->meta->keys);
         return true;
     case STATE_KEYS:
         return target->meta->lineage != 0 && store_load(target->store, key, value);
@@ -133,7 +135,7 @@ static void begin(replica_t *self)
 static void fail(replica_t *self, const char *why)
 {
     checkpointing_t *c = &self->checkpoint;
-    if (store_snapshot_is_open(self->store))
+    if (c->state == CHECKPOINTING_ROWS)
         store_snapshot_abort(self->store);
     c->state = CHECKPOINTING_IDLE;
     c->must_be_whole = true;

@@ -1,6 +1,6 @@
 #include "replica/core/state.h"
 
-enum { META_FIELDS = 8, META_FIELDS_MAX = 64 };
+enum { META_FIELDS = 9, META_FIELDS_MAX = 64 };
 
 void state_meta_free(state_meta_t *self)
 {
@@ -16,6 +16,7 @@ void state_meta_put(buf_t *out, const state_meta_t *meta)
     mp_put_uint(out, meta->clock);
     mp_put_uint(out, meta->floor);
     mp_put_uint(out, meta->horizon);
+    mp_put_uint(out, meta->keys);
     mp_put_vector(out, &meta->applied);
     mp_put_vector(out, &meta->dropped);
     mp_put_bin(out, meta->members);
@@ -32,6 +33,7 @@ bool state_meta_read(slice_t value, state_meta_t *out)
     out->clock = mp_uint(&in);
     out->floor = mp_uint(&in);
     out->horizon = mp_uint(&in);
+    out->keys = mp_uint(&in);
     mp_vector(&in, &out->applied);
     mp_vector(&in, &out->dropped);
     out->members = mp_bytes(&in);

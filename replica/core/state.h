@@ -28,6 +28,7 @@ typedef struct state_meta {
     hlc_t clock;
     hlc_t floor;   /* no update with a tag at or under it is accepted */
     hlc_t horizon; /* what is at or under it may be folded in the rows */
+    uint64_t keys; /* rows of STATE_KEYS, to make room for */
     vec_t applied;
     vec_t dropped;   /* records that the log has no more */
     slice_t members; /* as of peer_members_put; borrowed */

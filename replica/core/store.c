@@ -102,6 +102,12 @@ void store_seed(store_t *self, uint64_t hash_seed)
     table_init(&self->keys, hash_seed);
 }
 
+void store_reserve(store_t *self, uint64_t keys)
+{
+    const uint64_t most = UINT64_C(1) << 26;
+    table_reserve(&self->keys, (size_t)(keys < most ? keys : most));
+}
+
 void store_set_clock(store_t *self, hlc_t clock)
 {
     self->clock = clock;
@@ -415,6 +421,11 @@ void store_remove(store_t *self, entry_t *entry)
     self->shown -= entry->is_counted;
     table_remove(&self->keys, &entry->item);
     entry_free(entry);
+}
+
+size_t store_entries(const store_t *self)
+{
+    return self->keys.size;
 }
 
 size_t store_keys(const store_t *self)

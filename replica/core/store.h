@@ -42,6 +42,9 @@ void store_destroy(store_t **self);
 /* Another hash_seed; the store must be empty (asserted). */
 void store_seed(store_t *self, uint64_t hash_seed);
 
+/* Makes room for so many keys at once, as far as that is believable. */
+void store_reserve(store_t *self, uint64_t keys);
+
 /* From now on deadlines at or under clock have passed for readers. */
 void store_set_clock(store_t *self, hlc_t clock);
 
@@ -91,6 +94,9 @@ uint64_t store_scan(const store_t *self, slice_t prefix, uint64_t cursor, size_t
 
 /* Keys that show something; one whose deadline has passed counts until it is forgotten. */
 size_t store_keys(const store_t *self);
+
+/* All keys there is something to remember of, shown or not. */
+size_t store_entries(const store_t *self);
 
 /* Equal for stores that show the same keys, types, fields and values; costs a walk over all. */
 uint64_t store_digest(const store_t *self);

@@ -85,6 +85,9 @@ static bool read_group(const store_t *self, mp_t *in, entry_t *entry, int index)
     group_t *group = entry->groups[index];
     group->top = mark_read(in);
     uint64_t count = mp_uint(in);
+    if (!mp_ok(in) || count > (uint64_t)(in->end - in->at))
+        return false;
+    table_reserve(&group->fields, (size_t)count);
     for (uint64_t i = 0; i < count && mp_ok(in); i++) {
         slice_t name = mp_bytes(in);
         if (!mp_ok(in) || table_find(&group->fields, name) != NULL)

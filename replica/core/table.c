@@ -57,11 +57,11 @@ static void put(table_t *self, table_item_t *item)
     self->slots[at] = (table_slot_t){item->hash, item};
 }
 
-static void grow(table_t *self)
+static void set_capacity(table_t *self, size_t capacity)
 {
     table_slot_t *old = self->slots;
     size_t old_capacity = self->capacity;
-    self->capacity = old_capacity != 0 ? old_capacity * 2 : FIRST_CAPACITY;
+    self->capacity = capacity;
     self->slots = mem_zero(self->capacity, sizeof *self->slots);
     for (size_t i = 0; i < old_capacity; i++)
         if (old[i].item != NULL)
@@ -69,10 +69,24 @@ static void grow(table_t *self)
     free(old);
 }
 
+static bool has_room(const table_t *self, size_t size)
+{
+    return size * 4 <= self->capacity * 3;
+}
+
+void table_reserve(table_t *self, size_t size)
+{
+    size_t capacity = self->capacity != 0 ? self->capacity : FIRST_CAPACITY;
+    while (size * 4 > capacity * 3)
+        capacity *= 2;
+    if (!has_room(self, size))
+        set_capacity(self, capacity);
+}
+
 void *table_add(table_t *self, slice_t name, size_t size)
 {
-    if ((self->size + 1) * 4 > self->capacity * 3)
-        grow(self);
+    if (!has_room(self, self->size + 1))
+        set_capacity(self, self->capacity != 0 ? self->capacity * 2 : FIRST_CAPACITY);
     table_item_t *item = mem_zero(1, size + name.size);
     uint8_t *copy = (uint8_t *)item + size;
     if (name.size != 0)

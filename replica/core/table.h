@@ -32,6 +32,12 @@ typedef struct table {
 /* An empty table inside its user. */
 void table_init(table_t *self, uint64_t seed);
 
+/*
+ * Makes room for size items. To be called before items come in the order of their hashes, as they
+ * leave another table: in a table that grows as they come, all would crowd at its beginning.
+ */
+void table_reserve(table_t *self, size_t size);
+
 /* Frees the slots, not the items. */
 void table_free(table_t *self);
 
