@@ -1,6 +1,7 @@
 #include "bus/net/monitor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,12 +10,13 @@
 #include <zmq.h>
 
 #include "bus/base/memory.h"
+#include "bus/net/message.h"
 #include "bus/net/runtime.h"
 #include "bus/net/wake.h"
 
 /*
  * What says that a connection is gone. CLOSED is the attempt that failed: a socket that does not
- * reconnect tells nothing else then. Tracing will want all events: the place for it is on_event().
+ * reconnect tells nothing else then.
  */
 enum {
     LOST_EVENTS = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
@@ -27,9 +29,17 @@ typedef enum phase {
     GONE,    /* the pair is closed */
 } phase_t;
 
+/* What libzmq tells of one event. */
+typedef struct event {
+    uint16_t kind;
+    uint32_t value; /* a descriptor, an errno, milliseconds: as the kind says */
+    char endpoint[TRACE_TEXT_MAX];
+} event_t;
+
 typedef struct watch {
-    void *socket; /* only compared, never used by the drain thread */
-    void *pair;   /* used by the drain thread alone from when it is in the table */
+    void *socket;     /* only compared, never used by the drain thread */
+    const char *name; /* for the trace */
+    void *pair;       /* used by the drain thread alone from when it is in the table */
     uint64_t token;
     phase_t phase;
     bool lost;
@@ -37,6 +47,7 @@ typedef struct watch {
 
 struct monitor {
     pthread_t thread;
+    trace_t *trace; /* NULL: none */
     pthread_mutex_t
         mutex; /* guards what is below; held for moments only, never while calling libzmq */
     pthread_cond_t let_go; /* a watch is GONE */
@@ -52,33 +63,85 @@ struct monitor {
 
 /* ---- the drain thread ---- */
 
-/* Reads one event; false when none waits. The endpoint that comes with it is not used so far. */
-static bool read_event(void *pair, uint16_t *event)
+/* One frame of an event: first the number and value, in the machine's byte order, then where. */
+static void read_frame(event_t *event, slice_t frame, bool is_first)
+{
+    size_t size = frame.size < sizeof(event->endpoint) ? frame.size : sizeof(event->endpoint) - 1;
+
+    if (!is_first) {
+        memcpy(event->endpoint, frame.data, size);
+        event->endpoint[size] = '\0';
+    } else if (frame.size >= sizeof(event->kind) + sizeof(event->value)) {
+        memcpy(&event->kind, frame.data, sizeof(event->kind));
+        memcpy(&event->value, frame.data + sizeof(event->kind), sizeof(event->value));
+    }
+}
+
+/* Reads one event; false when none waits. */
+static bool read_event(void *pair, event_t *event)
 {
     zmq_msg_t frame;
-    bool got = false;
+    bool is_first = true;
     int more = 1;
 
-    while (more != 0) {
+    *event = (event_t){0};
+    for (; more != 0; is_first = false) {
         zmq_msg_init(&frame);
         if (zmq_msg_recv(&frame, pair, ZMQ_DONTWAIT) < 0) {
             zmq_msg_close(&frame);
             return false;
         }
-        if (!got && zmq_msg_size(&frame) >= sizeof(*event)) {
-            memcpy(event, zmq_msg_data(&frame), sizeof(*event)); /* in the machine's byte order */
-            got = true;
-        }
+        read_frame(event, message_slice(&frame), is_first);
         more = zmq_msg_more(&frame);
         zmq_msg_close(&frame);
     }
-    return got;
+    return true;
 }
 
-static void on_event(monitor_t *self, watch_t *watch, uint16_t event)
+/* The number of an event in the trace; TRACE_KINDS for one that libzmq has got since. */
+static unsigned trace_kind_of(uint16_t event)
 {
-    if ((event & LOST_EVENTS) == 0)
+    static const uint8_t kinds[16] = {
+        /* libzmq numbers them by bit */
+        TRACE_CONNECTED,
+        TRACE_CONNECT_DELAYED,
+        TRACE_CONNECT_RETRIED,
+        TRACE_LISTENING,
+        TRACE_BIND_FAILED,
+        TRACE_ACCEPTED,
+        TRACE_ACCEPT_FAILED,
+        TRACE_CLOSED,
+        TRACE_CLOSE_FAILED,
+        TRACE_DISCONNECTED,
+        TRACE_MONITOR_STOPPED,
+        TRACE_HANDSHAKE_FAILED_NO_DETAIL,
+        TRACE_HANDSHAKE_SUCCEEDED,
+        TRACE_HANDSHAKE_FAILED_PROTOCOL,
+        TRACE_HANDSHAKE_FAILED_AUTH,
+        TRACE_KINDS,
+    };
+    for (unsigned bit = 0; bit < 16; bit++)
+        if (event == 1u << bit)
+            return kinds[bit];
+    return TRACE_KINDS;
+}
+
+static void tell(const monitor_t *self, const watch_t *watch, const event_t *event)
+{
+    char text[TRACE_TEXT_MAX];
+    unsigned kind = trace_kind_of(event->kind);
+
+    if (self->trace == NULL || kind == TRACE_KINDS || !trace_wants(self->trace, TRACE_SOCKETS))
         return;
+    snprintf(text, sizeof(text), "%s %.100s value=%" PRIu32, watch->name, event->endpoint,
+             event->value);
+    const trace_item_t item = {
+        .kind = kind, .link = (uint32_t)watch->token, .text = slice_text(text)};
+    trace_put_socket(self->trace, &item);
+}
+
+static void note_loss(monitor_t *self, watch_t *watch)
+{
     pthread_mutex_lock(&self->mutex);
     if (watch->phase == WATCHED && watch->token != MONITOR_NO_TOKEN && !watch->lost) {
         watch->lost = true;
@@ -144,11 +207,14 @@ static void *drain(void *arg)
         if ((self->items[0].revents & ZMQ_POLLIN) != 0)
             wake_clear(&self->to_drain);
         for (int i = 1; i < count; i++) {
-            uint16_t event;
+            event_t event;
             if ((self->items[i].revents & ZMQ_POLLIN) == 0)
                 continue;
-            while (read_event(self->polled[i]->pair, &event))
-                on_event(self, self->polled[i], event);
+            while (read_event(self->polled[i]->pair, &event)) {
+                if ((event.kind & LOST_EVENTS) != 0)
+                    note_loss(self, self->polled[i]); /* before all else: fail-over waits for it */
+                tell(self, self->polled[i], &event);
+            }
         }
     }
     return NULL;
@@ -156,11 +222,12 @@ static void *drain(void *arg)
 
 /* ---- the loop thread ---- */
 
-int monitor_open(monitor_t **out, err_t *err)
+int monitor_open(monitor_t **out, trace_t *trace, err_t *err)
 {
     monitor_t *self = mem_zero(1, sizeof(*self));
     int rc;
 
+    self->trace = trace;
     if (wake_open(&self->to_drain, err) != 0) {
         free(self);
         return -1;
@@ -206,7 +273,7 @@ void monitor_destroy(monitor_t **self_p)
 }
 
 /* A PAIR that gets the events of the socket; NULL with errno. */
-static void *open_pair(void *socket)
+static void *open_pair(void *socket, int events)
 {
     /* For the process, as inproc names are: libzmq gives a name free only some time after. */
     static atomic_ullong serial;
@@ -219,7 +286,7 @@ static void *open_pair(void *socket)
         return NULL;
     zmq_setsockopt(pair, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
     snprintf(endpoint, sizeof(endpoint), "inproc://monitor-%llu", atomic_fetch_add(&serial, 1ULL));
-    if (zmq_socket_monitor(socket, endpoint, LOST_EVENTS) == 0) {
+    if (zmq_socket_monitor(socket, endpoint, events) == 0) {
         if (zmq_connect(pair, endpoint) == 0)
             return pair;
         why = errno;
@@ -232,19 +299,20 @@ static void *open_pair(void *socket)
     return NULL;
 }
 
-int monitor_watch(monitor_t *self, void *socket, uint64_t token, err_t *err)
+int monitor_watch(monitor_t *self, void *socket, const char *name, uint64_t token, err_t *err)
 {
     watch_t *watch;
     void *pair;
 
     if (self->count == MONITOR_SOCKETS_MAX)
         return err_set(err, OUTCOME_FULL, "cannot watch more than %d sockets", MONITOR_SOCKETS_MAX);
-    pair = open_pair(socket);
+    pair = open_pair(socket, self->trace != NULL ? ZMQ_EVENT_ALL : LOST_EVENTS);
     if (pair == NULL)
         return err_set(err, OUTCOME_FULL, "cannot watch a socket: %s%s", zmq_strerror(errno),
                        errno == EMFILE || errno == ENFILE ? "; raise the limit of open files" : "");
     watch = mem_alloc(sizeof(*watch));
-    *watch = (watch_t){.socket = socket, .pair = pair, .token = token, .phase = WATCHED};
+    *watch =
+        (watch_t){.socket = socket, .name = name, .pair = pair, .token = token, .phase = WATCHED};
     pthread_mutex_lock(&self->mutex);
     self->watches[self->count++] = watch;
     pthread_mutex_unlock(&self->mutex);

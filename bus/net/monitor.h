@@ -1,6 +1,6 @@
 /*
- * The monitor: one thread that reads the socket events of libzmq and tells the loop which peer is
- * gone.
+ * The monitor: one thread that reads the socket events of libzmq, tells the loop which peer is gone
+ * and the trace, if there is one, what happened.
  *
  * libzmq writes a socket's events to a PAIR and stops its whole I/O thread when nobody reads that,
  * so this thread never waits for anybody: what it finds out is one flag for each watched socket,
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "bus/base/err.h"
+#include "bus/net/trace.h"
 
 typedef struct monitor monitor_t;
 
@@ -25,19 +26,20 @@ enum {
 };
 
 /*
- * A new monitor in *out with its thread running. Returns 0, or -1 with err when the system is full.
+ * A new monitor in *out with its thread running. trace, which must outlive it, is told all events
+ * of its sockets; NULL: nobody is. Returns 0, or -1 with err when the system is full.
  */
-int monitor_open(monitor_t **out, err_t *err);
+int monitor_open(monitor_t **out, trace_t *trace, err_t *err);
 
 /* Ends the thread; every socket still watched is unwatched first. */
 void monitor_destroy(monitor_t **self);
 
 /*
- * Watches a socket from before it connects or binds. The token, chosen by the caller, comes back
- * from monitor_next_lost(). Returns 0, or -1 with err when MONITOR_SOCKETS_MAX are watched or the
- * system is full.
+ * Watches a socket from before it connects or binds. The trace calls it by the name, which is
+ * static text. The token, chosen by the caller, comes back from monitor_next_lost(). Returns 0, or
+ * -1 with err when MONITOR_SOCKETS_MAX are watched or the system is full.
  */
-int monitor_watch(monitor_t *self, void *socket, uint64_t token, err_t *err);
+int monitor_watch(monitor_t *self, void *socket, const char *name, uint64_t token, err_t *err);
 
 /*
  * Must be called before the socket is closed. When it returns the thread has let go of the socket

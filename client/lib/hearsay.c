@@ -192,7 +192,7 @@ static int open_dealer(hearsay_t *self, const endpoint_t *endpoint, err_t *err)
     const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, 0, true};
 
     if (socket_open(&self->dealer, &options, err) != 0 ||
-        monitor_watch(self->monitor, self->dealer, self->connection, err) != 0)
+        monitor_watch(self->monitor, self->dealer, "broker", self->connection, err) != 0)
         return -1;
     if (self->has_loop && pollset_add(&self->pollset, socket_fd(self->dealer), err) != 0)
         return -1;
@@ -722,7 +722,7 @@ static int open_all(hearsay_t *self, const hearsay_options_t *options, err_t *er
     if (net_start_library(err) != 0)
         return -1;
     self->core = client_new(&config);
-    if (monitor_open(&self->monitor, err) != 0)
+    if (monitor_open(&self->monitor, NULL, err) != 0)
         return -1;
     return options->broker_count != 0 ? add_brokers(self, options, err)
                                       : open_finder(self, options, config.cluster, err);

@@ -18,6 +18,7 @@
 #include "bus/net/notes.h"
 #include "bus/net/runtime.h"
 #include "bus/wire/control.h"
+#include "frontend/broker/trace.h"
 #include "frontend/core/frontend.h"
 
 enum {
@@ -37,7 +38,7 @@ enum {
 typedef enum broker_port {
     PORT_CLIENT,  /* ROUTER */
     PORT_CONTROL, /* ROUTER: hearsayctl */
-    PORT_TRACE,   /* PUB: held for the trace, which sends nothing yet */
+    PORT_TRACE,   /* XPUB: hearsayctl trace */
     PORTS,
 } broker_port_t;
 
@@ -68,6 +69,7 @@ struct broker {
     uint64_t incarnation;
     uint16_t port; /* first of the block, as bound */
     loop_t *loop;
+    trace_t *trace;
     monitor_t *monitor;
     finder_t *finder;
     frontend_t *frontend;
@@ -152,7 +154,7 @@ static int open_link(broker_t *self, link_t *link, slice_t host, uint16_t port, 
     if (!endpoint_parse(endpoint_format(&endpoint, text), &endpoint, err) ||
         socket_open(&link->dealer, &options, err) != 0)
         return -1;
-    if (monitor_watch(self->monitor, link->dealer, link->number, err) == 0 &&
+    if (monitor_watch(self->monitor, link->dealer, "replica", link->number, err) == 0 &&
         loop_add_socket(self->loop, link->dealer, link_ready, link, err) == 0 &&
         socket_connect(link->dealer, &endpoint, err) == 0)
         return 0;
@@ -228,6 +230,8 @@ static void carry_out(broker_t *self)
 
 static void forward(broker_t *self, frontend_forward_t where, zmq_msg_t *message)
 {
+    if (where.way != FRONTEND_DONE)
+        broker_trace_frame(self->trace, where.target, message_slice(message));
     if (where.way == FRONTEND_DONE)
         zmq_msg_close(message);
     else
@@ -472,6 +476,7 @@ static void on_turn(void *arg)
     int64_t core = frontend_deadline(self->frontend);
     int64_t finder = finder_deadline(self->finder);
 
+    trace_turn(self->trace);
     loop_set_deadline(self->loop, core < finder ? core : finder);
 }
 
@@ -490,21 +495,25 @@ static int open_sockets(broker_t *self, err_t *err)
         [PORT_CLIENT] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, CLIENT_HEARTBEAT_MS, true},
         [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE,
                           HEARTBEAT_MS, true},
-        [PORT_TRACE] = {ZMQ_PUB, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE, HEARTBEAT_MS,
+        [PORT_TRACE] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE, HEARTBEAT_MS,
                         true},
     };
+    static const char *const names[PORTS] = {"client", "control", "trace"};
     const broker_settings_t *settings = self->settings;
 
     for (int i = 0; i < PORTS; i++)
         if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
-            monitor_watch(self->monitor, self->sockets[i], MONITOR_NO_TOKEN, err) != 0)
+            monitor_watch(self->monitor, self->sockets[i], names[i], MONITOR_NO_TOKEN, err) != 0)
             return -1;
     int port = socket_bind_block(self->sockets, PORTS, settings->served.listen.host,
                                  settings->served.listen.port, settings->served.listen_exact, err);
     if (port < 0)
         return -1;
     self->port = (uint16_t)port;
-    if (loop_add_socket(self->loop, self->sockets[PORT_CLIENT], client_ready, self, err) != 0)
+    uint16_t told = settings->served.advertised.port;
+    if (loop_add_socket(self->loop, self->sockets[PORT_CLIENT], client_ready, self, err) != 0 ||
+        trace_serve(self->trace, self->loop, self->sockets[PORT_TRACE],
+                    told != 0 ? told : self->port, err) != 0)
         return -1;
     return loop_add_socket(self->loop, self->sockets[PORT_CONTROL], control_ready, self, err);
 }
@@ -515,7 +524,9 @@ static int open_loop(broker_t *self, err_t *err)
     loop_on_signal(self->loop, on_signal, self);
     loop_on_timer(self->loop, on_timer, self);
     loop_on_turn(self->loop, on_turn, self);
-    if (monitor_open(&self->monitor, err) != 0)
+    const trace_source_t source = {CONTROL_BROKER, 0, self->incarnation};
+    if (trace_open(&self->trace, &source, err) != 0 ||
+        monitor_open(&self->monitor, self->trace, err) != 0)
         return -1;
     return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
 }
@@ -581,6 +592,8 @@ static void stop(broker_t *self)
     for (size_t i = 0; i < FRONTEND_REPLICAS_MAX; i++)
         if (self->links[i].number != 0)
             disconnect(self, self->links[i].number);
+    if (self->trace != NULL)
+        trace_leave(self->trace);
     for (int i = 0; i < PORTS; i++) {
         if (self->sockets[i] == NULL)
             continue;
@@ -589,6 +602,7 @@ static void stop(broker_t *self)
         socket_close(&self->sockets[i]);
     }
     monitor_destroy(&self->monitor);
+    trace_destroy(&self->trace);
     loop_destroy(&self->loop);
     frontend_destroy(&self->frontend);
     free(self->losses);

@@ -630,12 +630,16 @@ static void take_record(replica_t *self, slice_t raw)
     }
     switch (holdback_put(self->holdback, origin, n, raw)) {
     case HOLDBACK_HELD:
+        if (is_traced(self))
+            trace_update(self, TRACE_UPDATE_HELD, record);
         self->counts.held++;
         break;
     case HOLDBACK_DUPLICATE:
         self->counts.duplicates++;
         break;
     case HOLDBACK_FULL:
+        if (is_traced(self))
+            trace_update(self, TRACE_UPDATE_REFUSED, record);
         self->counts.held_refused++;
         break;
     }

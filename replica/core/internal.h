@@ -1,7 +1,7 @@
 /*
  * What the files of the replica core share: the state and the few functions between them. Included
- * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c and commands.c
- * only.
+ * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c, commands.c
+ * and trace.c only.
  */
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
@@ -253,6 +253,8 @@ struct replica {
     size_t effects_given; /* effects of the last turn, to be dropped at the next call */
     buf_t arena;
     replica_counts_t counts;
+    replica_trace_fn *trace; /* NULL: nobody follows */
+    void *trace_arg;
 };
 
 /* ---- replica.c ---- */
@@ -450,6 +452,21 @@ struct session {
     session_t *previous_in_conn;
     UT_hash_handle hh;
 };
+
+/* ---- trace.c ---- */
+
+static inline bool is_traced(const replica_t *self)
+{
+    return __builtin_expect(self->trace != NULL, 0);
+}
+
+/* The rest is for when it is traced alone. */
+void trace_request(replica_t *self, trace_kind_t kind, const request_t *request);
+/* It waits for what its session has seen. */
+void trace_waiting(replica_t *self, const session_t *session, const request_t *request);
+/* A reply item, encoded, on its way. */
+void trace_reply(replica_t *self, slice_t encoded);
+void trace_update(replica_t *self, trace_kind_t kind, const record_t *record);
 
 /* ---- intake.c ---- */
 

@@ -207,6 +207,11 @@ void replica_apply(replica_t *self, const record_t *record, slice_t raw)
     replica_clock(self);
     replica_log(self, SEGLOG_KIND_UPDATE, raw);
     take_effect(self, record, position);
+    if (is_traced(self))
+        trace_update(self,
+                     record->origin == self->config.incarnation ? TRACE_UPDATE_ACCEPTED
+                                                                : TRACE_UPDATE_APPLIED,
+                     record);
     self->turn.has_applied = true;
 }
 

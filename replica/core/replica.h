@@ -23,6 +23,7 @@
 #include "bus/base/vector.h"
 #include "bus/wire/peer.h"
 #include "bus/wire/session.h"
+#include "bus/wire/trace.h"
 
 typedef struct replica replica_t;
 
@@ -216,6 +217,13 @@ int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err);
 void replica_load(replica_t *self, uint32_t busy_permille);
 
 /* ---- looking at it ---- */
+
+/*
+ * Is told what becomes of requests and updates as it happens, inside the calls above; the item is
+ * borrowed for the call. fn NULL, as at first: nobody is, which costs nothing.
+ */
+typedef void replica_trace_fn(void *arg, const trace_item_t *item);
+void replica_set_trace(replica_t *self, replica_trace_fn *fn, void *arg);
 
 typedef struct replica_counts {
     uint64_t requests;

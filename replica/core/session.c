@@ -210,6 +210,8 @@ static void put_item(replica_t *self, conn_t *conn, slice_t item, size_t request
         buf_reserve(&conn->out, FRAME_HEADER_SIZE + ARRAY_HEAD_SIZE);
         conn->out.size = FRAME_HEADER_SIZE + ARRAY_HEAD_SIZE;
     }
+    if (is_traced(self))
+        trace_reply(self, item);
     buf_append_slice(&conn->out, item);
     conn->items++;
     conn->answered += (uint32_t)request_size;
@@ -424,6 +426,8 @@ static void take_item(replica_t *self, conn_t *conn, const request_t *request)
     session_t *session;
     uint64_t id = request->session;
     self->counts.requests++;
+    if (is_traced(self))
+        trace_request(self, TRACE_RECEIVED, request);
     HASH_FIND(hh, self->sessions, &id, sizeof id, session);
     if (session == NULL || session->conn != conn || request->epoch < session->epoch) {
         put_turned_back(self, conn, NULL, request, OUTCOME_MOVED);
@@ -448,6 +452,8 @@ static void take_item(replica_t *self, conn_t *conn, const request_t *request)
         return;
     }
     self->counts.waited++;
+    if (is_traced(self))
+        trace_waiting(self, session, request);
     if (session->waiting == session->waiting->previous) /* the first one: somebody may have it */
         gossip_pull_for_waiters(self);
 }

@@ -66,6 +66,7 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
         break;
     case REPLICA_PUBLISH:
         self->counts.dropped_peer += !message_send(self->sockets[PORT_GOSSIP], bytes);
+        node_trace_published(self, bytes);
         break;
     case REPLICA_TO_SERVICE:
         send_to_broker(self, effect->link, bytes);
@@ -119,8 +120,11 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
 static bool append(node_t *self, slice_t bytes)
 {
     err_t err;
-    if (disk_append(self->disk, bytes, &err) == 0)
+    uint64_t position = disk_end(self->disk);
+    if (disk_append(self->disk, bytes, &err) == 0) {
+        node_trace_logged(self, bytes, position);
         return true;
+    }
     log_line(LOG_LEVEL_ERROR, "%s", err.text);
     node_end(self, outcome_exit(OUTCOME_READ_ONLY));
     return false;

@@ -1,12 +1,13 @@
 /*
  * What the files of a node share: its state, and the steps of a turn. Included by node.c,
- * effects.c, store.c and answer.c only.
+ * effects.c, store.c, trace.c and answer.c only.
  */
 #ifndef HEARSAY_REPLICA_NODE_INTERNAL_H
 #define HEARSAY_REPLICA_NODE_INTERNAL_H
 
 #include "bus/net/beacon.h"
 #include "bus/net/known.h"
+#include "bus/net/trace.h"
 #include "bus/net/wake.h"
 #include "bus/wire/control.h"
 #include "replica/disk/checkpoint.h"
@@ -20,7 +21,7 @@ typedef enum node_port {
     PORT_SERVICE, /* ROUTER: brokers */
     PORT_GOSSIP,  /* XPUB */
     PORT_CONTROL, /* ROUTER: hearsayctl */
-    PORT_TRACE,   /* PUB: held for the trace, which sends nothing yet */
+    PORT_TRACE,   /* XPUB: hearsayctl trace */
 } node_port_t;
 
 /* SET_STATUS requests that wait for confirmations, at most; more are answered BUSY. */
@@ -56,6 +57,7 @@ typedef struct node {
     uint16_t port;            /* first of the block, as bound */
     uint16_t advertised_port; /* as others are told */
     loop_t *loop;
+    trace_t *trace;
     monitor_t *monitor;
     links_t *links;
     finder_t *finder;
@@ -113,6 +115,14 @@ void node_keep_lost(node_t *self, slice_t text);
 
 /* Before a turn: tells the replica how far the disk is, and hands rows on to it. */
 void node_tell_disk(node_t *self);
+
+/* ---- trace.c ---- */
+
+/* At the end of each turn: what the core is to tell from now on, and what was told goes out. */
+void node_trace_turn(node_t *self);
+/* Entries were written at this position of the log; a message was given to the gossip socket. */
+void node_trace_logged(node_t *self, slice_t entries, uint64_t position);
+void node_trace_published(node_t *self, slice_t message);
 
 /* ---- node.c ---- */
 

@@ -89,7 +89,7 @@ int links_new(links_t **out, loop_t *loop, monitor_t *monitor, int64_t message_m
         return -1;
     }
     zmq_setsockopt(self->sub, ZMQ_SUBSCRIBE, "", 0);
-    if (monitor_watch(monitor, self->sub, MONITOR_NO_TOKEN, err) != 0 ||
+    if (monitor_watch(monitor, self->sub, "sub", MONITOR_NO_TOKEN, err) != 0 ||
         loop_add_socket(loop, self->sub, gossip_ready, self, err) != 0) {
         links_destroy(&self);
         return -1;
@@ -132,7 +132,7 @@ static int open_dealer(links_t *self, peer_link_t *peer, const endpoint_t *endpo
     };
     if (socket_open(&peer->dealer, &options, err) != 0)
         return -1;
-    if (monitor_watch(self->monitor, peer->dealer, peer->link, err) == 0 &&
+    if (monitor_watch(self->monitor, peer->dealer, "dealer", peer->link, err) == 0 &&
         loop_add_socket(self->loop, peer->dealer, dealer_ready, peer, err) == 0 &&
         socket_connect(peer->dealer, endpoint, err) == 0)
         return 0;

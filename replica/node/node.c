@@ -189,6 +189,7 @@ static void on_turn(void *arg)
     node_t *self = arg;
 
     node_carry_out(self);
+    node_trace_turn(self);
     if (self->is_ending)
         return;
     if (!self->was_ready && replica_is_ready(self->replica)) {
@@ -244,13 +245,14 @@ static int open_sockets(node_t *self, err_t *err)
         [PORT_SERVICE] = {ZMQ_ROUTER, MESSAGE_MAX, BROKER_QUEUE, QUEUE, HEARTBEAT_MS, true},
         [PORT_GOSSIP] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
         [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
-        [PORT_TRACE] = {ZMQ_PUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_TRACE] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
     };
+    static const char *const names[NODE_PORTS] = {"peer", "service", "gossip", "control", "trace"};
     const settings_t *settings = self->settings;
 
     for (int i = 0; i < NODE_PORTS; i++)
         if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
-            monitor_watch(self->monitor, self->sockets[i], MONITOR_NO_TOKEN, err) != 0)
+            monitor_watch(self->monitor, self->sockets[i], names[i], MONITOR_NO_TOKEN, err) != 0)
             return -1;
     buf_t welcome = {0};
     peer_joined_put(&welcome, beacon_cluster_tag(settings->cluster), self->incarnation);
@@ -276,7 +278,9 @@ static int open_loop(node_t *self, err_t *err)
     loop_on_signal(self->loop, on_signal, self);
     loop_on_timer(self->loop, on_timer, self);
     loop_on_turn(self->loop, on_turn, self);
-    if (monitor_open(&self->monitor, err) != 0)
+    const trace_source_t source = {CONTROL_NODE, self->settings->id, self->incarnation};
+    if (trace_open(&self->trace, &source, err) != 0 ||
+        monitor_open(&self->monitor, self->trace, err) != 0)
         return -1;
     return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
 }
@@ -295,7 +299,8 @@ static int serve_sockets(node_t *self, err_t *err)
     for (int i = 0; i <= PORT_CONTROL; i++)
         if (loop_add_socket(self->loop, self->sockets[i], ready[i], self, err) != 0)
             return -1;
-    return 0;
+    return trace_serve(self->trace, self->loop, self->sockets[PORT_TRACE], self->advertised_port,
+                       err);
 }
 
 static int open_finder(node_t *self, err_t *err)
@@ -347,6 +352,8 @@ static void stop(node_t *self)
         finder_destroy(&self->finder);
     }
     links_destroy(&self->links);
+    if (self->trace != NULL)
+        trace_leave(self->trace);
     for (int i = 0; i < NODE_PORTS; i++) {
         if (self->sockets[i] == NULL)
             continue;
@@ -356,6 +363,7 @@ static void stop(node_t *self)
     }
     if (self->monitor != NULL)
         monitor_destroy(&self->monitor);
+    trace_destroy(&self->trace);
     loop_destroy(&self->loop);
     node_close_store(self);
     replica_destroy(&self->replica);

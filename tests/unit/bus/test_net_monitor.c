@@ -37,7 +37,7 @@ static void *open_dealer(monitor_t *monitor, int port, uint64_t token)
     endpoint_t endpoint = {.host = "127.0.0.1", .port = (uint16_t)port};
     err_t err = {0};
     if (socket_open(&dealer, &dealer_options, &err) != 0 ||
-        monitor_watch(monitor, dealer, token, &err) != 0 ||
+        monitor_watch(monitor, dealer, "dealer", token, &err) != 0 ||
         socket_connect(dealer, &endpoint, &err) != 0)
         fail_msg("%s", err.text);
     return dealer;
@@ -67,7 +67,7 @@ static void test_disconnect_is_told_once(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
     void *router = open_router(0);
     void *dealer = open_dealer(monitor, socket_port(router), 42);
     void *other_router = open_router(0);
@@ -100,7 +100,7 @@ static void test_refused_connection_is_told(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
     void *dealer = open_dealer(monitor, 1, 7);
     assert_true(is_readable(monitor, DEADLINE_MS));
     assert_true(monitor_next_lost(monitor, &token));
@@ -117,10 +117,10 @@ static void test_many_peers_of_a_listener(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
     void *router = NULL;
     assert_int_equal(socket_open(&router, &router_options, NULL), 0);
-    assert_int_equal(monitor_watch(monitor, router, MONITOR_NO_TOKEN, NULL), 0);
+    assert_int_equal(monitor_watch(monitor, router, "router", MONITOR_NO_TOKEN, NULL), 0);
     assert_int_equal(socket_bind(router, "127.0.0.1", 0, NULL), 0);
     for (int i = 0; i < 300; i++) {
         void *dealer = open_dealer(monitor, socket_port(router), 100);
@@ -141,7 +141,7 @@ static void test_unwatch_forgets_the_loss(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
     void *router = open_router(0);
     void *dealer = open_dealer(monitor, socket_port(router), 42);
     wait_connected(dealer, router);
@@ -162,9 +162,9 @@ static void test_monitors_follow_each_other(void **state)
     for (int i = 0; i < 200; i++) {
         monitor_t *monitor = NULL;
         void *router = NULL;
-        assert_int_equal(monitor_open(&monitor, NULL), 0);
+        assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
         assert_int_equal(socket_open(&router, &router_options, NULL), 0);
-        assert_int_equal(monitor_watch(monitor, router, MONITOR_NO_TOKEN, NULL), 0);
+        assert_int_equal(monitor_watch(monitor, router, "router", MONITOR_NO_TOKEN, NULL), 0);
         monitor_destroy(&monitor);
         socket_close(&router);
     }

@@ -211,9 +211,9 @@ static void test_successor_gets_nothing_old(void **state)
     endpoint_t endpoint = {.host = "127.0.0.1"};
     char text[8];
 
-    assert_int_equal(monitor_open(&monitor, NULL), 0);
-    assert_int_equal(monitor_watch(monitor, met, 1, NULL), 0);
-    assert_int_equal(monitor_watch(monitor, never_met, 2, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_watch(monitor, met, "met", 1, NULL), 0);
+    assert_int_equal(monitor_watch(monitor, never_met, "never met", 2, NULL), 0);
     assert_int_equal(socket_bind(router, "127.0.0.1", 0, NULL), 0);
     endpoint.port = (uint16_t)socket_port(router);
     assert_int_equal(socket_connect(met, &endpoint, NULL), 0);
