@@ -108,11 +108,24 @@ void vec_copy(vec_t *self, const vec_t *other)
     self->size = other->size;
 }
 
+void vec_leave_out(vec_t *self, const vec_t *other)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < self->size; i++)
+        if (vec_get(other, self->parts[i].incarnation) < self->parts[i].count)
+            self->parts[kept++] = self->parts[i];
+    self->size = kept;
+}
+
 bool vec_covers_or(const vec_t *self, const vec_t *other, vec_part_t *lacking)
 {
+    enum { SEARCH = 8 }; /* times as long, a search for each part beats a walk over all */
+    bool searches = self->size / SEARCH > other->size;
     uint32_t i = 0;
     for (uint32_t k = 0; k < other->size; k++) {
         const vec_part_t *want = &other->parts[k];
+        if (searches)
+            i = place(self, want->incarnation);
         while (i < self->size && self->parts[i].incarnation < want->incarnation)
             i++;
         if (!holds(self, i, want->incarnation) || self->parts[i].count < want->count) {

@@ -14,7 +14,10 @@
 #include <stdint.h>
 
 /* The most parts a vector may have; decoders refuse more, replicas refuse to join more. */
-enum { VEC_PARTS_MAX = 1024 };
+enum {
+    VEC_PARTS_MAX = 1024,
+    VEC_ENDED_MAX = 16384, /* of the vector of final counts, which travels seldom */
+};
 
 typedef struct vec_part {
     uint64_t incarnation;
@@ -40,6 +43,12 @@ bool vec_raise(vec_t *self, uint64_t incarnation, uint64_t count);
 
 /* Sets a part, also downwards; 0 removes it. */
 void vec_set(vec_t *self, uint64_t incarnation, uint64_t count);
+
+/*
+ * Takes the parts out of self that other has with the same count or a greater one. What is left
+ * stands for the whole where other is known.
+ */
+void vec_leave_out(vec_t *self, const vec_t *other);
 
 /* Raises each part of self to that of other: the least upper bound. True when self changed. */
 bool vec_merge(vec_t *self, const vec_t *other);

@@ -307,8 +307,13 @@ slice_t mp_skip(mp_t *self)
 
 void mp_vector(mp_t *self, vec_t *out)
 {
+    mp_vector_of(self, out, VEC_PARTS_MAX);
+}
+
+void mp_vector_of(mp_t *self, vec_t *out, uint32_t parts_max)
+{
     vec_reset(out);
-    uint32_t items = mp_array(self, VEC_PARTS_MAX * 2);
+    uint32_t items = mp_array(self, parts_max * 2);
     if (items % 2 != 0)
         self->failed = true;
     uint64_t last = 0;

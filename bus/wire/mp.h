@@ -78,5 +78,7 @@ slice_t mp_skip(mp_t *self);
  * Reads a vector into out (which it resets); fails on wrong order, zero counts or too many parts.
  */
 void mp_vector(mp_t *self, vec_t *out);
+/* The same with at most that many parts. */
+void mp_vector_of(mp_t *self, vec_t *out, uint32_t parts_max);
 
 #endif

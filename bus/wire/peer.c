@@ -63,20 +63,34 @@ bool peer_members_read(slice_t members, peer_member_t *rows, uint32_t *count)
     return mp_done(&in);
 }
 
-/* They are encoded once and passed on as bytes. */
-static void put_members(buf_t *out, slice_t members)
+/* Members and final counts are encoded once and passed on as bytes. */
+static void put_array(buf_t *out, slice_t array)
 {
-    if (members.size == 0)
+    if (array.size == 0)
         mp_put_array(out, 0);
     else
-        buf_append_slice(out, members);
+        buf_append_slice(out, array);
 }
 
-static slice_t members_at(mp_t *in)
+static slice_t array_at(mp_t *in)
 {
     if (mp_peek(in) != MP_ARRAY)
         mp_fail(in);
     return mp_skip(in);
+}
+
+bool peer_vector_read(slice_t vector, slice_t ended, vec_t *out, vec_t *scratch)
+{
+    mp_t in = mp_open(vector);
+    mp_vector(&in, out);
+    if (!mp_done(&in) || ended.size == 0)
+        return mp_done(&in);
+    in = mp_open(ended);
+    mp_vector_of(&in, scratch, VEC_ENDED_MAX);
+    if (!mp_done(&in))
+        return false;
+    vec_merge(out, scratch);
+    return true;
 }
 
 /* ---- messages ---- */
@@ -85,7 +99,7 @@ void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, con
                     const peer_neighbour_t *neighbours)
 {
     preamble(out, kind);
-    mp_put_array(out, 16);
+    mp_put_array(out, 17);
     mp_put_uint(out, hello->cluster);
     mp_put_uint(out, hello->lineage);
     mp_put_bool(out, hello->lineage_is_fixed);
@@ -108,13 +122,14 @@ void peer_hello_put(buf_t *out, peer_kind_t kind, const peer_hello_t *hello, con
     mp_put_uint(out, hello->machine);
     mp_put_uint(out, hello->floor);
     mp_put_bool(out, hello->has_gap);
-    put_members(out, hello->members);
+    put_array(out, hello->members);
+    put_array(out, hello->ended);
 }
 
 bool peer_hello_read(slice_t message, peer_hello_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 16, &items);
+    mp_t in = open_body(message, 17, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
@@ -133,8 +148,9 @@ bool peer_hello_read(slice_t message, peer_hello_t *out)
     out->machine = mp_uint(&in);
     out->floor = mp_uint(&in);
     out->has_gap = mp_bool(&in);
-    out->members = members_at(&in);
-    return fields_close(&in, items, 16) && out->incarnation != 0 && out->lineage != 0;
+    out->members = array_at(&in);
+    out->ended = array_at(&in);
+    return fields_close(&in, items, 17) && out->incarnation != 0 && out->lineage != 0;
 }
 
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out)
@@ -186,22 +202,24 @@ bool peer_ping_read(slice_t message, uint64_t *incarnation, uint8_t *status)
 void peer_pull_put(buf_t *out, const peer_pull_t *pull, const vec_t *have)
 {
     preamble(out, PEER_PULL);
-    mp_put_array(out, 4);
+    mp_put_array(out, 5);
     mp_put_uint(out, pull->request);
     mp_put_uint(out, pull->incarnation);
     mp_put_vector(out, have);
     mp_put_uint(out, pull->position);
+    put_array(out, pull->ended);
 }
 
 bool peer_pull_read(slice_t message, peer_pull_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 4, &items);
+    mp_t in = open_body(message, 5, &items);
     out->request = mp_uint(&in);
     out->incarnation = mp_uint(&in);
     out->have = fields_vector(&in);
     out->position = mp_uint(&in);
-    return fields_close(&in, items, 4);
+    out->ended = array_at(&in);
+    return fields_close(&in, items, 5);
 }
 
 /* No record takes less than a byte. */
@@ -282,7 +300,7 @@ bool peer_record_next(mp_t *in, slice_t *record)
 void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector, const vec_t *synced)
 {
     preamble(out, PEER_ROUND);
-    mp_put_array(out, 12);
+    mp_put_array(out, 13);
     mp_put_uint(out, round->cluster);
     mp_put_uint(out, round->lineage);
     mp_put_bool(out, round->lineage_is_fixed);
@@ -294,13 +312,14 @@ void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector, 
     mp_put_vector(out, synced);
     mp_put_uint(out, round->floor);
     mp_put_uint(out, round->left);
-    put_members(out, round->members);
+    put_array(out, round->members);
+    put_array(out, round->ended);
 }
 
 bool peer_round_read(slice_t message, peer_round_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 12, &items);
+    mp_t in = open_body(message, 13, &items);
     out->cluster = mp_uint(&in);
     out->lineage = mp_uint(&in);
     out->lineage_is_fixed = mp_bool(&in);
@@ -312,8 +331,9 @@ bool peer_round_read(slice_t message, peer_round_t *out)
     out->synced = fields_vector(&in);
     out->floor = mp_uint(&in);
     out->left = mp_uint(&in);
-    out->members = members_at(&in);
-    return fields_close(&in, items, 12) && out->incarnation != 0;
+    out->members = array_at(&in);
+    out->ended = array_at(&in);
+    return fields_close(&in, items, 13) && out->incarnation != 0;
 }
 
 void peer_joined_put(buf_t *out, uint64_t cluster, uint64_t incarnation)
@@ -353,24 +373,26 @@ bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector)
 void peer_join_put(buf_t *out, const peer_join_t *join, const vec_t *vector)
 {
     preamble(out, PEER_JOIN);
-    mp_put_array(out, 5);
+    mp_put_array(out, 6);
     mp_put_uint(out, join->id);
     mp_put_uint(out, join->incarnation);
     mp_put_uint(out, join->transfer);
     mp_put_uint(out, join->part);
     mp_put_vector(out, vector);
+    put_array(out, join->ended);
 }
 
 bool peer_join_read(slice_t message, peer_join_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 5, &items);
+    mp_t in = open_body(message, 6, &items);
     out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->transfer = mp_uint(&in);
     out->part = mp_uint(&in);
     out->vector = fields_vector(&in);
-    return fields_close(&in, items, 5) && out->incarnation != 0;
+    out->ended = array_at(&in);
+    return fields_close(&in, items, 6) && out->incarnation != 0;
 }
 
 void peer_state_put(buf_t *out, const peer_state_part_t *state)

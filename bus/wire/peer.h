@@ -82,6 +82,7 @@ typedef struct peer_hello {
     hlc_t floor;            /* updates with a tag at or under it are not accepted any more */
     bool has_gap;           /* WELCOME: what the HELLO lacks is in the log no more */
     slice_t members;        /* read with peer_members_read */
+    slice_t ended;          /* final counts, which the vector leaves out; see peer_vector_read */
 } peer_hello_t;
 
 typedef struct peer_neighbour {
@@ -103,6 +104,7 @@ typedef struct peer_pull {
     uint64_t incarnation; /* who asks */
     slice_t have;         /* what was received without gap, a msgpack vector */
     uint64_t position;    /* of the log, from the last RECORDS; 0: find the place */
+    slice_t ended;        /* as in HELLO */
 } peer_pull_t;
 
 typedef struct peer_records {
@@ -139,6 +141,7 @@ typedef struct peer_round {
     hlc_t floor;     /* as on disk: counts once synced is covered */
     uint64_t left;   /* which members had left, as the sender knew when it had just synced */
     slice_t members; /* read with peer_members_read */
+    slice_t ended;   /* as in HELLO, for both vectors */
 } peer_round_t;
 
 /* JOIN: "take me (back) in, and give me what you have": asked again for every part of it. */
@@ -148,6 +151,7 @@ typedef struct peer_join {
     uint64_t transfer; /* which one, from STATE; 0: to begin */
     uint64_t part;     /* the part that is wanted, from 0 */
     slice_t vector;    /* what it has itself, to be handed in first */
+    slice_t ended;     /* as in HELLO */
 } peer_join_t;
 
 typedef struct peer_state_part {
@@ -195,6 +199,11 @@ bool peer_state_read(slice_t message, peer_state_part_t *out);
 
 /* Into rows, of which there are PEER_MEMBERS_MAX; false when malformed. */
 bool peer_members_read(slice_t members, peer_member_t *rows, uint32_t *count);
+/*
+ * Into out: a vector together with the final counts that it leaves out; ended may be empty, for
+ * none. scratch is overwritten. False when malformed.
+ */
+bool peer_vector_read(slice_t vector, slice_t ended, vec_t *out, vec_t *scratch);
 bool peer_neighbour_read(mp_t *in, peer_neighbour_t *out);
 /* The next record of a batch or RECORDS, whole; false at the end or when malformed. */
 bool peer_record_next(mp_t *in, slice_t *record);

@@ -178,9 +178,11 @@ static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
         .machine = self->config.machine,
         .floor = self->said_floor,
         .has_gap = is_too_far_back,
+        .ended = buf_slice(&self->ended_bytes),
         .members = buf_slice(&self->member_rows),
     };
-    peer_hello_put(&self->arena, kind, &hello, gossip_vector(self), neighbours);
+    peer_hello_put(&self->arena, kind, &hello, stability_wire(self, gossip_vector(self)),
+                   neighbours);
 }
 
 static void greet(replica_t *self, peer_t *peer)
@@ -275,11 +277,10 @@ static void take_neighbours(replica_t *self, const peer_hello_t *hello)
 }
 
 /* True when who has this much lacks what is gone from our log. */
-static bool lacks_dropped(replica_t *self, slice_t vector)
+static bool lacks_dropped(replica_t *self, const peer_hello_t *hello)
 {
-    mp_t in = mp_open(vector);
-    mp_vector(&in, &self->vector);
-    return !mp_ok(&in) || !vec_covers(&self->vector, &self->dropped);
+    return !peer_vector_read(hello->vector, hello->ended, &self->vector, &self->wire) ||
+           !vec_covers(&self->vector, &self->dropped);
 }
 
 /* A HELLO at our ROUTER: answer, and connect back to who is not known yet. */
@@ -319,7 +320,7 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
         return;
     }
     stability_take_in(self, hello.id, hello.incarnation);
-    bool is_too_far_back = lacks_dropped(self, hello.vector);
+    bool is_too_far_back = lacks_dropped(self, &hello);
     size_t offset = self->arena.size;
     put_hello(self, PEER_WELCOME, is_too_far_back);
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
@@ -394,8 +395,8 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     peer->retry_step_ms = RETRY_MIN_MS;
     peer->pull_ms = self->now.boot_ms;
     peer->must_pull = true; /* whatever it published before our subscription stood */
-    mp_t vector = mp_open(hello.vector);
-    mp_vector(&vector, &peer->vector);
+    if (!peer_vector_read(hello.vector, hello.ended, &peer->vector, &self->wire))
+        vec_reset(&peer->vector);
     peer->gap_until_ms = hello.has_gap ? self->now.boot_ms + GAP_AGAIN_MS : 0;
     /* Others may count on nothing older coming from this id: the floor it had is not known here. */
     if (self->applied.size == 0)
@@ -543,7 +544,8 @@ static void send_acks(replica_t *self)
             continue;
         peer->told = has;
         size_t offset = self->arena.size;
-        peer_ack_put(&self->arena, self->config.incarnation, gossip_vector(self));
+        peer_ack_put(&self->arena, self->config.incarnation,
+                     stability_wire(self, gossip_vector(self)));
         replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
     }
 }
@@ -698,9 +700,7 @@ static void take_round(replica_t *self, slice_t message)
     if (!is_ours(self, round.cluster) || peer == NULL ||
         !is_our_lineage(self, peer, round.lineage, round.lineage_is_fixed))
         return;
-    mp_t vector = mp_open(round.vector);
-    mp_vector(&vector, &self->vector);
-    if (!mp_ok(&vector)) {
+    if (!peer_vector_read(round.vector, round.ended, &self->vector, &self->wire)) {
         self->counts.malformed++;
         return;
     }
@@ -769,9 +769,10 @@ static void send_pull(replica_t *self, const peer_t *peer, uint64_t position)
     };
     const peer_pull_t ask = {.request = self->pull.request,
                              .incarnation = self->config.incarnation,
-                             .position = position};
+                             .position = position,
+                             .ended = buf_slice(&self->ended_bytes)};
     size_t offset = self->arena.size;
-    peer_pull_put(&self->arena, &ask, &self->vector);
+    peer_pull_put(&self->arena, &ask, stability_wire(self, &self->vector));
     replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
     self->counts.pulls++;
 }
@@ -916,7 +917,7 @@ static void answer_gap(replica_t *self, uint32_t link, uint64_t request)
 {
     const peer_records_t answer = {.request = request, .has_gap = true, .end = true};
     size_t offset = self->arena.size;
-    peer_records_put(&self->arena, &answer, gossip_vector(self));
+    peer_records_put(&self->arena, &answer, stability_wire(self, gossip_vector(self)));
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
 }
 
@@ -931,7 +932,7 @@ static void answer_pull(replica_t *self, uint32_t link, uint64_t request, uint64
         .records = records,
     };
     size_t offset = self->arena.size;
-    peer_records_put(&self->arena, &answer, gossip_vector(self));
+    peer_records_put(&self->arena, &answer, stability_wire(self, gossip_vector(self)));
     replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
     self->counts.pulls_served++;
 }
@@ -950,9 +951,7 @@ static void take_pull(replica_t *self, uint32_t link, slice_t message)
         return;
     served_t *served = get_served(self, link);
     served->request = pull.request;
-    mp_t have = mp_open(pull.have);
-    mp_vector(&have, &served->have);
-    if (!mp_ok(&have)) {
+    if (!peer_vector_read(pull.have, pull.ended, &served->have, &self->wire)) {
         self->counts.malformed++;
         return;
     }
@@ -1085,10 +1084,15 @@ static void publish_round(replica_t *self)
         .floor = self->said_floor,
         .left = self->said_left,
         .members = buf_slice(&self->member_rows),
+        .ended = buf_slice(&self->ended_bytes),
     };
+    vec_t synced = {0};
     stability_mark(self);
     size_t offset = self->arena.size;
-    peer_round_put(&self->arena, &round, gossip_vector(self), &self->synced);
+    vec_copy(&synced, &self->synced);
+    vec_leave_out(&synced, &self->ended);
+    peer_round_put(&self->arena, &round, stability_wire(self, gossip_vector(self)), &synced);
+    vec_free(&synced);
     replica_emit(self, REPLICA_PUBLISH, 0, offset);
     self->counts.rounds++;
 }

@@ -103,7 +103,7 @@ static bool is_too_far_ahead(replica_t *self, hlc_t hlc)
 static bool has_room_for_us(const replica_t *self)
 {
     return vec_get(&self->applied, self->config.incarnation) != 0 ||
-           self->applied.size < REPLICA_PARTS_MAX;
+           self->applied.size - self->ended.size < REPLICA_PARTS_MAX;
 }
 
 static void execute_update(replica_t *self, session_t *session, const request_t *request, tag_t tag)
@@ -120,6 +120,7 @@ static void execute_update(replica_t *self, session_t *session, const request_t 
     record->floor = request->floor < request->seq ? request->floor : request->seq - 1;
     record->result = buf_slice(&self->value);
     record->ops = buf_slice(&self->ops);
+    vec_leave_out(&session->token, &self->ended);
     vec_copy(&record->deps, &session->token);
     vec_set(&record->deps, own, 0);
     if (!self->lineage_is_fixed)

@@ -124,6 +124,7 @@ typedef struct joining {
     int64_t asked_ms;
     int64_t since_ms;  /* without progress */
     int64_t wanted_ms; /* when it began */
+    uint64_t position; /* of the log: it says that we are joining */
     store_t *store;
     executed_t *executed;
     state_meta_t meta;
@@ -183,11 +184,15 @@ struct replica {
     uint64_t log_begin; /* positions before it are gone */
     uint64_t log_end;
     vec_t dropped; /* records that are gone from the log */
+    vec_t ended;   /* final counts: parts of applied that every member has, of no node that is up */
+    buf_t ended_bytes; /* as they go into messages and the log */
+    vec_t wire;        /* scratch: a vector without them */
     bool log_is_full;
     checkpointing_t checkpoint;
     joining_t joining;
     donating_t donating;
     bool is_forgotten;  /* by people, while it was up */
+    bool must_join;     /* the log ends in the middle of joining */
     vec_t catch_up;     /* what a fresh node must have before it serves */
     uint64_t synced_to; /* position */
     members_t *members;
@@ -323,6 +328,13 @@ void stability_start(replica_t *self);
 void stability_tick(replica_t *self);
 void stability_turn(replica_t *self);
 int64_t stability_deadline(const replica_t *self);
+/* A vector as it goes into a message: without final counts. Valid until the next call. */
+const vec_t *stability_wire(replica_t *self, const vec_t *vector);
+void stability_set_ended(replica_t *self, const vec_t *ended);
+/* Takes final counts as others know them; false when malformed. */
+bool stability_take_ended(replica_t *self, slice_t bytes);
+/* An update of an incarnation that had a final count came after all. */
+void stability_reopen(replica_t *self, uint64_t incarnation);
 /* Before a round: what can be said of the disk in the next one. */
 void stability_mark(replica_t *self);
 /* The lineage is fixed from now on: who is a member goes into the log. */

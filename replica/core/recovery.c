@@ -34,6 +34,7 @@ void recovery_put_meta(replica_t *self, buf_t *run)
         .keys = store_entries(self->store),
         .applied = self->applied,
         .dropped = self->dropped,
+        .ended = self->ended,
         .members = buf_slice(&self->member_rows),
     };
     buf_reset(&self->encoded);
@@ -75,6 +76,7 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta)
     self->lineage_is_fixed = true;
     vec_copy(&self->applied, &meta->applied);
     vec_merge(&self->dropped, &meta->dropped);
+    stability_set_ended(self, &meta->ended);
     self->horizon = hlc_max(self->horizon, meta->horizon);
     replica_clock_raise(self, meta->clock);
     stability_raise_floor(self, meta->floor);

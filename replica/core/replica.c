@@ -163,7 +163,7 @@ void replica_log(replica_t *self, uint8_t kind, slice_t payload)
 /* Replicas of one lineage have their keys in one order, so that cursors mean the same to all. */
 static void take_lineage(replica_t *self, uint64_t lineage)
 {
-    if (!self->lineage_is_fixed)
+    if (!self->lineage_is_fixed && store_entries(self->store) == 0)
         store_seed(self->store, lineage);
     self->lineage = lineage;
     self->lineage_is_fixed = true;
@@ -194,6 +194,7 @@ static void take_effect(replica_t *self, const record_t *record, uint64_t positi
     executed_add(self->executed, record->tag, dot, record->result);
     executed_raise_floor(self->executed, record->tag.client, record->floor);
     vec_raise(&self->applied, record->origin, record->n);
+    stability_reopen(self, record->origin);
     logindex_add(self->index, record->origin, record->n, position);
     self->counts.applied++;
     hlc_t past = record->tag.hlc + count;
@@ -221,11 +222,17 @@ static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
     uint64_t value;
     if (kind == SEGLOG_KIND_MEMBERS)
         return stability_take_rows(self, payload);
+    if (kind == SEGLOG_KIND_ENDED)
+        return stability_take_ended(self, payload);
     if (kind == SEGLOG_KIND_META && seglog_meta_read(payload, &value)) {
         take_lineage(self, value);
         return true;
     }
-    if (kind == SEGLOG_KIND_FLOOR && seglog_floor_read(payload, &value)) {
+    if (kind == SEGLOG_KIND_JOINING && seglog_number_read(payload, &value)) {
+        self->must_join = value != 0;
+        return true;
+    }
+    if (kind == SEGLOG_KIND_FLOOR && seglog_number_read(payload, &value)) {
         stability_raise_floor(self, value);
         return true;
     }
@@ -234,7 +241,8 @@ static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
 
 int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err)
 {
-    if (kind == SEGLOG_KIND_META || kind == SEGLOG_KIND_MEMBERS || kind == SEGLOG_KIND_FLOOR) {
+    if (kind == SEGLOG_KIND_META || kind == SEGLOG_KIND_MEMBERS || kind == SEGLOG_KIND_FLOOR ||
+        kind == SEGLOG_KIND_ENDED || kind == SEGLOG_KIND_JOINING) {
         if (replay_other(self, kind, payload))
             return 0;
         return err_set(err, OUTCOME_READ_ONLY, "the log entry at %llu is malformed",
@@ -278,6 +286,8 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->heartbeat_ms = now.boot_ms;
     stability_start(self);
     gossip_start(self);
+    if (self->must_join)
+        transfer_want(self);
     settle(self);
 }
 
@@ -432,6 +442,7 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .is_joining = self->joining.state != JOINING_NOT,
         .unstable = store_unstable(self->store),
         .members = members_count(self->members),
+        .ended = self->ended.size,
         .holds_back = last != NULL ? last->id : -1,
         .received_lag = holdback_records(self->holdback),
         .keys = store_keys(self->store),

@@ -269,6 +269,7 @@ typedef struct replica_info {
     bool is_joining; /* takes over the state of another node, and serves nothing until then */
     size_t unstable; /* keys with something to forget one day */
     uint32_t members;
+    uint32_t ended;        /* incarnations that are over and need not be named any more */
     int32_t holds_back;    /* the id of the member that holds forgetting back, -1: nobody */
     uint64_t received_lag; /* records received and not applied */
     size_t keys;

@@ -123,14 +123,14 @@ bool seglog_find_good(slice_t bytes, uint64_t position, size_t from)
     return false;
 }
 
-/* META and FLOOR are an array whose first item is the number that counts. */
-static void put_number(buf_t *out, uint64_t value)
+/* An array whose first item is the number that counts. */
+void seglog_number_put(buf_t *out, uint64_t value)
 {
     mp_put_array(out, META_FIELDS);
     mp_put_uint(out, value);
 }
 
-static bool read_number(slice_t payload, uint64_t *out)
+bool seglog_number_read(slice_t payload, uint64_t *out)
 {
     mp_t in = mp_open(payload);
     uint32_t items = mp_array(&in, META_FIELDS_MAX);
@@ -146,20 +146,10 @@ static bool read_number(slice_t payload, uint64_t *out)
 
 void seglog_meta_put(buf_t *out, uint64_t lineage)
 {
-    put_number(out, lineage);
+    seglog_number_put(out, lineage);
 }
 
 bool seglog_meta_read(slice_t payload, uint64_t *lineage)
 {
-    return read_number(payload, lineage);
-}
-
-void seglog_floor_put(buf_t *out, uint64_t floor)
-{
-    put_number(out, floor);
-}
-
-bool seglog_floor_read(slice_t payload, uint64_t *floor)
-{
-    return read_number(payload, floor);
+    return seglog_number_read(payload, lineage);
 }

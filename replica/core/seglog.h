@@ -38,6 +38,8 @@ typedef enum seglog_kind {
     SEGLOG_KIND_UPDATE = 1,  /* an update record (bus/wire/record.h) */
     SEGLOG_KIND_META = 2,    /* what the log belongs to (seglog_meta_put) */
     SEGLOG_KIND_MEMBERS = 3, /* the rows of members (peer_members_put) */
+    SEGLOG_KIND_JOINING = 6, /* 1: the state before it is to be replaced by another's; 0: not so */
+    SEGLOG_KIND_ENDED = 5,   /* final counts: a msgpack vector */
     SEGLOG_KIND_FLOOR = 4, /* no update with a tag at or under it is accepted (seglog_floor_put) */
 } seglog_kind_t;
 
@@ -106,8 +108,8 @@ void seglog_meta_put(buf_t *out, uint64_t lineage);
 /* Reads it; fields that later versions append are skipped. False when malformed. */
 bool seglog_meta_read(slice_t payload, uint64_t *lineage);
 
-/* The payload of a FLOOR entry, likewise: [floor]. */
-void seglog_floor_put(buf_t *out, uint64_t floor);
-bool seglog_floor_read(slice_t payload, uint64_t *floor);
+/* The payload of a FLOOR or JOINING entry, likewise: [number]. */
+void seglog_number_put(buf_t *out, uint64_t number);
+bool seglog_number_read(slice_t payload, uint64_t *number);
 
 #endif

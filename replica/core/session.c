@@ -117,7 +117,7 @@ static void send_status(replica_t *self, const link_t *link, frame_kind_t kind, 
     };
     size_t offset = frame_begin(&self->arena, &frame);
     link_status_t status = status_of(self);
-    link_status_put(&self->arena, &status, &self->applied);
+    link_status_put(&self->arena, &status, stability_wire(self, &self->applied));
     replica_emit(self, REPLICA_TO_SERVICE, link->id, offset);
 }
 

@@ -29,6 +29,9 @@ void stability_free(replica_t *self)
     vec_free(&self->durable);
     vec_free(&self->durable_mark.vector);
     vec_free(&self->known);
+    vec_free(&self->ended);
+    vec_free(&self->wire);
+    buf_free(&self->ended_bytes);
 }
 
 /* ---- members ---- */
@@ -154,9 +157,8 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
 
 void stability_take_round(replica_t *self, const peer_round_t *round)
 {
-    mp_t synced = mp_open(round->synced);
-    mp_vector(&synced, &self->vector);
-    if (!mp_ok(&synced) || !stability_take_rows(self, round->members)) {
+    if (!stability_take_rows(self, round->members) || !stability_take_ended(self, round->ended) ||
+        !peer_vector_read(round->synced, round->ended, &self->vector, &self->wire)) {
         self->counts.malformed++;
         return;
     }
@@ -256,6 +258,90 @@ int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
     return 0;
 }
 
+/* ---- final counts ---- */
+
+const vec_t *stability_wire(replica_t *self, const vec_t *vector)
+{
+    vec_copy(&self->wire, vector);
+    vec_leave_out(&self->wire, &self->ended);
+    return &self->wire;
+}
+
+static void encode_ended(replica_t *self)
+{
+    buf_reset(&self->ended_bytes);
+    mp_put_vector(&self->ended_bytes, &self->ended);
+}
+
+void stability_set_ended(replica_t *self, const vec_t *ended)
+{
+    vec_copy(&self->ended, ended);
+    encode_ended(self);
+}
+
+static void ended_changed(replica_t *self)
+{
+    encode_ended(self);
+    if (self->lineage_is_fixed && self->is_started)
+        replica_log(self, SEGLOG_KIND_ENDED, buf_slice(&self->ended_bytes));
+}
+
+bool stability_take_ended(replica_t *self, slice_t bytes)
+{
+    mp_t in = mp_open(bytes);
+    bool has_changed = false;
+    mp_vector_of(&in, &self->vector, VEC_ENDED_MAX);
+    if (!mp_done(&in))
+        return false;
+    for (uint32_t i = 0; i < self->vector.size && self->ended.size < VEC_ENDED_MAX; i++) {
+        const vec_part_t *part = &self->vector.parts[i];
+        if (vec_get(&self->applied, part->incarnation) == part->count)
+            has_changed |= vec_raise(&self->ended, part->incarnation, part->count);
+    }
+    if (has_changed)
+        ended_changed(self);
+    return true;
+}
+
+void stability_reopen(replica_t *self, uint64_t incarnation)
+{
+    if (self->ended.size == 0 || vec_get(&self->ended, incarnation) == 0)
+        return;
+    vec_set(&self->ended, incarnation, 0);
+    encode_ended(self); /* the log need not say so: the record that came says it */
+}
+
+static bool is_present(const replica_t *self, uint64_t incarnation)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i].incarnation == incarnation)
+            return true;
+    return incarnation == self->config.incarnation;
+}
+
+/*
+ * Every member has the same count on disk of an incarnation that is over: from now on it need not
+ * be named. An update of it that comes after all, out of a disk that was thought lost, makes it a
+ * part like any other again.
+ */
+static void settle_ended(replica_t *self)
+{
+    bool has_changed = false;
+    if (!members_agree(self->members))
+        return;
+    for (uint32_t i = 0; i < self->applied.size && self->ended.size < VEC_ENDED_MAX; i++) {
+        const vec_part_t *part = &self->applied.parts[i];
+        if (vec_get(&self->known, part->incarnation) != part->count ||
+            vec_get(&self->ended, part->incarnation) != 0 || is_present(self, part->incarnation))
+            continue;
+        has_changed |= vec_raise(&self->ended, part->incarnation, part->count);
+    }
+    if (has_changed)
+        ended_changed(self);
+}
+
 /* ---- our own disk ---- */
 
 void stability_raise_floor(replica_t *self, hlc_t floor)
@@ -279,7 +365,7 @@ void stability_mark(replica_t *self)
     if (floor > self->floor && has_to_forget(self)) {
         self->floor = floor;
         buf_reset(&self->encoded);
-        seglog_floor_put(&self->encoded, floor);
+        seglog_number_put(&self->encoded, floor);
         replica_log(self, SEGLOG_KIND_FLOOR, buf_slice(&self->encoded));
     }
     mark->is_open = true;
@@ -336,6 +422,8 @@ static void reckon(replica_t *self)
         return;
     vec_copy(&self->known, &self->vector);
     self->horizon = hlc_max(self->horizon, horizon);
+    if (self->joining.state == JOINING_NOT)
+        settle_ended(self);
     self->fold_left = store_unstable(self->store);
     self->must_forget = true;
     replica_note(self, NOTE_DEBUG, "horizon moved behind_ms=%lld unstable=%zu",

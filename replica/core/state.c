@@ -1,11 +1,12 @@
 #include "replica/core/state.h"
 
-enum { META_FIELDS = 9, META_FIELDS_MAX = 64 };
+enum { META_FIELDS = 10, META_FIELDS_MAX = 64 };
 
 void state_meta_free(state_meta_t *self)
 {
     vec_free(&self->applied);
     vec_free(&self->dropped);
+    vec_free(&self->ended);
 }
 
 void state_meta_put(buf_t *out, const state_meta_t *meta)
@@ -20,6 +21,7 @@ void state_meta_put(buf_t *out, const state_meta_t *meta)
     mp_put_vector(out, &meta->applied);
     mp_put_vector(out, &meta->dropped);
     mp_put_bin(out, meta->members);
+    mp_put_vector(out, &meta->ended);
 }
 
 bool state_meta_read(slice_t value, state_meta_t *out)
@@ -34,9 +36,10 @@ bool state_meta_read(slice_t value, state_meta_t *out)
     out->floor = mp_uint(&in);
     out->horizon = mp_uint(&in);
     out->keys = mp_uint(&in);
-    mp_vector(&in, &out->applied);
-    mp_vector(&in, &out->dropped);
+    mp_vector_of(&in, &out->applied, VEC_PARTS_MAX + VEC_ENDED_MAX);
+    mp_vector_of(&in, &out->dropped, VEC_PARTS_MAX + VEC_ENDED_MAX);
     out->members = mp_bytes(&in);
+    mp_vector_of(&in, &out->ended, VEC_ENDED_MAX);
     mp_array_end(&in, items, META_FIELDS);
     return mp_done(&in) && out->lineage != 0;
 }

@@ -30,6 +30,7 @@ typedef struct state_meta {
     hlc_t horizon; /* what is at or under it may be folded in the rows */
     uint64_t keys; /* rows of STATE_KEYS, to make room for */
     vec_t applied;
+    vec_t ended;     /* final counts */
     vec_t dropped;   /* records that the log has no more */
     slice_t members; /* as of peer_members_put; borrowed */
 } state_meta_t;

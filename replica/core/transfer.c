@@ -13,6 +13,7 @@
  */
 #include "replica/core/internal.h"
 #include "replica/core/lost.h"
+#include "replica/core/seglog.h"
 
 enum {
     ASK_MS = 250,                       /* then the part is asked for again */
@@ -36,12 +37,25 @@ static void drop_staged(replica_t *self)
     j->transfer = j->part = 0;
 }
 
+/*
+ * From the moment a donor may take us back others count us as a member again, although our own
+ * state is still the old one. A start in between must know that.
+ */
+static void log_joining(replica_t *self, bool is_joining)
+{
+    buf_reset(&self->encoded);
+    seglog_number_put(&self->encoded, is_joining);
+    replica_log(self, SEGLOG_KIND_JOINING, buf_slice(&self->encoded));
+    self->joining.position = self->log_end;
+}
+
 void transfer_want(replica_t *self)
 {
     if (self->joining.state != JOINING_NOT || self->is_forgotten)
         return;
     self->joining.state = JOINING_WANTED;
     self->joining.donor = 0;
+    log_joining(self, true);
     self->joining.wanted_ms = self->now.boot_ms;
     sessions_turn_back_all(self);
     replica_note(self, NOTE_WARN,
@@ -57,10 +71,11 @@ static void ask(replica_t *self, const peer_t *donor)
         .incarnation = self->config.incarnation,
         .transfer = j->transfer,
         .part = j->part,
+        .ended = buf_slice(&self->ended_bytes),
     };
     self->joining.asked_ms = self->now.boot_ms;
     size_t offset = self->arena.size;
-    peer_join_put(&self->arena, &join, &self->applied);
+    peer_join_put(&self->arena, &join, stability_wire(self, &self->applied));
     replica_emit(self, REPLICA_TO_PEER, donor->link, offset);
 }
 
@@ -112,6 +127,13 @@ static bool is_first_of_all(const replica_t *self)
     return has_other && members_has(self->members, self->config.id, self->config.incarnation);
 }
 
+static void cancel(replica_t *self)
+{
+    drop_staged(self);
+    self->joining.state = JOINING_NOT;
+    log_joining(self, false);
+}
+
 void transfer_tick(replica_t *self)
 {
     joining_t *j = &self->joining;
@@ -121,12 +143,11 @@ void transfer_tick(replica_t *self)
             store_snapshot_abort(self->store);
         d->is_open = false;
     }
-    if (j->state != JOINING_WANTED && j->state != JOINING_TAKING)
+    if ((j->state != JOINING_WANTED && j->state != JOINING_TAKING) || self->synced_to < j->position)
         return;
     if (is_first_of_all(self)) {
         replica_note(self, NOTE_WARN, "going on with our own state: all others want to join too");
-        drop_staged(self);
-        j->state = JOINING_NOT;
+        cancel(self);
         return;
     }
     const peer_t *donor = gossip_peer(self, j->donor);
@@ -138,7 +159,7 @@ void transfer_tick(replica_t *self)
         if (donor != NULL)
             begin_joining(self, donor);
         else if (stability_go_on_alone(self))
-            j->state = JOINING_NOT;
+            cancel(self);
         j->asked_ms = self->now.boot_ms;
     } else if (self->now.boot_ms - j->asked_ms >= ASK_MS) {
         ask(self, donor);
@@ -323,9 +344,7 @@ static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
 {
     const peer_member_t *row = members_find(self->members, join->id);
     bool has_left = row != NULL && row->state != MEMBER_IN;
-    mp_t in = mp_open(join->vector);
-    mp_vector(&in, &self->vector);
-    if (!mp_ok(&in))
+    if (!peer_vector_read(join->vector, join->ended, &self->vector, &self->wire))
         return false;
     if (vec_covers(&self->applied, &self->vector)) {
         if (has_left)

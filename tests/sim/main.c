@@ -58,6 +58,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"clients forgotten", c->forgotten},
         {"TOO_OLD", c->too_old},
         {"checkpoints", c->checkpoints},
+        {"final counts", c->final_counts},
         {"states taken over", c->transfers},
         {"updates handed in too late", c->lost_records},
         {"nodes forgotten", c->forgotten_nodes},

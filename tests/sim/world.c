@@ -1113,6 +1113,7 @@ static void judge_end(world_t *w)
         }
         if (replica_digest(p->replica, UINT64_MAX) != digest)
             violate(w, "replicas that applied the same updates differ");
+        w->coverage->final_counts += replica_info(p->replica, (now_t){0}).ended;
         add_node_counts(w, p->replica);
     }
 }

@@ -12,6 +12,7 @@
 #include "bus/base/memory.h"
 #include "bus/wire/record.h"
 #include "replica/core/replica.h"
+#include "replica/core/seglog.h"
 #include "tests/unit/frames.h"
 
 enum {
@@ -689,11 +690,19 @@ static void test_too_many_starts(void **state)
                            .tag = {i + 1, 5, i + 1},
                            .result = slice_of(&done, 1),
                            .ops = buf_slice(&ops)};
+        err_t err;
         buf_reset(&bytes);
         record_put(&bytes, &record);
-        err_t err;
         assert_int_equal(replica_replay(n->replica, i, 1, buf_slice(&bytes), &err), 0);
     }
+    /* A member that is away, so that none of them can be forgotten. */
+    const peer_member_t away = {.id = 9, .incarnation = 99, .stamp = 1, .state = MEMBER_IN};
+    err_t err;
+    buf_reset(&bytes);
+    peer_members_put(&bytes, &away, 1);
+    assert_int_equal(replica_replay(n->replica, REPLICA_PARTS_MAX, SEGLOG_KIND_MEMBERS,
+                                    buf_slice(&bytes), &err),
+                     0);
     buf_free(&ops);
     buf_free(&bytes);
     replica_start(n->replica, n->now, LOG_START);
