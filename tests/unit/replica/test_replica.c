@@ -700,9 +700,9 @@ static void test_too_many_starts(void **state)
     err_t err;
     buf_reset(&bytes);
     peer_members_put(&bytes, &away, 1);
-    assert_int_equal(replica_replay(n->replica, REPLICA_PARTS_MAX, SEGLOG_KIND_MEMBERS,
-                                    buf_slice(&bytes), &err),
-                     0);
+    assert_int_equal(
+        replica_replay(n->replica, REPLICA_PARTS_MAX, SEGLOG_KIND_MEMBERS, buf_slice(&bytes), &err),
+        0);
     buf_free(&ops);
     buf_free(&bytes);
     replica_start(n->replica, n->now, LOG_START);
