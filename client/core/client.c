@@ -713,7 +713,9 @@ size_t client_brokers(const client_t *self)
 
 static void connect_broker(client_t *self)
 {
-    const broker_t *broker = &self->brokers[self->next_broker % self->brokers_size];
+    /* Kept within the list: the next one is then another one, also when the list has grown. */
+    self->next_broker %= self->brokers_size;
+    const broker_t *broker = &self->brokers[self->next_broker];
     self->connection++;
     self->is_connected = true;
     self->is_heard = false;

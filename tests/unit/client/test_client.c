@@ -513,6 +513,27 @@ static void test_broker_fails_over(void **state)
     rig_free(rig);
 }
 
+/* A broker that was found after the first one is the next one, whatever the list was before. */
+static void test_another_broker(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        rig_t rig = {.now = {1000000, 5000}};
+        const client_config_t config = {frames_cluster, seed, 1};
+        rig.client = client_new(&config);
+        rig.session = client_session_open(rig.client, NULL, -1);
+        client_broker(rig.client, rig.now, slice_text("h"), 7700);
+        submit(&rig, 1, COMMAND_SET, TIMEOUT_MS);
+        turn(&rig);
+        assert_int_equal(rig.port, 7700);
+        client_broker(rig.client, rig.now, slice_text("h"), 7800);
+        client_connection_lost(rig.client, rig.now, rig.connection);
+        pass(&rig, 1000);
+        assert_int_equal(rig.port, 7800);
+        client_destroy(&rig.client);
+    }
+}
+
 /* A full broker says so: each time it is left alone for longer, and the request says why. */
 static void test_full_broker(void **state)
 {
@@ -597,8 +618,8 @@ int main(void)
         cmocka_unit_test(test_clock),          cmocka_unit_test(test_turned_back_by_the_broker),
         cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_no_hurry),
         cmocka_unit_test(test_no_deadline),    cmocka_unit_test(test_broker_fails_over),
-        cmocka_unit_test(test_full_broker),    cmocka_unit_test(test_denied),
-        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_another_broker), cmocka_unit_test(test_full_broker),
+        cmocka_unit_test(test_denied),         cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
