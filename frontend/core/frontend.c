@@ -37,7 +37,8 @@ typedef struct replica {
     uint16_t port;
     uint8_t status;
     uint64_t serial;
-    vec_t vector;
+    vec_t vector;    /* value timestamp as of its last word */
+    uint64_t growth; /* updates that it had more than at the word before */
     uint32_t sessions;
     uint64_t in_flight;
     int64_t heard_ms;
@@ -100,7 +101,7 @@ struct frontend {
     session_t *sessions; /* by id */
     uint64_t in_flight;
     int64_t probe_ms;
-    vec_t token;
+    vec_t token; /* of the HELLO or STATUS at hand */
     frontend_effect_t *effects;
     size_t effects_size;
     size_t effects_capacity;
@@ -492,9 +493,11 @@ static bool take_status(frontend_t *self, replica_t *replica, slice_t body)
     if (status.incarnation != replica->incarnation)
         return false;
     mp_t vector = mp_open(status.vector);
-    mp_vector(&vector, &replica->vector);
+    mp_vector(&vector, &self->token);
     if (!mp_ok(&vector))
         return false;
+    replica->growth = replica->vector.size != 0 ? vec_lag(&replica->vector, &self->token) : 0;
+    vec_copy(&replica->vector, &self->token);
     if (status.status != replica->status && replica->state == REPLICA_UP)
         note(self, NOTE_INFO, "replica status id=%u status=%s was=%s", replica->id,
              status_name(status.status), status_name(replica->status));
@@ -561,6 +564,17 @@ static route_t *route_of(const client_t *client, const replica_t *replica)
 }
 
 /*
+ * How many updates of the session's token a replica lacks. What we know of it is as old as its last
+ * word, so what it may have got since does not count: else all sessions that move at a time would
+ * go to the replica that happened to speak last.
+ */
+static uint64_t lag_of(const frontend_t *self, const replica_t *replica)
+{
+    uint64_t lag = vec_lag(&replica->vector, &self->token);
+    return lag <= 2 * replica->growth ? 0 : lag;
+}
+
+/*
  * Among the replicas of one status: the one that lacks least of the session's token, then the one
  * the client already has a route to unless that has more than 1.25 times its share, then the one
  * with the fewest sessions; ties go round.
@@ -583,7 +597,7 @@ static replica_t *choose_by_status(frontend_t *self, const client_t *client,
         replica_t *replica = self->replicas[(self->next_choice + k) % self->replicas_size];
         if (!may_serve(replica, status) || (replica->incarnation == hello->avoid && serving > 1))
             continue;
-        uint64_t lag = vec_lag(&replica->vector, &self->token);
+        uint64_t lag = lag_of(self, replica);
         uint64_t load = 1 + (uint64_t)replica->sessions;
         bool within_share = load * serving * 4 <= (total + 1) * 5 || load == 1;
         if (within_share && route_of(client, replica) != NULL)

@@ -404,6 +404,34 @@ static void test_session_leaves(void **state)
     rig_free(rig);
 }
 
+/* What a replica may have got since it spoke last is no reason to choose another one. */
+static void test_lag_of_old_news(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(2);
+    vec_t vector = {0};
+    unsigned sessions[3] = {0};
+    vec_raise(&vector, 5, 10);
+    for (uint16_t id = 0; id < 2; id++)
+        status(rig, id, FRAME_STATUS, STATUS_ACTIVE, 1, &vector);
+    vec_raise(&vector, 5, 110);
+    for (uint16_t id = 0; id < 2; id++)
+        status(rig, id, FRAME_STATUS, STATUS_ACTIVE, 1, &vector);
+    vec_raise(&vector, 5, 160);
+    status(rig, 1, FRAME_STATUS, STATUS_ACTIVE, 1, &vector); /* 0 speaks a little later */
+    for (uint64_t i = 1; i <= 20; i++) {
+        from_client(rig, (uint32_t)i, frames_hello((frame_t){0}, i, &vector, -1, 0));
+        sessions[expect(rig, FRAME_HELLO, false).target]++;
+    }
+    assert_int_equal(sessions[1], 10);
+    vec_raise(&vector, 5, 10000); /* that much it cannot have got meanwhile */
+    status(rig, 1, FRAME_STATUS, STATUS_ACTIVE, 1, &vector);
+    from_client(rig, 99, frames_hello((frame_t){0}, 99, &vector, -1, 0));
+    assert_int_equal(expect(rig, FRAME_HELLO, false).target, 2);
+    vec_free(&vector);
+    rig_free(rig);
+}
+
 /* ---- handing over ---- */
 
 static unsigned count_kind(const rig_t *rig, uint8_t kind)
@@ -618,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_silent_replica),
         cmocka_unit_test(test_hello_twice),
         cmocka_unit_test(test_session_leaves),
+        cmocka_unit_test(test_lag_of_old_news),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_draining_before_welcome),
         cmocka_unit_test(test_late_welcome),
