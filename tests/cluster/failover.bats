@@ -123,3 +123,99 @@ close_load() {
     is_active() { ctl nodes | grep -qE '^1 +active +auto load'; }
     wait_until 10 is_active
 }
+
+# open_gaps SESSIONS: tests/cluster/gaps.c, its input file descriptor 9, its output 8.
+open_gaps() {
+    coproc GAPS { exec timeout 100 "$BUILD/tests/gaps" "$beacon_port" "$1" s 2>>"$folder/gaps.log" 3>&-; }
+    gaps_pid=$!
+    exec 8<&"${GAPS[0]}" 9>&"${GAPS[1]}"
+    eval "exec ${GAPS[0]}<&- ${GAPS[1]}>&-"
+}
+
+# gaps COMMAND: its answer in $answer.
+gaps() {
+    echo "$1" >&9
+    read -r -t 30 answer <&8
+}
+
+# close_gaps: ends it, and prints and bounds what the sessions saw.
+close_gaps() {
+    local max
+    exec 9>&-
+    wait_until 10 eval '! kill -0 "$gaps_pid"'
+    cat <&8 >"$folder/gaps.out"
+    wait "$gaps_pid"
+    max=$(awk '/^gaps/ { print int($8) }' "$folder/gaps.out")
+    echo "# $BATS_TEST_DESCRIPTION: $(head -n 1 "$folder/gaps.out") ms" >&3
+    [ "$max" -lt 5000 ]
+}
+
+@test "a replica is killed again and again: no write is lost, no session sees the past" {
+    cluster 3
+    open_gaps 24
+    local victim i
+    for i in $(seq 21); do
+        gaps mark
+        victim=${answer#most }
+        end_program "node_$victim" KILL
+        gaps served
+        [ "$(cut -d' ' -f2 <<<"$answer")" -ge 1 ]
+        node "$victim"
+        wait_until 20 eval "[ \$(grep -c 'replica joined id=$victim' '$folder/broker_0.log') -gt \
+            \$(grep -c 'replica lost id=$victim' '$folder/broker_0.log') ]"
+    done
+    # Those that had moved stay where they are; new ones make up for it.
+    gaps where
+    [[ "$answer" != *" $victim:"* ]]
+    start_program bench "$BUILD/hearsay" --beacon-port "$beacon_port" bench --sessions 6 \
+        --connections 6 --duration 60s --rate 100
+    wait_until 10 eval "ctl brokers | grep -q '$victim:active([23456])'"
+    gaps where
+    [[ "$answer" != *" $victim:"* ]]
+    close_gaps
+}
+
+@test "a broker is killed again and again: its clients reconnect, nothing else" {
+    cluster 2
+    broker 1
+    ctl wait --nodes 2 --brokers 2 --timeout 20s
+    open_gaps 12
+    local i victim=0 least=0
+    for i in $(seq 8); do
+        gaps mark
+        end_program "broker_$victim" KILL
+        gaps served
+        [ "$(cut -d' ' -f2 <<<"$answer")" -ge "$least" ]
+        least=12 # from now on all are at the other one
+        broker "$victim"
+        ctl wait --nodes 2 --brokers 2 --timeout 20s
+        victim=$((1 - victim))
+    done
+    close_gaps
+}
+
+@test "a replica and a broker freeze and wake up: both are passed over, and serve again" {
+    cluster 2
+    broker 1
+    ctl wait --nodes 2 --brokers 2 --timeout 20s
+    open_gaps 12
+    local victim frozen
+    gaps mark
+    victim=${answer#most }
+    kill -STOP "$(pid_of "node_$victim")"
+    gaps served
+    [ "$(cut -d' ' -f2 <<<"$answer")" -ge 1 ]
+    kill -CONT "$(pid_of "node_$victim")"
+    ctl wait --nodes 2 --brokers 2 --timeout 20s
+    gaps where
+    [ "$answer" = "at $((1 - victim)):12" ] # they stay
+    for frozen in 0 1; do
+        gaps mark
+        kill -STOP "$(pid_of "broker_$frozen")"
+        gaps served
+        kill -CONT "$(pid_of "broker_$frozen")"
+        ctl wait --nodes 2 --brokers 2 --timeout 20s
+    done
+    [ "$(cut -d' ' -f2 <<<"$answer")" -eq 12 ]
+    close_gaps
+}
