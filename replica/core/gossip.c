@@ -679,7 +679,8 @@ static void take_batch(replica_t *self, slice_t message)
     if (peer == NULL || !members_has(self->members, peer->id, peer->incarnation) ||
         self->joining.state != JOINING_NOT)
         return;
-    take_records(self, batch.records);
+    if (!self->is_read_only)
+        take_records(self, batch.records);
     peer->heard_ms = self->now.boot_ms;
     for (uint32_t i = 0; i < batch.ackers; i++)
         if (batch.acker[i] == self->config.incarnation && batch.head > peer->owed)
@@ -793,6 +794,10 @@ static void consider_pull(replica_t *self)
             slow->pull_ms = now_ms + PULL_TIMEOUT_MS;
         self->pull.is_open = false;
     }
+    if (self->is_read_only) {
+        self->blind_pull_ms = now_ms + BLIND_PULL_MS;
+        return;
+    }
     for (size_t i = 0; i < self->peers_size; i++) {
         peer_t *peer = &self->peers[i];
         if (!may_pull_from(self, peer) || peer->pull_ms > now_ms || has_gap(self, peer))
@@ -828,7 +833,7 @@ static void consider_gaps(replica_t *self)
         is_lacking = true;
         can_be_had |= !has_gap(self, peer);
     }
-    if (!is_lacking || can_be_had)
+    if (!is_lacking || can_be_had || self->is_read_only)
         self->gap_since_ms = INT64_MAX;
     else if (self->gap_since_ms == INT64_MAX)
         self->gap_since_ms = self->now.boot_ms;
@@ -870,7 +875,7 @@ static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
         self->status == STATUS_OFFLINE)
         return; /* an answer that came too late */
     self->pull.is_open = false;
-    if (self->joining.state != JOINING_NOT)
+    if (self->joining.state != JOINING_NOT || self->is_read_only)
         return;
     if (records.has_gap) {
         peer->gap_until_ms = self->now.boot_ms + GAP_AGAIN_MS;
@@ -1174,6 +1179,14 @@ static void ask_who_has_ours(replica_t *self)
     self->turn.own_head = own;
 }
 
+void gossip_catch_up(replica_t *self)
+{
+    for (size_t i = 0; i < self->peers_size; i++) {
+        self->peers[i].must_pull = true;
+        self->peers[i].pull_ms = self->now.boot_ms;
+    }
+}
+
 void gossip_status(replica_t *self, replica_status_t before)
 {
     ask_who_has_ours(self);
@@ -1183,10 +1196,7 @@ void gossip_status(replica_t *self, replica_status_t before)
         self->pull.is_open = false;
         return;
     }
-    for (size_t i = 0; i < self->peers_size; i++) {
-        self->peers[i].must_pull = true;
-        self->peers[i].pull_ms = self->now.boot_ms;
-    }
+    gossip_catch_up(self);
     publish_round(self);
 }
 

@@ -225,6 +225,10 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
                "start takes no updates; use a node that is up already");
         return INTAKE_ANSWERED;
     }
+    if (command->is_update && self->is_read_only) {
+        refuse(self, session, request, OUTCOME_READ_ONLY, self->read_only);
+        return INTAKE_ANSWERED;
+    }
     if (command->is_update && self->log_is_full) {
         refuse(self, session, request, OUTCOME_READ_ONLY,
                "the update log is full (--log-max) and a member that lacks some of it is out of "

@@ -188,6 +188,10 @@ struct replica {
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
     bool log_is_full;
+    bool is_read_only;             /* nothing may go to the log */
+    char read_only[ERR_TEXT_SIZE]; /* why */
+    bool has_unlogged_lineage;     /* fixed meanwhile */
+    bool has_unlogged_members;     /* they changed meanwhile */
     checkpointing_t checkpoint;
     joining_t joining;
     donating_t donating;
@@ -299,6 +303,8 @@ int64_t gossip_deadline(const replica_t *self);
 void gossip_turn(replica_t *self);
 /* The status changed: say it, and catch up when back. */
 void gossip_status(replica_t *self, replica_status_t before);
+/* Asks each peer for what it has, now. */
+void gossip_catch_up(replica_t *self);
 /* Asks the peers for what sessions wait for, now. */
 void gossip_pull_for_waiters(replica_t *self);
 void gossip_free(replica_t *self);

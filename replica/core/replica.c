@@ -169,13 +169,22 @@ static void take_lineage(replica_t *self, uint64_t lineage)
     self->lineage_is_fixed = true;
 }
 
+/* The lineage and the members; later when nothing may go to the log now. */
+static void log_lineage(replica_t *self)
+{
+    self->has_unlogged_lineage = self->is_read_only;
+    if (self->is_read_only)
+        return;
+    buf_reset(&self->encoded);
+    seglog_meta_put(&self->encoded, self->lineage);
+    replica_log(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
+    stability_log_members(self);
+}
+
 void replica_fix_lineage(replica_t *self, uint64_t lineage)
 {
     take_lineage(self, lineage);
-    buf_reset(&self->encoded);
-    seglog_meta_put(&self->encoded, lineage);
-    replica_log(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
-    stability_log_members(self);
+    log_lineage(self);
     replica_note(self, NOTE_INFO, "lineage fixed lineage=%016llx", (unsigned long long)lineage);
 }
 
@@ -384,6 +393,26 @@ bool replica_is_drained(const replica_t *self)
     return self->status == STATUS_OFFLINE || gossip_has_handed_over(self);
 }
 
+void replica_set_read_only(replica_t *self, now_t now, const char *why)
+{
+    replica_enter(self, now);
+    bool was_read_only = self->is_read_only;
+    self->is_read_only = why != NULL;
+    snprintf(self->read_only, sizeof self->read_only, "%s", why != NULL ? why : "");
+    if (self->is_read_only == was_read_only)
+        return;
+    replica_note(self, self->is_read_only ? NOTE_WARN : NOTE_INFO,
+                 self->is_read_only ? "read only why=\"%s\"" : "updates are taken again%s",
+                 self->read_only);
+    if (self->is_read_only)
+        return;
+    if (self->has_unlogged_lineage)
+        log_lineage(self);
+    else if (self->has_unlogged_members)
+        stability_log_members(self);
+    gossip_catch_up(self);
+}
+
 void replica_load(replica_t *self, uint32_t busy_permille)
 {
     self->busy_permille = busy_permille;
@@ -393,7 +422,8 @@ void replica_load(replica_t *self, uint32_t busy_permille)
 static replica_status_t status_by_load(replica_t *self)
 {
     enum { BUSY_PERMILLE = 850, CALM_PERMILLE = 600, CALM_ROUNDS = 2 };
-    if (self->busy_permille >= BUSY_PERMILLE) {
+    /* What takes no updates is chosen by sessions only when there is nothing better. */
+    if (self->busy_permille >= BUSY_PERMILLE || self->is_read_only) {
         self->calm_rounds = 0;
         return STATUS_OVERLOADED;
     }
@@ -439,6 +469,7 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .horizon = self->horizon,
         .floor = self->floor,
         .log_bytes = self->log_end - self->log_begin,
+        .read_only = self->is_read_only ? self->read_only : NULL,
         .is_joining = self->joining.state != JOINING_NOT,
         .unstable = store_unstable(self->store),
         .members = members_count(self->members),

@@ -213,6 +213,13 @@ void replica_checkpoint_done(replica_t *self, now_t now, bool is_good, slice_t w
  */
 int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err);
 
+/*
+ * why (a line, copied): from now on as little as can be goes to the log, since the disk is or will
+ * be full, or fails; NULL: it is well again. Until then updates are refused with that text, records
+ * of other nodes are not taken (they keep them for us), and reads go on.
+ */
+void replica_set_read_only(replica_t *self, now_t now, const char *why);
+
 /* The share of the loop's time spent working since the last call, in thousandths. */
 void replica_load(replica_t *self, uint32_t busy_permille);
 
@@ -266,8 +273,9 @@ typedef struct replica_info {
     hlc_t horizon;       /* no update with a tag at or under it can come any more */
     hlc_t floor;         /* none with a tag at or under it is accepted here */
     uint64_t log_bytes;
-    bool is_joining; /* takes over the state of another node, and serves nothing until then */
-    size_t unstable; /* keys with something to forget one day */
+    const char *read_only; /* why no updates are taken, borrowed; NULL: they are */
+    bool is_joining;       /* takes over the state of another node, and serves nothing until then */
+    size_t unstable;       /* keys with something to forget one day */
     uint32_t members;
     uint32_t ended;        /* incarnations that are over and need not be named any more */
     int32_t holds_back;    /* the id of the member that holds forgetting back, -1: nobody */

@@ -46,7 +46,8 @@ static void encode_rows(replica_t *self)
 
 void stability_log_members(replica_t *self)
 {
-    if (self->lineage_is_fixed && self->is_started)
+    self->has_unlogged_members = self->is_read_only;
+    if (self->lineage_is_fixed && self->is_started && !self->is_read_only)
         replica_log(self, SEGLOG_KIND_MEMBERS, buf_slice(&self->member_rows));
 }
 
@@ -293,6 +294,8 @@ bool stability_take_ended(replica_t *self, slice_t bytes)
     mp_vector_of(&in, &self->vector, VEC_ENDED_MAX);
     if (!mp_done(&in))
         return false;
+    if (self->is_read_only)
+        return true; /* they say it again */
     for (uint32_t i = 0; i < self->vector.size && self->ended.size < VEC_ENDED_MAX; i++) {
         const vec_part_t *part = &self->vector.parts[i];
         if (vec_get(&self->applied, part->incarnation) == part->count)
@@ -329,7 +332,7 @@ static bool is_present(const replica_t *self, uint64_t incarnation)
 static void settle_ended(replica_t *self)
 {
     bool has_changed = false;
-    if (!members_agree(self->members))
+    if (self->is_read_only || !members_agree(self->members))
         return;
     for (uint32_t i = 0; i < self->applied.size && self->ended.size < VEC_ENDED_MAX; i++) {
         const vec_part_t *part = &self->applied.parts[i];
@@ -362,7 +365,7 @@ void stability_mark(replica_t *self)
     hlc_t floor = hlc_add_ms(replica_clock(self), -self->config.retry_horizon_ms);
     if (mark->is_open || !self->lineage_is_fixed || self->joining.state != JOINING_NOT)
         return;
-    if (floor > self->floor && has_to_forget(self)) {
+    if (floor > self->floor && has_to_forget(self) && !self->is_read_only) {
         self->floor = floor;
         buf_reset(&self->encoded);
         seglog_number_put(&self->encoded, floor);

@@ -143,7 +143,8 @@ void transfer_tick(replica_t *self)
             store_snapshot_abort(self->store);
         d->is_open = false;
     }
-    if ((j->state != JOINING_WANTED && j->state != JOINING_TAKING) || self->synced_to < j->position)
+    bool is_asking = j->state == JOINING_WANTED || j->state == JOINING_TAKING;
+    if (!is_asking || self->is_read_only || self->synced_to < j->position)
         return;
     if (is_first_of_all(self)) {
         replica_note(self, NOTE_WARN, "going on with our own state: all others want to join too");
@@ -169,7 +170,8 @@ void transfer_tick(replica_t *self)
 int64_t transfer_deadline(const replica_t *self)
 {
     const joining_t *j = &self->joining;
-    bool is_asking = j->state == JOINING_WANTED || j->state == JOINING_TAKING;
+    bool is_asking =
+        (j->state == JOINING_WANTED || j->state == JOINING_TAKING) && !self->is_read_only;
     int64_t deadline = is_asking ? j->asked_ms + ASK_MS : INT64_MAX;
     if (self->donating.is_open)
         deadline = time_earlier(deadline, self->donating.used_ms + DONATION_MS);
@@ -246,7 +248,7 @@ void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message)
         self->counts.malformed++;
         return;
     }
-    if (j->state != JOINING_TAKING || peer->incarnation != j->donor)
+    if (j->state != JOINING_TAKING || peer->incarnation != j->donor || self->is_read_only)
         return;
     if (state.transfer == 0) {
         j->since_ms = self->now.boot_ms; /* it is there, and has something to do first */

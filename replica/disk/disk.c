@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -375,6 +376,14 @@ bool disk_probe(disk_t *self)
         fail_full(self, error, NULL);
     self->is_full = error != 0;
     return !self->is_full;
+}
+
+uint64_t disk_free(const disk_t *self)
+{
+    struct statvfs status;
+    if (fstatvfs(self->folder.fd, &status) != 0)
+        return UINT64_MAX;
+    return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
 void disk_spend_spare(disk_t *self)
@@ -783,6 +792,18 @@ int disk_append(disk_t *self, slice_t bytes, err_t *err)
     newest(self)->size += bytes.size;
     tell_written(self);
     return 0;
+}
+
+int disk_append_reserved(disk_t *self, slice_t bytes, err_t *err)
+{
+    if (disk_state(self, err) == DISK_FAILED)
+        return -1;
+    disk_spend_spare(self);
+    self->is_full = false;
+    int rc = disk_append(self, bytes, err);
+    if (!self->is_full)
+        fail_full(self, ENOSPC, NULL);
+    return rc;
 }
 
 /* ---- reading ---- */

@@ -111,6 +111,12 @@ uint64_t disk_end(const disk_t *self);
 int disk_append(disk_t *self, slice_t bytes, err_t *err);
 
 /*
+ * As disk_append, for what is to be written at any price, also on a FULL disk: gives the reserve up
+ * for it. The disk is FULL afterwards, until disk_probe finds room for the reserve again.
+ */
+int disk_append_reserved(disk_t *self, slice_t bytes, err_t *err);
+
+/*
  * Puts whole entries from position on into out (which is reset): at most `most` bytes, but one
  * entry at least. It may stop early, at the end of a segment; out is empty at disk_end alone.
  * position is that of an entry, at most disk_end (asserted). Entries that fail their checksum are
@@ -195,6 +201,9 @@ disk_state_t disk_state(disk_t *self, err_t *err);
  * quick and leaves a reserve of that size. True when the disk is OK now. For once a second.
  */
 bool disk_probe(disk_t *self);
+
+/* Bytes that this process may still write to the file system of the folder; UINT64_MAX: unknown. */
+uint64_t disk_free(const disk_t *self);
 
 /*
  * Gives the reserve back to the file system: for the checkpoint that would let a FULL disk drop old

@@ -1,3 +1,6 @@
+#include <stdlib.h>
+#include <string.h>
+
 #include "bus/base/memory.h"
 #include "bus/net/logger.h"
 #include "bus/net/message.h"
@@ -116,18 +119,80 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
     }
 }
 
-/* False when the log could not be written: then nothing of the turn may be seen by anybody. */
-static bool append(node_t *self, slice_t bytes)
+/* ---- the log ---- */
+
+/* Keeps the effects of a turn whose append failed. */
+static void stall(node_t *self, const replica_effects_t *effects, const err_t *err)
 {
-    err_t err;
-    uint64_t position = disk_end(self->disk);
-    if (disk_append(self->disk, bytes, &err) == 0) {
-        node_trace_logged(self, bytes, position);
-        return true;
+    stalled_t *stalled = &self->stalled;
+    size_t bytes = 0;
+    for (size_t i = 0; i < effects->size; i++) {
+        size_t end = effects->list[i].offset + effects->list[i].size;
+        bytes = end > bytes ? end : bytes;
     }
-    log_line(LOG_LEVEL_ERROR, "%s", err.text);
-    node_end(self, outcome_exit(OUTCOME_READ_ONLY));
-    return false;
+    stalled->is_stalled = true;
+    stalled->size = effects->size;
+    stalled->list = mem_zero(effects->size, sizeof(*stalled->list));
+    memcpy(stalled->list, effects->list, effects->size * sizeof(*stalled->list));
+    buf_reset(&stalled->arena);
+    buf_append(&stalled->arena, effects->arena, bytes);
+    node_hold_input(self, true);
+    node_set_read_only(self, err->text);
+    self->look_ms = net_now().boot_ms + NODE_LOOK_MS;
+    log_line(LOG_LEVEL_ERROR, "%s; until then this node serves nothing", err->text);
+}
+
+/*
+ * The log entries of a turn, which come first. False when they could not be written: then nothing
+ * of the turn may be seen by anybody yet. The reserve is for them, and usually enough.
+ */
+static bool append(node_t *self, const replica_effects_t *effects, err_t *err)
+{
+    if (effects->size == 0 || effects->list[0].kind != REPLICA_APPEND)
+        return true;
+    slice_t bytes = replica_effect_bytes(effects, &effects->list[0]);
+    uint64_t position = disk_end(self->disk);
+    if (disk_append(self->disk, bytes, err) != 0) {
+        self->look_ms = 0;
+        if (disk_append_reserved(self->disk, bytes, err) != 0)
+            return false;
+    }
+    node_trace_logged(self, bytes, position);
+    return true;
+}
+
+static void carry_out_all(node_t *self, const replica_effects_t *effects)
+{
+    for (size_t i = 0; i < effects->size; i++)
+        carry_out_one(self, &effects->list[i], replica_effect_bytes(effects, &effects->list[i]));
+}
+
+/* Tries the append again, when it is due; true when the node goes on. */
+static bool resume(node_t *self)
+{
+    stalled_t *stalled = &self->stalled;
+    err_t err;
+    if (net_now().boot_ms < self->look_ms)
+        return false;
+    const replica_effects_t effects = {stalled->list, stalled->size, stalled->arena.data};
+    disk_probe(self->disk);
+    if (!append(self, &effects, &err)) {
+        self->look_ms = net_now().boot_ms + NODE_LOOK_MS;
+        return false;
+    }
+    stalled->is_stalled = false;
+    node_hold_input(self, false);
+    log_line(LOG_LEVEL_INFO, "the log is written, this node serves again");
+    carry_out_all(self, &effects);
+    node_free_effects(self);
+    return true;
+}
+
+void node_free_effects(node_t *self)
+{
+    free(self->stalled.list);
+    self->stalled.list = NULL;
+    buf_free(&self->stalled.arena);
 }
 
 static void read_log(node_t *self, const followup_t *followup)
@@ -163,17 +228,20 @@ static void run_followups(node_t *self)
 
 void node_carry_out(node_t *self)
 {
+    err_t err;
+    if (self->stalled.is_stalled && !resume(self))
+        return;
     for (int round = 0; round < ROUNDS_MAX && !self->is_ending; round++) {
+        run_followups(self);
+        node_watch_disk(self);
         node_tell_disk(self);
         replica_effects_t effects = replica_turn(self->replica, net_now());
-        size_t i = 0;
-        for (; i < effects.size && effects.list[i].kind == REPLICA_APPEND; i++)
-            if (!append(self, replica_effect_bytes(&effects, &effects.list[i])))
-                return;
-        for (; i < effects.size; i++)
-            carry_out_one(self, &effects.list[i], replica_effect_bytes(&effects, &effects.list[i]));
+        if (!append(self, &effects, &err)) {
+            stall(self, &effects, &err);
+            return;
+        }
+        carry_out_all(self, &effects);
         if (self->followups_size == 0)
             return;
-        run_followups(self);
     }
 }

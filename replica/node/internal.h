@@ -27,6 +27,8 @@ typedef enum node_port {
 /* SET_STATUS requests that wait for confirmations, at most; more are answered BUSY. */
 enum { NODE_WAITING_MAX = 64 };
 
+enum { NODE_LOOK_MS = 1000 }; /* between looks at the disk */
+
 typedef struct status_wait {
     uint32_t connection; /* at the control ROUTER */
     uint64_t request;
@@ -50,6 +52,17 @@ typedef struct followup {
     uint64_t request;
     uint64_t position;
 } followup_t;
+
+/*
+ * The effects of a turn whose append failed: nothing of them may be seen by anybody before it is
+ * made good. Meanwhile the core is given no input but people's, and no turn.
+ */
+typedef struct stalled {
+    bool is_stalled;
+    replica_effect_t *list; /* owned, like the arena */
+    size_t size;
+    buf_t arena;
+} stalled_t;
 
 typedef struct node {
     const settings_t *settings;
@@ -75,6 +88,10 @@ typedef struct node {
     bool is_committed;
     bool is_giving_up; /* one that nobody waits for has not ended yet */
     uint64_t commit_position;
+    stalled_t stalled;
+    bool is_read_only;
+    int64_t look_ms;  /* at the disk, next; boot time */
+    uint64_t look_at; /* the same as a position of the log */
     replica_t *replica;
     void *sockets[NODE_PORTS];
     known_t known;
@@ -99,12 +116,21 @@ typedef struct node {
 
 /* Carries out what the core wants done, until it wants nothing more for now. */
 void node_carry_out(node_t *self);
+void node_free_effects(node_t *self);
 
 /* ---- store.c ---- */
 
 /* Opens the checkpoint, gives it and the log to the replica. -1 with err. */
 int node_restore(node_t *self, err_t *err);
 void node_close_store(node_t *self);
+
+/*
+ * Looks at the disk when that is due: once a second, or after some bytes of log. On a disk that is
+ * full, nearly so or failing the replica is made read-only, and it is undone when there is room.
+ */
+void node_watch_disk(node_t *self);
+/* NULL: updates are taken. */
+void node_set_read_only(node_t *self, const char *why);
 
 /* The effects of these names. */
 void node_checkpoint_begin(node_t *self, bool is_whole);
@@ -125,6 +151,9 @@ void node_trace_logged(node_t *self, slice_t entries, uint64_t position);
 void node_trace_published(node_t *self, slice_t message);
 
 /* ---- node.c ---- */
+
+/* Has the loop read nothing from nodes and brokers, or read it again. */
+void node_hold_input(node_t *self, bool is_held);
 
 /* Ends the loop with this exit code; the first one holds. */
 void node_end(node_t *self, int exit_code);

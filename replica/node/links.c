@@ -207,6 +207,21 @@ bool links_send(links_t *self, uint32_t link, slice_t message)
     return peer != NULL && message_send(peer->dealer, message);
 }
 
+static void hold(links_t *self, void *socket, loop_ready_fn *fn, void *arg, bool is_held)
+{
+    if (is_held)
+        loop_remove_socket(self->loop, socket);
+    else
+        (void)loop_add_socket(self->loop, socket, fn, arg, NULL); /* it was there before */
+}
+
+void links_hold(links_t *self, bool is_held)
+{
+    hold(self, self->sub, gossip_ready, self, is_held);
+    for (peer_link_t *i = self->first; i != NULL; i = i->next)
+        hold(self, i->dealer, dealer_ready, i, is_held);
+}
+
 uint64_t links_malformed(const links_t *self)
 {
     return self->malformed;

@@ -41,6 +41,9 @@ void links_disconnect(links_t *self, uint32_t link);
 /* Sends a message without waiting; false when the link is not there or takes no more. */
 bool links_send(links_t *self, uint32_t link, slice_t message);
 
+/* Has the loop read nothing from the connections, or read them again. None is made meanwhile. */
+void links_hold(links_t *self, bool is_held);
+
 /* Messages that were dropped since they had more frames than one. */
 uint64_t links_malformed(const links_t *self);
 

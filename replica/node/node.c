@@ -113,7 +113,7 @@ static bool finder_ready(void *arg)
     for (int i = 0; i < LOOP_DRAIN; i++) {
         if (!finder_receive(self->finder, &beacon, address))
             return false;
-        if (beacon.kind == BEACON_NODE)
+        if (beacon.kind == BEACON_NODE && !self->stalled.is_stalled)
             replica_candidate(self->replica, net_now(), beacon.id, beacon.incarnation,
                               slice_text(address), beacon.port);
         if (beacon.kind == BEACON_SEEKER || known_add(&self->known, beacon.incarnation))
@@ -163,7 +163,8 @@ static void on_timer(void *arg)
     node_t *self = arg;
     now_t now = net_now();
 
-    replica_tick(self->replica, now);
+    if (!self->stalled.is_stalled)
+        replica_tick(self->replica, now);
     finder_tick(self->finder);
     if (now.boot_ms >= self->load_ms)
         measure_load(self, now);
@@ -202,9 +203,11 @@ static void on_turn(void *arg)
         node_end(self, EXIT_DONE);
         return;
     }
-    int64_t deadline = time_earlier(replica_deadline(self->replica), finder_deadline(self->finder));
+    int64_t deadline = self->stalled.is_stalled ? INT64_MAX : replica_deadline(self->replica);
+    deadline = time_earlier(deadline, finder_deadline(self->finder));
     deadline = time_earlier(deadline, node_answer_deadline(self));
     deadline = time_earlier(deadline, self->end_ms);
+    deadline = time_earlier(deadline, self->look_ms);
     loop_set_deadline(self->loop, time_earlier(deadline, self->load_ms));
 }
 
@@ -285,17 +288,32 @@ static int open_loop(node_t *self, err_t *err)
     return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
 }
 
+static loop_ready_fn *const ready[] = {
+    [PORT_PEER] = peer_ready,
+    [PORT_SERVICE] = service_ready,
+    [PORT_GOSSIP] = gossip_ready,
+    [PORT_CONTROL] = control_ready,
+};
+
+/* What was taken out of the loop just now fits in again: adding cannot fail. */
+void node_hold_input(node_t *self, bool is_held)
+{
+    static const node_port_t inputs[] = {PORT_PEER, PORT_SERVICE};
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
+        node_port_t port = inputs[i];
+        if (is_held)
+            loop_remove_socket(self->loop, self->sockets[port]);
+        else
+            (void)loop_add_socket(self->loop, self->sockets[port], ready[port], self, NULL);
+    }
+    links_hold(self->links, is_held);
+}
+
 static int serve_sockets(node_t *self, err_t *err)
 {
     if (links_new(&self->links, self->loop, self->monitor, MESSAGE_MAX, take_linked, self, err) !=
         0)
         return -1;
-    static loop_ready_fn *const ready[] = {
-        [PORT_PEER] = peer_ready,
-        [PORT_SERVICE] = service_ready,
-        [PORT_GOSSIP] = gossip_ready,
-        [PORT_CONTROL] = control_ready,
-    };
     for (int i = 0; i <= PORT_CONTROL; i++)
         if (loop_add_socket(self->loop, self->sockets[i], ready[i], self, err) != 0)
             return -1;
@@ -332,6 +350,7 @@ static int start(node_t *self, err_t *err)
         open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
+    node_watch_disk(self);
     now_t now = net_now();
     replica_start(self->replica, now, disk_end(self->disk));
     for (size_t i = 0; i < settings->peer_count; i++)
@@ -367,6 +386,7 @@ static void stop(node_t *self)
     loop_destroy(&self->loop);
     node_close_store(self);
     replica_destroy(&self->replica);
+    node_free_effects(self);
     free(self->followups);
     buf_free(&self->read);
     buf_free(&self->line);

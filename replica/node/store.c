@@ -13,6 +13,11 @@
 enum {
     ROWS_BYTES = 8 * 1024 * 1024, /* of rows that wait for the checkpoint's queue */
     ROWS_HEAD = 5,                /* table, size of the run */
+    MIB = 1024 * 1024,
+    /* Free space under which the node turns read-only, and from which on it is no more. */
+    FREE_LEAST = 8 * MIB,
+    FREE_AGAIN = 12 * MIB,
+    LOOK_BYTES = MIB, /* of log between looks */
 };
 
 /* ---- start ---- */
@@ -233,6 +238,46 @@ void node_keep_lost(node_t *self, slice_t text)
                  path, strerror(errno), (int)text.size, (const char *)text.data);
     if (fd >= 0)
         close(fd);
+}
+
+/* ---- room ---- */
+
+/* Why nothing can be written, NULL: it can. */
+static const char *find_fault(node_t *self, err_t *err)
+{
+    disk_state_t state = disk_state(self->disk, err);
+    if (state == DISK_FAILED || (state == DISK_FULL && !disk_probe(self->disk)))
+        return err->text;
+    uint64_t least = self->is_read_only ? FREE_AGAIN : FREE_LEAST;
+    uint64_t free_bytes = disk_free(self->disk);
+    if (free_bytes >= least)
+        return NULL;
+    err_set(err, OUTCOME_READ_ONLY,
+            "only %.1f MiB are free for %s: free space there, to %d MiB at least",
+            (double)free_bytes / MIB, self->settings->data, FREE_AGAIN / MIB);
+    return err->text;
+}
+
+void node_set_read_only(node_t *self, const char *why)
+{
+    char text[ERR_TEXT_SIZE];
+    snprintf(text, sizeof(text), "replica %u takes no updates: %.300s", self->settings->id,
+             why != NULL ? why : "");
+    self->is_read_only = why != NULL;
+    replica_set_read_only(self->replica, net_now(), why != NULL ? text : NULL);
+}
+
+void node_watch_disk(node_t *self)
+{
+    int64_t now_ms = net_now().boot_ms;
+    err_t err;
+    if (now_ms < self->look_ms && disk_end(self->disk) < self->look_at)
+        return;
+    self->look_ms = now_ms + NODE_LOOK_MS;
+    self->look_at = disk_end(self->disk) + LOOK_BYTES;
+    const char *fault = find_fault(self, &err);
+    if (fault != NULL || self->is_read_only)
+        node_set_read_only(self, fault);
 }
 
 /* ---- each turn ---- */

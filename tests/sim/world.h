@@ -54,7 +54,7 @@ typedef struct sim_coverage {
     uint64_t forgotten; /* clients of executed tables */
     uint64_t too_old;
     uint64_t checkpoints;
-    uint64_t final_counts; /* at the end of runs */
+    uint64_t final_counts;    /* at the end of runs */
     uint64_t transfers;       /* states taken over */
     uint64_t lost_records;    /* handed in too late */
     uint64_t forgotten_nodes; /* by people */

@@ -444,6 +444,30 @@ static void test_spare(void **state)
     assert_true(has_spare(f));
 }
 
+/* The reserve is for what must be written: then the disk is full until there is one again. */
+static void test_append_reserved(void **state)
+{
+    fixture_t *f = *state;
+    err_t err;
+    buf_t bytes = {0};
+    open_disk(f, DISK_SYNC_INTERVAL);
+    fill_up(f, 0, ENOSPC);
+    seglog_entry_put(&bytes, disk_end(f->disk), SEGLOG_KIND_UPDATE, slice_text("must"));
+    assert_int_equal(disk_append_reserved(f->disk, buf_slice(&bytes), &err), -1);
+    assert_false(has_spare(f));
+    faults.room = SIZE_MAX;
+    assert_int_equal(disk_append_reserved(f->disk, buf_slice(&bytes), &err), 0);
+    assert_int_equal(disk_state(f->disk, &err), DISK_FULL);
+    assert_non_null(strstr(err.text, "free space there"));
+    assert_false(disk_probe(f->disk));
+    faults.allocate_errno = 0;
+    assert_true(disk_probe(f->disk));
+    assert_true(has_spare(f));
+    disk_close(&f->disk);
+    assert_int_equal(open_disk(f, DISK_SYNC_INTERVAL), 1);
+    buf_free(&bytes);
+}
+
 /* A node can be started on a full disk, to read from. */
 static void test_open_on_a_full_disk(void **state)
 {
@@ -512,6 +536,7 @@ int main(void)
         FAULT_TEST(test_replay_that_cannot_sync),
         FAULT_TEST(test_full_and_back),
         FAULT_TEST(test_spare),
+        FAULT_TEST(test_append_reserved),
         FAULT_TEST(test_open_on_a_full_disk),
         FAULT_TEST(test_no_reserve),
         FAULT_TEST(test_files_that_stay),

@@ -801,6 +801,64 @@ static void test_lineage_before_records(void **state)
     }
 }
 
+static void test_read_only(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    assert_int_equal(set(a, 1, 1, "x").outcome, OUTCOME_OK);
+    link_up(b);
+    hello(b, 2, NULL);
+    replica_set_read_only(b->replica, b->now, "no room: make some");
+    assert_string_equal(replica_info(b->replica, b->now).read_only, "no room: make some");
+    size_t log_size = b->log.size;
+    item_t got = set(b, 2, 1, "y");
+    assert_int_equal(got.outcome, OUTCOME_READ_ONLY);
+    assert_value(&got, "no room: make some");
+    /* What others have is not taken either, by batch or by pull: it would have to be logged. */
+    assert_int_equal(set(a, 1, 2, "z").outcome, OUTCOME_OK);
+    for (int i = 0; i < 3; i++)
+        pass(a, 250);
+    assert_int_equal(has(b, 10), 1);
+    assert_int_equal(b->log.size, log_size);
+    got = call(b, (ask_t){.session = 2, .seq = 2, .command = COMMAND_GET, .a = "k"});
+    assert_int_equal(got.outcome, OUTCOME_OK);
+    assert_value(&got, "x");
+    replica_set_read_only(b->replica, b->now, NULL);
+    settle(a);
+    assert_int_equal(has(b, 10), 2);
+    assert_null(replica_info(b->replica, b->now).read_only);
+    assert_int_equal(set(b, 2, 3, "y").outcome, OUTCOME_OK);
+    assert_true(replica_digest(a->replica, 0) == replica_digest(b->replica, 0));
+    node_free(a);
+    node_free(b);
+}
+
+/* Who is a member and what lineage it is are logged later, but before all updates. */
+static void test_read_only_and_a_newcomer(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    replica_set_read_only(b->replica, b->now, "no room");
+    size_t log_size = b->log.size;
+    connect_nodes(a, b);
+    pass(a, 500);
+    assert_int_equal(b->log.size, log_size);
+    assert_int_equal(replica_info(b->replica, b->now).members, 2);
+    replica_set_read_only(b->replica, b->now, NULL);
+    pass(a, 500);
+    seglog_entry_t first;
+    assert_int_equal(seglog_next(buf_slice(&b->log), LOG_START, &first), SEGLOG_GOOD);
+    assert_int_equal(first.kind, SEGLOG_KIND_META);
+    assert_int_equal(has(b, 10), 1);
+    assert_true(b->log.size > log_size);
+    node_free(a);
+    node_free(b);
+}
+
 static void test_great_record_is_announced(void **state)
 {
     (void)state;
@@ -1113,6 +1171,8 @@ int main(void)
         cmocka_unit_test(test_gap_by_batch),
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_read_only_and_a_newcomer),
         cmocka_unit_test(test_great_record_is_announced),
         cmocka_unit_test(test_other_lineage),
         cmocka_unit_test(test_lineages_part),
