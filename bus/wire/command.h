@@ -60,7 +60,11 @@
       "expire session:42 1800", "expire greeting 10")                                              \
     X(PERSIST, persist, 27, UPDATE, 1, 1, 0, "KEY",                                                \
       "takes the deadline of KEY away; answers 1, 0 when it has none", "persist session:42",       \
-      "persist greeting")
+      "persist greeting")                                                                          \
+    X(MULTI, multi, 28, UPDATE, 2, 2049, 0, "WORDS COMMAND… [WORDS COMMAND…]",                     \
+      "several commands in one step, each with the number of its words before it; no key is "      \
+      "named again after a command that changes it",                                               \
+      "multi 3 set a 1 2 incr b", "multi 3 decr stock:42 1 4 hset order:7 item 42")
 
 typedef enum command_code {
 #define COMMAND_ENUM(id, name, code, ...) COMMAND_##id = code,

@@ -3,6 +3,7 @@
  * its operations, and says whether they would show. Nothing is changed here.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "replica/core/internal.h"
 
@@ -391,6 +392,85 @@ static outcome_t run_add(replica_t *self, command_run_t *run)
     return OUTCOME_OK;
 }
 
+/* ---- several in one step ---- */
+
+static outcome_t run_command(replica_t *self, command_run_t *run);
+
+/* Whether a command inside a multi names a key that an earlier one of it changes. */
+static bool names_changed_key(const replica_t *self, const command_t *command, size_t arguments)
+{
+    bool has_many = command->code == COMMAND_MGET || command->code == COMMAND_EXISTS ||
+                    command->code == COMMAND_DEL || command->code == COMMAND_MSET;
+    size_t step = command->code == COMMAND_MSET ? 2 : 1;
+    for (size_t i = 0; i < (has_many ? arguments : 1); i += step)
+        for (size_t k = 0; k < self->op_count; k++)
+            if (slice_equal(self->op_list[k].key, self->arguments[i]))
+                return true;
+    return false;
+}
+
+static const command_t *inner_command(slice_t name)
+{
+    char text[16];
+    if (name.size >= sizeof text)
+        return NULL;
+    memcpy(text, name.data, name.size);
+    text[name.size] = '\0';
+    const command_t *command = command_by_name(text);
+    bool fits = command != NULL && command->code != COMMAND_MULTI && command->code != COMMAND_SCAN;
+    return fits ? command : NULL;
+}
+
+static outcome_t run_inner(replica_t *self, command_run_t *run, mp_t *in, int64_t words)
+{
+    const command_t *command = inner_command(mp_bytes(in));
+    if (command == NULL || !command_takes(command, (size_t)words - 1))
+        return fail(run, OUTCOME_USAGE, "multi has no such command, or not with so many arguments");
+    request_t request = *run->request;
+    request.command = command->code;
+    request.arguments = (uint32_t)words - 1;
+    request.arguments_at = slice_of(in->at, (size_t)(in->end - in->at));
+    open_arguments(self, &request);
+    for (uint32_t i = 0; i < request.arguments; i++)
+        mp_bytes(in);
+    if (self->op_count + request.arguments > OPS_MAX)
+        return fail(run, OUTCOME_TOO_LARGE, "a multi makes at most 1024 changes");
+    if (names_changed_key(self, command, request.arguments))
+        return fail(run, OUTCOME_USAGE, "multi names a key again that it has changed before");
+    const request_t *outer = run->request;
+    run->request = &request;
+    outcome_t outcome = run_command(self, run);
+    run->request = outer;
+    return outcome;
+}
+
+/* Each sees the data as it was before: that is why no key may be named again. */
+static outcome_t run_multi(replica_t *self, command_run_t *run)
+{
+    mp_t in = mp_open(run->request->arguments_at);
+    uint32_t left = run->request->arguments;
+    uint32_t commands = 0;
+    size_t head = self->value.size;
+    buf_append_u8(&self->value, 0xDC); /* array 16: its count is filled in at the end */
+    buf_append_u8(&self->value, 0);
+    buf_append_u8(&self->value, 0);
+    while (left != 0) {
+        int64_t words;
+        if (!slice_to_int64(mp_bytes(&in), &words) || words < 1 || words >= left)
+            return fail(run, OUTCOME_USAGE,
+                        "multi wants the number of words before each command and its arguments");
+        outcome_t outcome = run_inner(self, run, &in, words);
+        if (outcome != OUTCOME_OK)
+            return outcome;
+        if (self->value.size > REPLICA_BODY_MAX)
+            return fail(run, OUTCOME_TOO_LARGE, ANSWER_TOO_LARGE);
+        left -= (uint32_t)words + 1;
+        commands++;
+    }
+    be16_put(self->value.data + head + 1, (uint16_t)commands);
+    return OUTCOME_OK;
+}
+
 /* True when an operation of the update would not show under its tag. */
 static bool hides_any(const replica_t *self, tag_t tag)
 {
@@ -425,7 +505,17 @@ static run_fn *const handlers[] = {
     [COMMAND_SREM] = run_elements,
     [COMMAND_EXPIRE] = run_expire,
     [COMMAND_PERSIST] = run_expire,
+    [COMMAND_MULTI] = run_multi,
 };
+
+static outcome_t run_command(replica_t *self, command_run_t *run)
+{
+    if (self->arguments[0].size > COMMAND_KEY_MAX)
+        return fail(run, OUTCOME_TOO_LARGE, KEY_TOO_LARGE);
+    if (self->arguments[0].size == 0)
+        return fail(run, OUTCOME_USAGE, "the key is empty");
+    return handlers[run->request->command](self, run);
+}
 
 outcome_t command_run(replica_t *self, command_run_t *run)
 {
@@ -433,11 +523,7 @@ outcome_t command_run(replica_t *self, command_run_t *run)
     self->op_count = 0;
     open_arguments(self, run->request);
     store_set_clock(self->store, replica_clock(self));
-    if (self->arguments[0].size > COMMAND_KEY_MAX)
-        return fail(run, OUTCOME_TOO_LARGE, KEY_TOO_LARGE);
-    if (self->arguments[0].size == 0)
-        return fail(run, OUTCOME_USAGE, "the key is empty");
-    outcome_t outcome = handlers[run->request->command](self, run);
+    outcome_t outcome = run_command(self, run);
     if (outcome == OUTCOME_OK && self->value.size > REPLICA_BODY_MAX)
         return fail(run, OUTCOME_TOO_LARGE, ANSWER_TOO_LARGE);
     if (command_by_code(run->request->command)->is_update &&

@@ -456,6 +456,110 @@ static void test_decr_by_the_least(void **state)
     node_free(n);
 }
 
+/* A request whose words are parted by blanks. */
+static item_t call_words(node_t *n, uint64_t seq, uint8_t command, const char *text)
+{
+    buf_t words = {0};
+    request_t request = {.session = 1,
+                         .epoch = 1,
+                         .seq = seq,
+                         .left_ms = 1000,
+                         .hlc = clock_of(n) + 1,
+                         .flags = REQUEST_FRESH,
+                         .command = command};
+    while (*text != '\0') {
+        size_t size = strcspn(text, " ");
+        mp_put_bin(&words, slice_of(text, size));
+        request.arguments++;
+        text += size + (text[size] == ' ');
+    }
+    request.arguments_at = buf_slice(&words);
+    buf_t frame = frames_request(header(n), &request, NULL);
+    buf_free(&words);
+    n->items_size = 0;
+    service(n, frame);
+    settle(n);
+    assert_int_equal(n->items_size, 1);
+    return n->items[0];
+}
+
+static void test_multi(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    item_t item = call_words(n, 1, COMMAND_MULTI, "3 set a 1 2 incr b 3 sadd s x 2 get c");
+    assert_int_equal(item.outcome, OUTCOME_OK);
+    mp_t in = mp_open(slice_of(item.value, item.size));
+    assert_int_equal(mp_array(&in, 4), 4);
+    assert_true(mp_bool(&in));
+    assert_int_equal(mp_int(&in), 1);
+    assert_int_equal(mp_int(&in), 1);
+    assert_true(mp_nil(&in));
+    assert_true(mp_done(&in));
+    assert_int_equal(replica_info(n->replica, n->now).counts->updates, 1); /* one record */
+    static const char *const bad[] = {
+        "3 set a",           "0 get a",       "x get a",  "2 nonsense a",
+        "2 set a",           "3 multi 1 get", "2 scan 0", "3 set a 1 2 incr a",
+        "3 set a 1 2 get a", "2 get a 5",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(call_words(n, 2, COMMAND_MULTI, bad[i]).outcome, OUTCOME_USAGE);
+    /* All or nothing: the second has the wrong type. */
+    item = call_words(n, 3, COMMAND_MULTI, "3 set d 1 4 hset a f v");
+    assert_int_equal(item.outcome, OUTCOME_WRONGTYPE);
+    item = call_words(n, 4, COMMAND_GET, "d");
+    in = mp_open(slice_of(item.value, item.size));
+    assert_true(mp_nil(&in));
+    item = call_words(n, 5, COMMAND_MULTI, "2 get a 2 incr a");
+    assert_int_equal(item.outcome, OUTCOME_OK); /* read before it is changed */
+    node_free(n);
+}
+
+/* Sets, deadlines and pages of keys, as they are asked for. */
+static void test_sets_deadlines_scans(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    assert_int_equal(call_words(n, 1, COMMAND_SADD, "s x y x").value[0], 3);
+    assert_int_equal(call_words(n, 2, COMMAND_SADD, "s z x").value[0], 1);
+    assert_int_equal(call_words(n, 3, COMMAND_SREM, "s x nothing").value[0], 1);
+    item_t item = call_words(n, 4, COMMAND_SMEMBERS, "s");
+    mp_t in = mp_open(slice_of(item.value, item.size));
+    assert_int_equal(mp_array(&in, 2), 2);
+    assert_true(slice_equal(mp_bytes(&in), slice_text("y")));
+    assert_true(slice_equal(mp_bytes(&in), slice_text("z")));
+    assert_int_equal(call_words(n, 5, COMMAND_SISMEMBER, "s y").value[0], 1);
+    assert_int_equal(call_words(n, 6, COMMAND_SISMEMBER, "s x").value[0], 0);
+    assert_int_equal(call_words(n, 7, COMMAND_GET, "s").outcome, OUTCOME_WRONGTYPE);
+    item = call_words(n, 8, COMMAND_TYPE, "s");
+    assert_value(&item, "set");
+
+    assert_int_equal(call_words(n, 9, COMMAND_EXPIRE, "nothing 5").value[0], 0);
+    assert_int_equal(call_words(n, 10, COMMAND_EXPIRE, "s 5").value[0], 1);
+    assert_int_equal(call_words(n, 11, COMMAND_TTL, "s").value[0], 5);
+    assert_int_equal(call_words(n, 12, COMMAND_EXPIRE, "s 0").outcome, OUTCOME_USAGE);
+    assert_int_equal(call_words(n, 13, COMMAND_PERSIST, "s").value[0], 1);
+    assert_int_equal(call_words(n, 14, COMMAND_TTL, "s").value[0], -1);
+    assert_int_equal(call_words(n, 15, COMMAND_EXPIRE, "s 5").value[0], 1);
+    n->now.wall_ms += 6000;
+    n->now.boot_ms += 900; /* wall clocks jump; links must not be lost meanwhile */
+    assert_int_equal(call_words(n, 16, COMMAND_EXISTS, "s").value[0], 0);
+    assert_int_equal(call_words(n, 17, COMMAND_TTL, "s").value[0], -2);
+    assert_int_equal(call_words(n, 18, COMMAND_SADD, "s new").value[0], 1);
+    item = call_words(n, 19, COMMAND_SMEMBERS, "s");
+    assert_int_equal((uint8_t)item.value[0],
+                     0x91); /* what had expired does not come back with it */
+
+    item = call_words(n, 20, COMMAND_SCAN, "0 s 10");
+    in = mp_open(slice_of(item.value, item.size));
+    assert_int_equal(mp_array(&in, 2), 2);
+    assert_int_equal(mp_uint(&in), 0);
+    assert_int_equal(mp_array(&in, 1), 1);
+    assert_int_equal(call_words(n, 21, COMMAND_SCAN, "-1").outcome, OUTCOME_USAGE);
+    assert_int_equal(call_words(n, 22, COMMAND_SCAN, "0 s 10001").outcome, OUTCOME_USAGE);
+    node_free(n);
+}
+
 /* An answer that would not fit in a message is refused: sent, it would close the broker's link. */
 static void test_answer_too_large(void **state)
 {
@@ -1160,6 +1264,8 @@ int main(void)
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_decr_by_the_least),
         cmocka_unit_test(test_answer_too_large),
+        cmocka_unit_test(test_multi),
+        cmocka_unit_test(test_sets_deadlines_scans),
         cmocka_unit_test(test_too_many_unacknowledged),
         cmocka_unit_test(test_behind_then_missing),
         cmocka_unit_test(test_waiting_is_served),
