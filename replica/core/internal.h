@@ -203,6 +203,7 @@ struct replica {
     uint64_t left;          /* members_left, as of now */
     buf_t member_rows;      /* as they go into messages and the log */
     hlc_t floor;            /* no update with a tag at or under it is accepted */
+    hlc_t logged_floor;     /* the same, as the log has it: it must outlive a restart */
     hlc_t said_floor;       /* the same, as on disk and told to others */
     uint64_t said_left;     /* who had left when it was taken in */
     vec_t synced;           /* what of applied is on disk, as told to others */
@@ -360,6 +361,11 @@ bool stability_leave_behind(replica_t *self);
  * so that we are a member again and the others take over our state.
  */
 bool stability_go_on_alone(replica_t *self);
+/*
+ * We lost all we had, and there is no member but us: those that had left must not wait for us to
+ * take them in.
+ */
+void stability_stand_back(replica_t *self);
 /* True when every member knows who has left, and that counts here. */
 bool stability_is_agreed(const replica_t *self);
 /* A member that had left is one again. */

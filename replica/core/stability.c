@@ -244,6 +244,16 @@ bool stability_go_on_alone(replica_t *self)
     return true;
 }
 
+void stability_stand_back(replica_t *self)
+{
+    const peer_member_t *own = members_find(self->members, self->config.id);
+    if (own == NULL || own->state != MEMBER_IN || members_count(self->members) != 1)
+        return;
+    change_row(self, self->config.id, self->config.incarnation, MEMBER_LEFT_BEHIND);
+    rows_changed(self);
+    gossip_round_now(self);
+}
+
 int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
 {
     replica_enter(self, now);
@@ -365,15 +375,17 @@ void stability_mark(replica_t *self)
     hlc_t floor = hlc_add_ms(replica_clock(self), -self->config.retry_horizon_ms);
     if (mark->is_open || !self->lineage_is_fixed || self->joining.state != JOINING_NOT)
         return;
-    if (floor > self->floor && has_to_forget(self) && !self->is_read_only) {
+    if (floor > self->floor && has_to_forget(self) && !self->is_read_only)
         self->floor = floor;
+    if (self->floor > self->logged_floor && !self->is_read_only) {
+        self->logged_floor = self->floor;
         buf_reset(&self->encoded);
-        seglog_number_put(&self->encoded, floor);
+        seglog_number_put(&self->encoded, self->floor);
         replica_log(self, SEGLOG_KIND_FLOOR, buf_slice(&self->encoded));
     }
     mark->is_open = true;
     mark->position = self->log_end;
-    mark->floor = self->floor;
+    mark->floor = self->logged_floor;
     mark->left = self->left;
     vec_copy(&mark->vector, &self->applied);
 }
@@ -438,7 +450,7 @@ void stability_start(replica_t *self)
     self->synced_to = self->log_end;
     vec_copy(&self->synced, &self->applied);
     vec_copy(&self->durable, &self->applied);
-    self->said_floor = self->floor;
+    self->said_floor = self->logged_floor = self->floor;
     self->said_left = self->left;
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     assert_own(self);

@@ -161,6 +161,8 @@ void transfer_tick(replica_t *self)
             begin_joining(self, donor);
         else if (stability_go_on_alone(self))
             cancel(self);
+        else if (self->applied.size == 0 && self->now.boot_ms - j->wanted_ms >= 2 * DONOR_MS)
+            stability_stand_back(self);
         j->asked_ms = self->now.boot_ms;
     } else if (self->now.boot_ms - j->asked_ms >= ASK_MS) {
         ask(self, donor);
