@@ -16,6 +16,7 @@
 #include "bus/net/runtime.h"
 #include "control/show.h"
 #include "control/survey.h"
+#include "control/trace.h"
 #include "control/wait.h"
 
 enum {
@@ -321,6 +322,39 @@ static int run_wait(control_t *self)
     return code;
 }
 
+/* Colours are for terminals whose user did not say no (no-color.org). */
+static line_form_t line_form(const control_t *self)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    bool is_plain = (no_color != NULL && no_color[0] != '\0') ||
+                    (term != NULL && strcmp(term, "dumb") == 0) || !isatty(STDOUT_FILENO);
+
+    if (self->as_json)
+        return LINE_JSON;
+    return is_plain ? LINE_PLAIN : LINE_COLOURED;
+}
+
+static int run_trace(control_t *self)
+{
+    const char *key = options_text(self->options, "key");
+    int64_t for_ms = options_ms(self->options, "for");
+    tracing_config_t config = {
+        .node = (int)options_int(self->options, "node"),
+        .key = key != NULL ? slice_text(key) : slice_of(NULL, 0),
+        .form = line_form(self),
+        .perfetto = options_text(self->options, "perfetto"),
+        .until_ms = for_ms >= 0 ? net_now().boot_ms + for_ms : INT64_MAX,
+        .patience_ms = self->deadline_ms,
+    };
+    err_t err;
+
+    if (tracing_areas(options_text(self->options, "what"), &config.areas, &err) != 0)
+        return fail(self, &err);
+    int code = tracing_run(self->survey, &config, &err);
+    return code >= 0 ? code : fail(self, &err);
+}
+
 /* ---- the program ---- */
 
 static const command_row_t commands[] = {
@@ -331,6 +365,7 @@ static const command_row_t commands[] = {
      run_status},
     {"wait", " --nodes N --brokers M", "until so many are there, connected and up to date", 0,
      run_wait},
+    {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -351,7 +386,8 @@ static void print_help(const options_t *options)
                            "  hearsayctl nodes\n"
                            "  hearsayctl status 0 offline\n"
                            "  hearsayctl status 0 draining --timeout 30s\n"
-                           "  hearsayctl wait --nodes 3 --brokers 1 --timeout 10s\n");
+                           "  hearsayctl wait --nodes 3 --brokers 1 --timeout 10s\n"
+                           "  hearsayctl trace --key visits --what requests,gossip\n");
     write_out(&text);
 }
 
@@ -363,7 +399,8 @@ static const command_row_t *find_command(control_t *self, err_t *err)
     const char *const *words = options_words(self->options, &count);
 
     if (count == 0) {
-        err_set(err, OUTCOME_USAGE, "what to do? give nodes, brokers, status or wait, or --help");
+        err_set(err, OUTCOME_USAGE,
+                "what to do? give nodes, brokers, status, wait, trace or another, see --help");
         return NULL;
     }
     for (size_t i = 0; i < COMMANDS; i++) {

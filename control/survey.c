@@ -40,6 +40,9 @@ struct survey {
     size_t size;
     uint64_t request;
     bool interrupted;
+    zmq_pollitem_t also; /* what else is polled, unless also_fn is NULL */
+    survey_ready_fn *also_fn;
+    void *also_arg;
 };
 
 /* ---- members ---- */
@@ -213,6 +216,10 @@ static void take_document(survey_t *self, entry_t *entry, slice_t document)
         return;
     }
     member->has_answered = true;
+    member->first = entry->control;
+    member->first.port =
+        (uint16_t)(member->first.port -
+                   (member->kind == CONTROL_NODE ? NODE_CONTROL_PORT : BROKER_CONTROL_PORT));
     entry->unanswered = 0;
     entry->incarnation =
         member->kind == CONTROL_NODE ? member->node.incarnation : member->broker.incarnation;
@@ -254,7 +261,7 @@ static void take_reply(survey_t *self, entry_t *entry)
 /* Waits for beacons, replies or a signal until then, and takes in what came. */
 static void wait_once(survey_t *self, int64_t until_ms)
 {
-    zmq_pollitem_t items[SURVEY_MEMBERS_MAX + 2] = {
+    zmq_pollitem_t items[SURVEY_MEMBERS_MAX + 3] = {
         {.fd = net_signal_fd(), .events = ZMQ_POLLIN},
         {.events = ZMQ_POLLIN},
     };
@@ -266,6 +273,9 @@ static void wait_once(survey_t *self, int64_t until_ms)
         items[count++].socket = finder_socket(self->finder);
         until_ms = time_earlier(until_ms, finder_deadline(self->finder));
     }
+    int also = count;
+    if (self->also_fn != NULL)
+        items[count++] = self->also;
     first = count;
     for (size_t i = 0; i < self->size; i++) {
         if (self->entries[i]->socket == NULL)
@@ -280,6 +290,8 @@ static void wait_once(survey_t *self, int64_t until_ms)
         int number = net_signal_next();
         self->interrupted |= number != 0;
     }
+    if (also < first && items[also].revents != 0)
+        self->also_fn(self->also_arg);
     for (int i = first; i < count; i++)
         if (items[i].revents != 0)
             take_reply(self, asked[i - first]);
@@ -364,6 +376,20 @@ int survey_round(survey_t *self, int64_t deadline_ms, survey_done_fn *done, void
         wait_once(self, until_ms);
     }
     return -1;
+}
+
+int survey_idle(survey_t *self, int64_t until_ms)
+{
+    while (!self->interrupted && net_now().boot_ms < until_ms)
+        wait_once(self, until_ms);
+    return self->interrupted ? -1 : 0;
+}
+
+void survey_also(survey_t *self, void *socket, int fd, survey_ready_fn *fn, void *arg)
+{
+    self->also = (zmq_pollitem_t){.socket = socket, .fd = fd, .events = ZMQ_POLLIN};
+    self->also_fn = fn;
+    self->also_arg = arg;
 }
 
 const survey_member_t *survey_member(const survey_t *self, size_t i)

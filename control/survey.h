@@ -31,6 +31,7 @@ typedef struct survey_config {
 typedef struct survey_member {
     control_kind_t kind; /* CONTROL_NOBODY until it answered */
     bool has_answered;   /* in the last round */
+    endpoint_t first;    /* of its block, as it was reached */
     control_node_t node;
     control_broker_t broker;
 } survey_member_t;
@@ -48,6 +49,19 @@ typedef bool survey_done_fn(void *arg, const survey_t *survey);
  * the latest. Returns 0, or -1 when a signal interrupted it.
  */
 int survey_round(survey_t *self, int64_t deadline_ms, survey_done_fn *done, void *arg);
+
+/*
+ * Waits until then without asking anybody; beacons are taken in. Returns 0, or -1 when a signal
+ * interrupted it.
+ */
+int survey_idle(survey_t *self, int64_t until_ms);
+
+/*
+ * Has something else polled while the survey waits: a socket or, when that is NULL, a descriptor.
+ * fn is called when it can be read. The last one given holds; fn NULL: none.
+ */
+typedef void survey_ready_fn(void *arg);
+void survey_also(survey_t *self, void *socket, int fd, survey_ready_fn *fn, void *arg);
 
 /* The i-th member of all that were found; NULL behind the last. */
 const survey_member_t *survey_member(const survey_t *self, size_t i);

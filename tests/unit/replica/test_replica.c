@@ -863,6 +863,48 @@ static void test_gap_by_batch(void **state)
     node_free(b);
 }
 
+/* What the trace was told: how often of each kind, and what was last held back for. */
+typedef struct told {
+    unsigned counts[TRACE_KINDS];
+    char lacking[TRACE_TEXT_MAX + 1];
+} told_t;
+
+static void tell(void *arg, const trace_item_t *item)
+{
+    told_t *told = arg;
+    told->counts[item->kind]++;
+    if (item->kind == TRACE_UPDATE_HELD)
+        memcpy(told->lacking, item->text.data, item->text.size);
+}
+
+static void test_trace(void **state)
+{
+    (void)state;
+    told_t at_a = {0};
+    told_t at_b = {0};
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    replica_set_trace(a->replica, tell, &at_a);
+    replica_set_trace(b->replica, tell, &at_b);
+    b->is_deaf = true;
+    set(a, 1, 1, "x");
+    b->is_deaf = false;
+    set(a, 1, 2, "y"); /* arrives before the first, which is pulled then */
+    assert_int_equal(at_a.counts[TRACE_RECEIVED], 2);
+    assert_int_equal(at_a.counts[TRACE_UPDATE_ACCEPTED], 2);
+    assert_int_equal(at_a.counts[TRACE_REPLIED], 2);
+    assert_int_equal(at_a.counts[TRACE_UPDATE_APPLIED], 0);
+    assert_int_equal(at_b.counts[TRACE_UPDATE_HELD], 1);
+    assert_string_equal(at_b.lacking, "lacks 000000000000000a:1");
+    assert_int_equal(at_b.counts[TRACE_UPDATE_APPLIED], 2);
+    replica_set_trace(a->replica, NULL, NULL);
+    set(a, 1, 3, "z");
+    assert_int_equal(at_a.counts[TRACE_RECEIVED], 2);
+    node_free(a);
+    node_free(b);
+}
+
 static void test_gap_by_round(void **state)
 {
     (void)state;
@@ -1275,6 +1317,7 @@ int main(void)
         cmocka_unit_test(test_malformed_request),
         cmocka_unit_test(test_unknown_link),
         cmocka_unit_test(test_gap_by_batch),
+        cmocka_unit_test(test_trace),
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only),
