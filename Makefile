@@ -24,7 +24,7 @@ VERSION  := 0.1.0
 
 PKGS     := libczmq libzmq msgpack libxxhash
 TOOL_PKGS := libedit jansson# of hearsay alone
-NODE_PKGS := lmdb# of hearsay-node alone
+NODE_PKGS := lmdb# of hearsay-node, and of hearsayctl, which verifies data folders
 # msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
 MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS     := $(patsubst msgpack,$(MSGPACK),$(PKGS))
@@ -60,6 +60,7 @@ main-hearsay        := client/tool/main.c
 main-hearsayctl     := control/main.c
 libs-hearsay        := $(TOOL_LIBS)
 libs-hearsay-node   := $(NODE_LIBS)
+libs-hearsayctl     := $(NODE_LIBS)
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
 # Files for people: path>folder under PREFIX/share.

@@ -17,6 +17,7 @@
 #include "control/show.h"
 #include "control/survey.h"
 #include "control/trace.h"
+#include "control/verify.h"
 #include "control/wait.h"
 
 enum {
@@ -44,6 +45,7 @@ typedef struct command_row {
     const char *summary;
     size_t words;
     command_fn *fn;
+    bool is_local; /* asks nobody */
 } command_row_t;
 
 /* ---- output ---- */
@@ -233,14 +235,27 @@ static bool read_value(control_request_t *request, const char *value, err_t *err
     return false;
 }
 
-static int say_status(const control_t *self, int64_t id, const char *value)
+static int say_status(const control_t *self, uint16_t id, const char *value)
 {
     if (!self->as_json) {
-        printf("node %" PRId64 ": %s, confirmed\n", id, value);
+        printf("node %u: %s, confirmed\n", id, value);
         return EXIT_DONE;
     }
-    printf("{\"ok\":true,\"id\":%" PRId64 ",\"value\":\"%s\"}\n", id, value);
+    printf("{\"ok\":true,\"id\":%u,\"value\":\"%s\"}\n", id, value);
     return EXIT_DONE;
+}
+
+/* The id of a word; false when that is none, which was said. */
+static bool read_id(const control_t *self, const char *word, uint16_t *out, int *code)
+{
+    int64_t id;
+    if (!slice_to_int64(slice_text(word), &id) || id < 0 || id > NODE_ID_MAX) {
+        *code = fail_with(self, OUTCOME_USAGE, "\"%.*s\" is no node id: give a number from 0 to %d",
+                          SHOWN, word, NODE_ID_MAX);
+        return false;
+    }
+    *out = (uint16_t)id;
+    return true;
 }
 
 static int run_status(control_t *self)
@@ -248,16 +263,15 @@ static int run_status(control_t *self)
     control_request_t request = {.command = CONTROL_SET_STATUS};
     const char *value = self->words[1];
     outcome_t outcome;
-    int64_t id;
+    uint16_t id;
     int code;
     err_t err;
 
-    if (!slice_to_int64(slice_text(self->words[0]), &id) || id < 0 || id > NODE_ID_MAX)
-        return fail_with(self, OUTCOME_USAGE, "\"%.*s\" is no node id: give a number from 0 to %d",
-                         SHOWN, self->words[0], NODE_ID_MAX);
+    if (!read_id(self, self->words[0], &id, &code))
+        return code;
     if (!read_value(&request, value, &err))
         return fail(self, &err);
-    const survey_member_t *member = find_node(self, (uint16_t)id, &code);
+    const survey_member_t *member = find_node(self, id, &code);
     if (member == NULL)
         return code;
     int64_t left_ms = self->deadline_ms - net_now().boot_ms;
@@ -268,7 +282,7 @@ static int run_status(control_t *self)
         break;
     case 1:
         return fail_with(self, OUTCOME_UNKNOWN,
-                         "node %" PRId64 " did not answer in time: its status may have been set; "
+                         "node %u did not answer in time: its status may have been set; "
                          "hearsayctl nodes shows it",
                          id);
     default:
@@ -276,7 +290,103 @@ static int run_status(control_t *self)
     }
     if (outcome == OUTCOME_OK)
         return say_status(self, id, value);
-    return fail_with(self, outcome, "node %" PRId64 ": %.300s", id, err.text);
+    return fail_with(self, outcome, "node %u: %.300s", id, err.text);
+}
+
+/* From now on --timeout runs. */
+static void set_deadline(control_t *self)
+{
+    int64_t end_ms = self->timeout_ms / 4 < END_MS ? self->timeout_ms / 4 : END_MS;
+    self->deadline_ms = net_now().boot_ms + self->timeout_ms - end_ms;
+}
+
+/* Asks people, unless they have said so; false when it is not to be done, with *code. */
+static bool is_confirmed(control_t *self, uint16_t id, int *code)
+{
+    char answer[16] = "";
+
+    if (options_flag(self->options, "yes"))
+        return true;
+    if (!isatty(STDIN_FILENO)) {
+        *code =
+            fail_with(self, OUTCOME_USAGE,
+                      "forgetting node %u cannot be undone: give --yes when it is never to come "
+                      "back with its present data",
+                      id);
+        return false;
+    }
+    fprintf(
+        stderr,
+        "Node %u will be no member any more: nothing waits for it, and what only it has is lost.\n"
+        "Started again, it takes over the state of another node. Forget it? [y/N] ",
+        id);
+    if (fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y')) {
+        set_deadline(self);
+        return true;
+    }
+    *code = say_failure(self->as_json, "NO", EXIT_NO, "nothing was done");
+    return false;
+}
+
+/* A node that answers and is not that one; NULL: there is none. */
+static const survey_member_t *find_other(const control_t *self, uint16_t id)
+{
+    const survey_member_t *member;
+    for (size_t i = 0; (member = survey_member(self->survey, i)) != NULL; i++)
+        if (member->has_answered && member->kind == CONTROL_NODE && member->node.is_ready &&
+            member->node.id != id)
+            return member;
+    return NULL;
+}
+
+static int run_forget(control_t *self)
+{
+    control_request_t request = {.command = CONTROL_FORGET};
+    outcome_t outcome;
+    int code;
+    err_t err;
+
+    if (!read_id(self, self->words[0], &request.id, &code) ||
+        !is_confirmed(self, request.id, &code))
+        return code;
+    if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    const survey_member_t *member = find_other(self, request.id);
+    if (member == NULL)
+        return fail_nobody(self, "other node that is ready");
+    uint16_t by = member->node.id;
+    switch (survey_request(self->survey, member, &request, self->deadline_ms, &outcome, err.text)) {
+    case 0:
+        break;
+    case 1:
+        return fail_with(self, OUTCOME_UNKNOWN,
+                         "node %u did not answer in time: node %u may have been forgotten; "
+                         "hearsayctl nodes shows it",
+                         by, request.id);
+    default:
+        return EXIT_INTERRUPTED;
+    }
+    if (outcome != OUTCOME_OK)
+        return fail_with(self, outcome, "node %u: %.300s", by, err.text);
+    if (self->as_json)
+        printf("{\"ok\":true,\"id\":%u,\"by\":%u}\n", request.id, by);
+    else
+        printf("node %u: forgotten by node %u, the others learn it by gossip\n", request.id, by);
+    return EXIT_DONE;
+}
+
+static int run_verify(control_t *self)
+{
+    bool is_damaged = false;
+    buf_t out = {0};
+    err_t err;
+
+    if (verify_folder(&out, self->words[0], self->as_json, &is_damaged, &err) != 0) {
+        buf_free(&out);
+        return fail(self, &err);
+    }
+    write_out(&out);
+    return is_damaged ? EXIT_NO : EXIT_DONE;
 }
 
 typedef struct waiting {
@@ -358,14 +468,18 @@ static int run_trace(control_t *self)
 /* ---- the program ---- */
 
 static const command_row_t commands[] = {
-    {"nodes", "", "the nodes: status, address, what each has and lacks", 0, run_nodes},
-    {"brokers", "", "the brokers and their replicas", 0, run_brokers},
+    {"nodes", "", "the nodes: status, address, what each has and lacks", 0, run_nodes, false},
+    {"brokers", "", "the brokers and their replicas", 0, run_brokers, false},
     {"status", " ID VALUE",
      "sets a node's status: active, overloaded, draining, offline, manual (as it is), auto", 2,
-     run_status},
+     run_status, false},
     {"wait", " --nodes N --brokers M", "until so many are there, connected and up to date", 0,
-     run_wait},
-    {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace},
+     run_wait, false},
+    {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace, false},
+    {"forget", " ID", "takes a member out that is not coming back: nothing waits for it any more",
+     1, run_forget, false},
+    {"verify", " DIR", "looks through the data folder of a node that is not running for damage", 1,
+     run_verify, true},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -399,8 +513,7 @@ static const command_row_t *find_command(control_t *self, err_t *err)
     const char *const *words = options_words(self->options, &count);
 
     if (count == 0) {
-        err_set(err, OUTCOME_USAGE,
-                "what to do? give nodes, brokers, status, wait, trace or another, see --help");
+        err_set(err, OUTCOME_USAGE, "what to do? hearsayctl --help shows the commands");
         return NULL;
     }
     for (size_t i = 0; i < COMMANDS; i++) {
@@ -443,10 +556,11 @@ static int run(control_t *self)
     err_t err;
     const command_row_t *command = find_command(self, &err);
 
+    if (command != NULL && command->is_local)
+        return flush_out(command->fn(self));
     if (command == NULL || net_start(&err) != 0)
         return fail(self, &err);
-    int64_t end_ms = self->timeout_ms / 4 < END_MS ? self->timeout_ms / 4 : END_MS;
-    self->deadline_ms = net_now().boot_ms + self->timeout_ms - end_ms;
+    set_deadline(self);
     int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
     survey_destroy(&self->survey);
     code = flush_out(code);

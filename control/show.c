@@ -7,6 +7,8 @@
 
 #include "bus/base/json.h"
 #include "bus/base/memory.h"
+#include "bus/wire/control_json.h"
+#include "bus/wire/peer.h"
 #include "control/table.h"
 
 enum {
@@ -81,18 +83,23 @@ static void put_short_vector(char text[SHORT_TEXT_SIZE], const survey_t *survey,
     vec_free(&vector);
 }
 
-static void put_age(table_view_t *table, int64_t age_ms)
+/* "12s", "3m07s" ..., behind what. */
+static void put_age(table_view_t *table, const char *what, int64_t age_ms)
 {
+    const char *gap = what[0] != '\0' ? " " : "";
     int64_t s = age_ms / SECOND_MS;
 
     if (s < MINUTE_S)
-        table_view_cell(table, "%" PRId64 "s", s);
+        table_view_cell(table, "%s%s%" PRId64 "s", what, gap, s);
     else if (s < HOUR_S)
-        table_view_cell(table, "%" PRId64 "m%02" PRId64 "s", s / MINUTE_S, s % MINUTE_S);
+        table_view_cell(table, "%s%s%" PRId64 "m%02" PRId64 "s", what, gap, s / MINUTE_S,
+                        s % MINUTE_S);
     else if (s < DAY_S)
-        table_view_cell(table, "%" PRId64 "h%02" PRId64 "m", s / HOUR_S, s % HOUR_S / MINUTE_S);
+        table_view_cell(table, "%s%s%" PRId64 "h%02" PRId64 "m", what, gap, s / HOUR_S,
+                        s % HOUR_S / MINUTE_S);
     else
-        table_view_cell(table, "%" PRId64 "d%02" PRId64 "h", s / DAY_S, s % DAY_S / HOUR_S);
+        table_view_cell(table, "%s%s%" PRId64 "d%02" PRId64 "h", what, gap, s / DAY_S,
+                        s % DAY_S / HOUR_S);
 }
 
 static void put_address(table_view_t *table, slice_t host, uint16_t port)
@@ -107,8 +114,9 @@ static void put_address(table_view_t *table, slice_t host, uint16_t port)
 /* A node of the list: one that answered, or one that others know. */
 typedef struct row {
     uint16_t id;
-    const control_node_t *node; /* NULL: gone */
-    control_peer_t peer;        /* as others know it */
+    const control_node_t *node; /* NULL: off */
+    control_peer_t peer;        /* as others know it; without a host when none of them met it */
+    control_member_t member;    /* the same, the one who heard it last; state 0: no member */
 } row_t;
 
 typedef struct rows {
@@ -126,12 +134,12 @@ static void add_row(rows_t *rows, row_t row)
     rows->list[rows->size++] = row;
 }
 
-static bool has_id(const rows_t *rows, uint16_t id)
+static row_t *find_row(const rows_t *rows, uint16_t id)
 {
     for (size_t i = 0; i < rows->size; i++)
         if (rows->list[i].id == id)
-            return true;
-    return false;
+            return &rows->list[i];
+    return NULL;
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -141,7 +149,38 @@ static int compare_rows(const void *a, const void *b)
     return (one->id > other->id) - (one->id < other->id);
 }
 
-/* Those that answered first, so that a node started anew is not also shown as gone. */
+static void add_member(rows_t *rows, const control_member_t *member)
+{
+    row_t *row = find_row(rows, member->id);
+    if (row == NULL && member->state == MEMBER_FORGOTTEN)
+        return;
+    if (row == NULL) {
+        add_row(rows, (row_t){.id = member->id});
+        row = &rows->list[rows->size - 1];
+        row->peer.incarnation = member->incarnation;
+    }
+    bool is_later = member->silent_ms >= 0 &&
+                    (row->member.silent_ms < 0 || member->silent_ms < row->member.silent_ms);
+    if (row->member.state == 0 || is_later)
+        row->member = *member;
+}
+
+/* The others that a node knows: whom it met, and members that it waits for. */
+static void add_known(rows_t *rows, const control_node_t *node)
+{
+    mp_t peers = mp_open(node->peers_at);
+    mp_t members = mp_open(node->members_at);
+    control_peer_t peer;
+    control_member_t member;
+
+    while (control_peer_next(&peers, &peer))
+        if (peer.incarnation != 0 && find_row(rows, peer.id) == NULL)
+            add_row(rows, (row_t){.id = peer.id, .peer = peer});
+    while (control_member_next(&members, &member))
+        add_member(rows, &member);
+}
+
+/* Those that answered first, so that a node started anew is not also shown as off. */
 static rows_t collect(const survey_t *survey)
 {
     const survey_member_t *member;
@@ -150,15 +189,9 @@ static rows_t collect(const survey_t *survey)
     for (size_t i = 0; (member = survey_member(survey, i)) != NULL; i++)
         if (member->kind == CONTROL_NODE && member->has_answered)
             add_row(&rows, (row_t){.id = member->node.id, .node = &member->node});
-    for (size_t i = 0; (member = survey_member(survey, i)) != NULL; i++) {
-        if (member->kind != CONTROL_NODE || !member->has_answered)
-            continue;
-        mp_t in = mp_open(member->node.peers_at);
-        control_peer_t peer;
-        while (control_peer_next(&in, &peer))
-            if (peer.incarnation != 0 && !has_id(&rows, peer.id))
-                add_row(&rows, (row_t){.id = peer.id, .peer = peer});
-    }
+    for (size_t i = 0; (member = survey_member(survey, i)) != NULL; i++)
+        if (member->kind == CONTROL_NODE && member->has_answered)
+            add_known(&rows, &member->node);
     if (rows.size != 0)
         qsort(rows.list, rows.size, sizeof(*rows.list), compare_rows);
     return rows;
@@ -175,6 +208,41 @@ static uint64_t lag_of(const control_node_t *node, const vec_t *everything)
 
 /* ---- nodes ---- */
 
+/* "active", and behind it what else is to be known: "joining", "active, read-only". */
+static void put_status(table_view_t *table, const control_node_t *node)
+{
+    const char *status = status_name(node->status);
+    if (!node->is_ready)
+        status = node->is_joining ? "joining" : "starting";
+    table_view_cell(table, "%s%s", status, node->read_only.size != 0 ? ", read-only" : "");
+}
+
+static void put_bytes(table_view_t *table, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    enum { UNITS = sizeof(units) / sizeof(units[0]), STEP = 1024 };
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= STEP && unit + 1 < UNITS; unit++)
+        value /= STEP;
+    table_view_cell(table, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+/* The member that a node waits for before it forgets anything, when that is out of its reach. */
+static void put_held_back_by(table_view_t *table, const control_node_t *node)
+{
+    mp_t members = mp_open(node->members_at);
+    control_member_t member;
+
+    while (control_member_next(&members, &member)) {
+        if (member.id != node->held_back_by || member.is_connected)
+            continue;
+        table_view_cell(table, "%u", member.id);
+        return;
+    }
+    table_view_cell(table, "-");
+}
+
 static void put_node_row(table_view_t *table, const survey_t *survey, const row_t *row,
                          const vec_t *everything)
 {
@@ -183,124 +251,54 @@ static void put_node_row(table_view_t *table, const survey_t *survey, const row_
 
     put_short_vector(vector, survey, node->vector);
     table_view_cell(table, "%u", node->id);
-    table_view_cell(table, "%s", node->is_ready ? status_name(node->status) : "starting");
+    put_status(table, node);
     table_view_cell(table, "%.*s", (int)node->mode.size, (const char *)node->mode.data);
     put_address(table, node->host, node->port);
-    put_age(table, node->age_ms);
+    put_age(table, "", node->age_ms);
     table_view_cell(table, "%" PRIu64, node->keys);
     table_view_cell(table, "%" PRIu64, node->sessions);
     table_view_cell(table, "%" PRIu64, lag_of(node, everything));
+    put_bytes(table, node->log_bytes);
+    put_held_back_by(table, node);
     table_view_cell(table, "%s", vector);
+}
+
+/* A node that did not answer: off, and since when if somebody heard it before. */
+static void put_off_row(table_view_t *table, const row_t *row)
+{
+    enum { AFTER_ADDRESS = 7 };
+    const char *status = row->member.state == MEMBER_LEFT_BEHIND ? "off, left behind" : "off";
+
+    table_view_cell(table, "%u", row->id);
+    if (row->member.state == 0 || row->member.silent_ms < 0)
+        table_view_cell(table, "%s", status);
+    else
+        put_age(table, status, row->member.silent_ms);
+    table_view_cell(table, "-");
+    if (row->peer.host.size != 0)
+        put_address(table, row->peer.host, row->peer.port);
+    else
+        table_view_cell(table, "-");
+    for (int j = 0; j < AFTER_ADDRESS; j++)
+        table_view_cell(table, "-");
 }
 
 static void put_nodes_table(buf_t *out, const survey_t *survey, const rows_t *rows,
                             const vec_t *everything)
 {
-    static const char *const headings[] = {"ID",   "STATUS",   "MODE", "ADDRESS", "AGE",
-                                           "KEYS", "SESSIONS", "LAG",  "VECTOR"};
-    enum { COLUMNS = sizeof(headings) / sizeof(headings[0]), AFTER_ADDRESS = 5 };
-    table_view_t *table = table_view_new(COLUMNS, headings);
+    static const char *const headings[] = {"ID",  "STATUS",       "MODE",     "ADDRESS",
+                                           "AGE", "KEYS",         "SESSIONS", "LAG",
+                                           "LOG", "HELD BACK BY", "VECTOR"};
+    table_view_t *table = table_view_new(sizeof(headings) / sizeof(headings[0]), headings);
 
     for (size_t i = 0; i < rows->size; i++) {
-        const row_t *row = &rows->list[i];
-        if (row->node != NULL) {
-            put_node_row(table, survey, row, everything);
-            continue;
-        }
-        table_view_cell(table, "%u", row->id);
-        table_view_cell(table, "gone");
-        table_view_cell(table, "-");
-        put_address(table, row->peer.host, row->peer.port);
-        for (int j = 0; j < AFTER_ADDRESS; j++)
-            table_view_cell(table, "-");
+        if (rows->list[i].node != NULL)
+            put_node_row(table, survey, &rows->list[i], everything);
+        else
+            put_off_row(table, &rows->list[i]);
     }
     table_view_put(table, out);
     table_view_destroy(&table);
-}
-
-static void json_hex64(json_t *json, const char *key, uint64_t value)
-{
-    char text[20];
-    snprintf(text, sizeof(text), "%016" PRIx64, value);
-    json_text(json, key, text);
-}
-
-/* An object of counts by incarnation. */
-static void json_vector(json_t *json, const char *key, slice_t bytes)
-{
-    vec_t vector = {0};
-    char name[20];
-
-    show_vector(bytes, &vector);
-    json_object(json, key);
-    for (uint32_t i = 0; i < vector.size; i++) {
-        snprintf(name, sizeof(name), "%016" PRIx64, vector.parts[i].incarnation);
-        json_uint(json, name, vector.parts[i].count);
-    }
-    json_end(json);
-    vec_free(&vector);
-}
-
-static void json_counts(json_t *json, slice_t counts_at)
-{
-    mp_t in = mp_open(counts_at);
-    control_count_t count;
-
-    json_object(json, "counts");
-    while (control_count_next(&in, &count)) {
-        char *name = mem_text(count.name.data, count.name.size);
-        json_uint(json, name, count.value);
-        free(name);
-    }
-    json_end(json);
-}
-
-static void json_peers(json_t *json, const char *key, slice_t peers_at, bool with_sessions)
-{
-    mp_t in = mp_open(peers_at);
-    control_peer_t peer;
-
-    json_array(json, key);
-    while (control_peer_next(&in, &peer)) {
-        json_object(json, NULL);
-        json_uint(json, "id", peer.id);
-        json_hex64(json, "incarnation", peer.incarnation);
-        json_string(json, "host", peer.host);
-        json_uint(json, "port", peer.port);
-        json_bool(json, "connected", peer.is_connected);
-        json_text(json, "status", status_name(peer.status));
-        if (with_sessions)
-            json_uint(json, "sessions", peer.sessions);
-        json_vector(json, "vector", peer.vector);
-        json_end(json);
-    }
-    json_end(json);
-}
-
-static void json_node(json_t *json, const control_node_t *node, const vec_t *everything)
-{
-    json_uint(json, "id", node->id);
-    json_bool(json, "gone", false);
-    json_text(json, "status", status_name(node->status));
-    json_string(json, "mode", node->mode);
-    json_bool(json, "ready", node->is_ready);
-    json_string(json, "host", node->host);
-    json_uint(json, "port", node->port);
-    json_int(json, "age_ms", node->age_ms);
-    json_hex64(json, "incarnation", node->incarnation);
-    json_hex64(json, "lineage", node->lineage);
-    json_int(json, "clock_ms", hlc_ms(node->clock));
-    json_uint(json, "keys", node->keys);
-    json_uint(json, "sessions", node->sessions);
-    json_uint(json, "brokers", node->brokers);
-    json_uint(json, "waiting", node->waiting);
-    json_uint(json, "held", node->held);
-    json_uint(json, "lag", lag_of(node, everything));
-    json_vector(json, "vector", node->vector);
-    json_string(json, "version", node->version);
-    json_uint(json, "pid", node->pid);
-    json_counts(json, node->counts_at);
-    json_peers(json, "peers", node->peers_at, false);
 }
 
 static void put_nodes_json(buf_t *out, const rows_t *rows, const vec_t *everything)
@@ -312,15 +310,26 @@ static void put_nodes_json(buf_t *out, const rows_t *rows, const vec_t *everythi
     json_array(&json, "nodes");
     for (size_t i = 0; i < rows->size; i++) {
         const row_t *row = &rows->list[i];
+        char incarnation[20];
         json_object(&json, NULL);
         if (row->node != NULL) {
-            json_node(&json, row->node, everything);
+            json_uint(&json, "id", row->id);
+            json_bool(&json, "gone", false);
+            control_node_json(&json, row->node);
+            json_uint(&json, "lag", lag_of(row->node, everything));
         } else {
             json_uint(&json, "id", row->id);
             json_bool(&json, "gone", true);
             json_string(&json, "host", row->peer.host);
             json_uint(&json, "port", row->peer.port);
-            json_hex64(&json, "incarnation", row->peer.incarnation);
+            snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, row->peer.incarnation);
+            json_text(&json, "incarnation", incarnation);
+            json_text(&json, "status", "off");
+            json_text(&json, "state", control_member_state_name(row->member.state));
+            if (row->member.state != 0 && row->member.silent_ms >= 0)
+                json_int(&json, "silent_ms", row->member.silent_ms);
+            else
+                json_null(&json, "silent_ms");
         }
         json_end(&json);
     }
@@ -363,28 +372,11 @@ static void put_replicas(table_view_t *table, slice_t replicas_at)
 static void put_broker_row(table_view_t *table, const control_broker_t *broker)
 {
     put_address(table, broker->host, broker->port);
-    put_age(table, broker->age_ms);
+    put_age(table, "", broker->age_ms);
     table_view_cell(table, "%" PRIu64, broker->clients);
     table_view_cell(table, "%" PRIu64, broker->sessions);
     table_view_cell(table, "%" PRIu64, broker->in_flight);
     put_replicas(table, broker->replicas_at);
-}
-
-static void json_broker(json_t *json, const control_broker_t *broker)
-{
-    json_object(json, NULL);
-    json_hex64(json, "incarnation", broker->incarnation);
-    json_string(json, "host", broker->host);
-    json_uint(json, "port", broker->port);
-    json_int(json, "age_ms", broker->age_ms);
-    json_uint(json, "clients", broker->clients);
-    json_uint(json, "sessions", broker->sessions);
-    json_uint(json, "in_flight", broker->in_flight);
-    json_string(json, "version", broker->version);
-    json_uint(json, "pid", broker->pid);
-    json_counts(json, broker->counts_at);
-    json_peers(json, "replicas", broker->replicas_at, true);
-    json_end(json);
 }
 
 void show_brokers(buf_t *out, const survey_t *survey, bool as_json)
@@ -404,10 +396,13 @@ void show_brokers(buf_t *out, const survey_t *survey, bool as_json)
     for (size_t i = 0; (member = survey_member(survey, i)) != NULL; i++) {
         if (member->kind != CONTROL_BROKER || !member->has_answered)
             continue;
-        if (as_json)
-            json_broker(&json, &member->broker);
-        else
+        if (!as_json) {
             put_broker_row(table, &member->broker);
+            continue;
+        }
+        json_object(&json, NULL);
+        control_broker_json(&json, &member->broker);
+        json_end(&json);
     }
     if (as_json) {
         json_end(&json);

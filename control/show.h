@@ -8,7 +8,7 @@
 
 #include "control/survey.h"
 
-/* Nodes that answered, by id, and those that others know but that did not ("gone"). */
+/* Nodes that answered, by id, and others that are known, members among them ("off"). */
 void show_nodes(buf_t *out, const survey_t *survey, bool as_json);
 
 /* Brokers that answered, with their replicas. */

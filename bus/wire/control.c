@@ -3,10 +3,11 @@
 #include "bus/wire/fields.h"
 
 enum {
-    REQUEST_FIELDS = 6,
+    REQUEST_FIELDS = 7,
     REPLY_FIELDS = 5,
     PEER_FIELDS = 8,
-    NODE_FIELDS = 21,
+    MEMBER_FIELDS = 5,
+    NODE_FIELDS = 28,
     BROKER_FIELDS = 12
 };
 
@@ -46,6 +47,7 @@ void control_request_put(buf_t *out, const control_request_t *request)
         mp_put_nil(out);
     mp_put_uint(out, (uint64_t)request->mode);
     mp_put_uint(out, request->timeout_ms);
+    mp_put_uint(out, request->id);
 }
 
 bool control_request_read(slice_t message, control_request_t *out)
@@ -56,13 +58,14 @@ bool control_request_read(slice_t message, control_request_t *out)
         mp_fail(&in);
     out->request = mp_uint(&in);
     uint64_t command = mp_uint(&in);
-    if (command != CONTROL_INFO && command != CONTROL_SET_STATUS)
+    if (command < CONTROL_INFO || command > CONTROL_FORGET)
         mp_fail(&in);
     out->command = (control_command_t)command;
     out->has_status = !mp_nil(&in);
     out->status = out->has_status ? (replica_status_t)fields_uint(&in, STATUS_LAST) : STATUS_ACTIVE;
     out->mode = (control_mode_t)fields_uint(&in, CONTROL_MODE_AUTO);
     out->timeout_ms = fields_u32(&in);
+    out->id = fields_u16(&in);
     return fields_close(&in, items, REQUEST_FIELDS);
 }
 
@@ -142,6 +145,44 @@ bool control_peer_next(mp_t *in, control_peer_t *out)
     return mp_ok(in);
 }
 
+/* nil for what is not known. */
+static void put_optional(buf_t *out, int64_t value)
+{
+    if (value < 0)
+        mp_put_nil(out);
+    else
+        mp_put_int(out, value);
+}
+
+static int64_t optional(mp_t *in)
+{
+    return mp_nil(in) ? -1 : (int64_t)fields_uint(in, INT64_MAX);
+}
+
+void control_member_put(buf_t *out, const control_member_t *member)
+{
+    mp_put_array(out, MEMBER_FIELDS);
+    mp_put_uint(out, member->id);
+    mp_put_uint(out, member->incarnation);
+    mp_put_uint(out, member->state);
+    mp_put_bool(out, member->is_connected);
+    put_optional(out, member->silent_ms);
+}
+
+bool control_member_next(mp_t *in, control_member_t *out)
+{
+    if (mp_peek(in) == MP_END)
+        return false;
+    uint32_t items = fields_open(in, MEMBER_FIELDS);
+    out->id = fields_u16(in);
+    out->incarnation = mp_uint(in);
+    out->state = (uint8_t)fields_uint(in, UINT8_MAX);
+    out->is_connected = mp_bool(in);
+    out->silent_ms = optional(in);
+    mp_array_end(in, items, MEMBER_FIELDS);
+    return mp_ok(in);
+}
+
 static void put_items(buf_t *out, uint32_t count, slice_t items)
 {
     mp_put_array(out, count);
@@ -160,6 +201,12 @@ static bool skip_peer(mp_t *in)
 {
     control_peer_t item;
     return control_peer_next(in, &item);
+}
+
+static bool skip_member(mp_t *in)
+{
+    control_member_t item;
+    return control_member_next(in, &item);
 }
 
 /* The items of an array, each read once so that later readers cannot meet a bad one. */
@@ -218,6 +265,13 @@ void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vecto
     mp_put_uint(out, node->pid);
     put_items(out, node->counts, node->counts_at);
     put_items(out, node->peers, node->peers_at);
+    mp_put_uint(out, node->log_bytes);
+    mp_put_bool(out, node->is_joining);
+    put_text(out, node->read_only);
+    put_optional(out, node->held_back_by);
+    put_optional(out, node->horizon_ms);
+    mp_put_uint(out, node->memory_bytes);
+    put_items(out, node->members, node->members_at);
 }
 
 bool control_node_read(slice_t document, control_node_t *out)
@@ -246,6 +300,16 @@ bool control_node_read(slice_t document, control_node_t *out)
     out->pid = mp_uint(&in);
     out->counts_at = counts(&in, &out->counts);
     out->peers_at = peers(&in, &out->peers);
+    out->log_bytes = mp_uint(&in);
+    out->is_joining = mp_bool(&in);
+    out->read_only = text(&in);
+    int64_t held_back_by = optional(&in);
+    if (held_back_by > UINT16_MAX)
+        mp_fail(&in);
+    out->held_back_by = (int32_t)held_back_by;
+    out->horizon_ms = optional(&in);
+    out->memory_bytes = mp_uint(&in);
+    out->members_at = items_at(&in, CONTROL_MEMBERS_MAX, skip_member, &out->members);
     return fields_close(&in, items, NODE_FIELDS);
 }
 

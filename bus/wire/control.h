@@ -17,6 +17,7 @@ enum {
     CONTROL_VERSION = 1,
     CONTROL_PEERS_MAX = 1024,  /* in one document */
     CONTROL_COUNTS_MAX = 256,  /* likewise */
+    CONTROL_MEMBERS_MAX = 256, /* likewise */
     CONTROL_TEXT_MAX = 1024,   /* bytes of a text */
     CONTROL_REQUEST_MAX = 256, /* bytes of a request */
 };
@@ -24,6 +25,7 @@ enum {
 typedef enum control_command {
     CONTROL_INFO = 1,
     CONTROL_SET_STATUS = 2, /* of a node; answered when its brokers have confirmed */
+    CONTROL_FORGET = 3,     /* a member, at another node: it is not coming back */
 } control_command_t;
 
 /* Who decides on a status from now on. */
@@ -40,6 +42,7 @@ typedef struct control_request {
     replica_status_t status;
     control_mode_t mode;
     uint32_t timeout_ms; /* how long to wait for confirmations */
+    uint16_t id;         /* of the member to be forgotten */
 } control_request_t;
 
 void control_request_put(buf_t *out, const control_request_t *request);
@@ -75,13 +78,24 @@ typedef struct control_peer {
     slice_t vector;    /* what it is known to have, a msgpack vector */
 } control_peer_t;
 
+/* A member as a node knows it. */
+typedef struct control_member {
+    uint16_t id;
+    uint64_t incarnation;
+    uint8_t state; /* peer_member_state_t */
+    bool is_connected;
+    int64_t silent_ms; /* since it was heard last; -1: connected, or not heard by this node yet */
+} control_member_t;
+
 /* Each appends one item; the items are then given to the document's writer as its bytes. */
 void control_count_put(buf_t *out, const char *name, uint64_t value);
 void control_peer_put(buf_t *out, const control_peer_t *peer, const vec_t *vector);
+void control_member_put(buf_t *out, const control_member_t *member);
 
-/* The next item of counts_at or peers_at, opened with mp_open; false at the end. */
+/* The next item of counts_at, peers_at or members_at, opened with mp_open; false at the end. */
 bool control_count_next(mp_t *in, control_count_t *out);
 bool control_peer_next(mp_t *in, control_peer_t *out);
+bool control_member_next(mp_t *in, control_member_t *out);
 
 typedef struct control_node {
     uint16_t id;
@@ -106,6 +120,14 @@ typedef struct control_node {
     slice_t counts_at;
     uint32_t peers;
     slice_t peers_at;
+    uint64_t log_bytes;
+    bool is_joining;       /* takes over the state of another node */
+    slice_t read_only;     /* why no updates are taken; empty: they are */
+    int32_t held_back_by;  /* the member that forgetting waits for, -1: none */
+    int64_t horizon_ms;    /* how long ago what is forgotten now was written; -1: nothing is */
+    uint64_t memory_bytes; /* of the heap, in use */
+    uint32_t members;
+    slice_t members_at;
 } control_node_t;
 
 typedef struct control_broker {

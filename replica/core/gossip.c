@@ -82,6 +82,8 @@ static void remove_peer(replica_t *self, peer_t *peer)
 static void lose(replica_t *self, peer_t *peer, const char *why)
 {
     if (peer->state == PEER_READY)
+        peer->answered_ms = peer->heard_ms;
+    if (peer->state == PEER_READY)
         replica_note(self, NOTE_INFO, "peer lost id=%u incarnation=%016llx why=\"%s\"", peer->id,
                      (unsigned long long)peer->incarnation, why);
     disconnect(self, peer);

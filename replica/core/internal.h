@@ -37,6 +37,7 @@ typedef struct peer {
     uint8_t status;
     vec_t vector; /* timestamp table: its value timestamp as last heard */
     int64_t heard_ms;
+    int64_t answered_ms; /* heard last before it was lost, 0: not lost since our start */
     int64_t pinged_ms;
     int64_t seen_ms; /* named by a beacon or a peer */
     int64_t retry_ms;

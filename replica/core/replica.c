@@ -503,6 +503,28 @@ bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out
     return true;
 }
 
+bool replica_member_info(const replica_t *self, now_t now, size_t i, replica_member_info_t *out)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    if (i >= count)
+        return false;
+    *out = (replica_member_info_t){.id = rows[i].id,
+                                   .incarnation = rows[i].incarnation,
+                                   .state = (peer_member_state_t)rows[i].state,
+                                   .is_connected = rows[i].id == self->config.id,
+                                   .silent_ms = -1};
+    for (size_t j = 0; j < self->peers_size; j++) {
+        const peer_t *peer = &self->peers[j];
+        if (peer->id != rows[i].id || peer->incarnation != rows[i].incarnation)
+            continue;
+        out->is_connected |= peer->state == PEER_READY;
+        if (!out->is_connected && peer->answered_ms != 0)
+            out->silent_ms = now.boot_ms - peer->answered_ms;
+    }
+    return true;
+}
+
 uint64_t replica_digest(replica_t *self, hlc_t clock)
 {
     store_set_clock(self->store, clock);

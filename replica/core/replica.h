@@ -299,9 +299,21 @@ typedef struct replica_peer_info {
     const vec_t *vector; /* of the timestamp table, borrowed */
 } replica_peer_info_t;
 
+/* A member, as the rows have it; forgotten ones as well. */
+typedef struct replica_member_info {
+    uint16_t id;
+    uint64_t incarnation; /* the last one that is known */
+    peer_member_state_t state;
+    bool is_connected; /* true for ourselves */
+    int64_t silent_ms; /* since it was last heard; -1: not since our start, or it is connected */
+} replica_member_info_t;
+
 replica_info_t replica_info(const replica_t *self, now_t now);
 /* The i-th peer; false behind the last. */
 bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out);
+
+/* The i-th member, by id; false behind the last. */
+bool replica_member_info(const replica_t *self, now_t now, size_t i, replica_member_info_t *out);
 
 /* True when every connected broker has confirmed the present status. */
 bool replica_status_is_confirmed(const replica_t *self);

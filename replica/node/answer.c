@@ -81,20 +81,42 @@ static uint32_t put_peers(const node_t *self, buf_t *out)
     return count;
 }
 
-static void answer_info(node_t *self, uint32_t connection, uint64_t request)
+static uint32_t put_members(const node_t *self, buf_t *out)
+{
+    now_t now = net_now();
+    replica_member_info_t info;
+    uint32_t count = 0;
+    while (count < CONTROL_MEMBERS_MAX && replica_member_info(self->replica, now, count, &info)) {
+        const control_member_t member = {
+            .id = info.id,
+            .incarnation = info.incarnation,
+            .state = (uint8_t)info.state,
+            .is_connected = info.is_connected,
+            .silent_ms = info.silent_ms,
+        };
+        control_member_put(out, &member);
+        count++;
+    }
+    return count;
+}
+
+slice_t node_document(node_t *self)
 {
     replica_info_t info = replica_info(self->replica, net_now());
 
     buf_reset(&self->counts_text);
     buf_reset(&self->peers_text);
+    buf_reset(&self->members_text);
     buf_reset(&self->document);
     uint32_t counts = put_counts(self, info.counts, &self->counts_text);
     uint32_t peers = put_peers(self, &self->peers_text);
+    uint32_t members = put_members(self, &self->members_text);
+    bool is_forgetting = info.horizon != 0 && info.unstable != 0;
     const control_node_t node = {
         .id = info.id,
         .incarnation = info.incarnation,
         .lineage = info.lineage,
-        .is_ready = replica_is_ready(self->replica),
+        .is_ready = replica_is_ready(self->replica) && !self->stalled.is_stalled,
         .status = info.status,
         .mode = slice_text(replica_mode_name(info.mode)),
         .host = slice_text(self->settings->served.advertised.host),
@@ -112,11 +134,37 @@ static void answer_info(node_t *self, uint32_t connection, uint64_t request)
         .counts_at = buf_slice(&self->counts_text),
         .peers = peers,
         .peers_at = buf_slice(&self->peers_text),
+        .log_bytes = info.log_bytes,
+        .is_joining = info.is_joining,
+        .read_only = slice_text(info.read_only != NULL ? info.read_only : ""),
+        .held_back_by = info.unstable != 0 ? info.holds_back : -1,
+        .horizon_ms = is_forgetting ? hlc_ms(info.clock) - hlc_ms(info.horizon) : -1,
+        .members = members,
+        .members_at = buf_slice(&self->members_text),
     };
     control_node_put(&self->document, &node, info.vector);
+    return buf_slice(&self->document);
+}
+
+static void answer_info(node_t *self, uint32_t connection, uint64_t request)
+{
     const control_reply_t answer = {
-        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+        .request = request, .outcome = OUTCOME_OK, .document = node_document(self)};
     reply(self, connection, &answer);
+}
+
+/* ---- FORGET ---- */
+
+static void forget(node_t *self, uint32_t connection, const control_request_t *request)
+{
+    err_t err = {.text = ""};
+    bool is_done = replica_forget(self->replica, net_now(), request->id, &err) == 0;
+    node_carry_out(self); /* what is answered is in the log */
+    if (is_done && self->stalled.is_stalled)
+        is_done = err_set(&err, OUTCOME_READ_ONLY,
+                          "it cannot write that down now, its disk is full or fails: ask another "
+                          "node") == 0;
+    reply_text(self, connection, request->request, is_done ? OUTCOME_OK : err.outcome, err.text);
 }
 
 /* ---- SET_STATUS ---- */
@@ -230,6 +278,9 @@ void node_answer(node_t *self, uint32_t connection, slice_t message)
         break;
     case CONTROL_SET_STATUS:
         set_status(self, connection, &request);
+        break;
+    case CONTROL_FORGET:
+        forget(self, connection, &request);
         break;
     }
 }

@@ -111,6 +111,7 @@ typedef struct node {
     buf_t reply; /* to hearsayctl */
     buf_t counts_text;
     buf_t peers_text;
+    buf_t members_text;
     buf_t document;
 } node_t;
 
@@ -160,6 +161,9 @@ void node_end(node_t *self, int exit_code);
 
 /* A message at the control ROUTER. */
 void node_answer(node_t *self, uint32_t connection, slice_t message);
+
+/* What the node says of itself (control_node_put); borrowed until it is asked again. */
+slice_t node_document(node_t *self);
 
 /* Answers the requests whose status is confirmed or whose time is up. */
 void node_answer_waiting(node_t *self, now_t now);

@@ -29,6 +29,16 @@ static void read_peers(slice_t peers, uint32_t count)
     vec_free(&vector);
 }
 
+static void read_members(slice_t bytes, uint32_t count)
+{
+    mp_t in = mp_open(bytes);
+    control_member_t item;
+
+    for (uint32_t i = 0; i < count; i++)
+        fuzz_check(control_member_next(&in, &item));
+    fuzz_check(mp_done(&in));
+}
+
 static void read_document(slice_t document)
 {
     control_node_t node;
@@ -41,6 +51,8 @@ static void read_document(slice_t document)
         fuzz_touch(node.version);
         read_counts(node.counts_at, node.counts);
         read_peers(node.peers_at, node.peers);
+        read_members(node.members_at, node.members);
+        fuzz_touch(node.read_only);
     }
     if (control_broker_read(document, &broker)) {
         fuzz_touch(broker.host);

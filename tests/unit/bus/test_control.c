@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bus/wire/control.h"
+#include "bus/wire/control_json.h"
 #include "tests/unit/mutate.h"
 #include "tests/unit/property.h"
 
@@ -26,8 +28,9 @@ static void test_request(void **state)
     (void)state;
     const control_request_t sent[] = {
         {.request = 1, .command = CONTROL_INFO},
-        {7, CONTROL_SET_STATUS, true, STATUS_OFFLINE, CONTROL_MODE_KEEP, 4800},
-        {UINT64_MAX, CONTROL_SET_STATUS, false, STATUS_ACTIVE, CONTROL_MODE_AUTO, UINT32_MAX},
+        {7, CONTROL_SET_STATUS, true, STATUS_OFFLINE, CONTROL_MODE_KEEP, 4800, 0},
+        {UINT64_MAX, CONTROL_SET_STATUS, false, STATUS_ACTIVE, CONTROL_MODE_AUTO, UINT32_MAX, 0},
+        {.request = 2, .command = CONTROL_FORGET, .id = 255},
     };
     for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
         buf_t bytes = {0};
@@ -37,24 +40,26 @@ static void test_request(void **state)
         assert_true(control_request_read(buf_slice(&bytes), &seen));
         assert_true(seen.request == sent[i].request && seen.command == sent[i].command);
         assert_true(seen.has_status == sent[i].has_status && seen.status == sent[i].status);
+        assert_true(seen.id == sent[i].id);
         assert_true(seen.mode == sent[i].mode && seen.timeout_ms == sent[i].timeout_ms);
         buf_free(&bytes);
     }
 }
 
-/* Six fields as given, to be refused or taken. */
+/* Seven fields as given, to be refused or taken. */
 static bool is_taken(uint64_t version, uint64_t command, uint64_t status, uint64_t mode,
                      uint32_t more)
 {
     buf_t bytes = {0};
     control_request_t seen;
-    mp_put_array(&bytes, 6 + more);
+    mp_put_array(&bytes, 7 + more);
     mp_put_uint(&bytes, version);
     mp_put_uint(&bytes, 1);
     mp_put_uint(&bytes, command);
     mp_put_uint(&bytes, status);
     mp_put_uint(&bytes, mode);
     mp_put_uint(&bytes, 100);
+    mp_put_uint(&bytes, 3);
     for (uint32_t i = 0; i < more; i++)
         mp_put_text(&bytes, "from a newer program");
     bool taken = control_request_read(buf_slice(&bytes), &seen);
@@ -68,7 +73,7 @@ static void test_request_bounds(void **state)
     assert_true(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
     assert_true(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 3));
     assert_false(is_taken(CONTROL_VERSION + 1, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, 3, STATUS_OFFLINE, 2, 0));
+    assert_false(is_taken(CONTROL_VERSION, 4, STATUS_OFFLINE, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, 0, STATUS_OFFLINE, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_LAST + 1, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 3, 0));
@@ -101,6 +106,7 @@ typedef struct parts {
     vec_t vector;
     buf_t counts;
     buf_t peers;
+    buf_t members;
 } parts_t;
 
 static parts_t make_parts(void)
@@ -118,6 +124,9 @@ static parts_t make_parts(void)
                                  .status = STATUS_OVERLOADED,
                                  .sessions = 3};
     control_peer_put(&parts.peers, &peer, &parts.vector);
+    const control_member_t members[] = {{1, 0xA1, 1, true, -1}, {2, 0xB2, 2, false, 70000}};
+    for (size_t i = 0; i < 2; i++)
+        control_member_put(&parts.members, &members[i]);
     return parts;
 }
 
@@ -126,6 +135,7 @@ static void free_parts(parts_t *parts)
     vec_free(&parts->vector);
     buf_free(&parts->counts);
     buf_free(&parts->peers);
+    buf_free(&parts->members);
 }
 
 static void put_node(buf_t *out)
@@ -153,6 +163,14 @@ static void put_node(buf_t *out)
         .counts_at = buf_slice(&parts.counts),
         .peers = 1,
         .peers_at = buf_slice(&parts.peers),
+        .log_bytes = 60,
+        .is_joining = true,
+        .read_only = slice_text("full"),
+        .held_back_by = 2,
+        .horizon_ms = -1,
+        .memory_bytes = 70,
+        .members = 2,
+        .members_at = buf_slice(&parts.members),
     };
     control_node_put(out, &node, &parts.vector);
     free_parts(&parts);
@@ -208,6 +226,52 @@ static void check_counts(slice_t counts_at)
     assert_false(control_count_next(&in, &count));
 }
 
+static void check_members(slice_t members_at)
+{
+    mp_t in = mp_open(members_at);
+    control_member_t member;
+    assert_true(control_member_next(&in, &member));
+    assert_true(member.id == 1 && member.is_connected && member.silent_ms == -1);
+    assert_true(control_member_next(&in, &member));
+    assert_true(member.id == 2 && member.incarnation == 0xB2 && member.state == 2);
+    assert_true(!member.is_connected && member.silent_ms == 70000);
+    assert_false(control_member_next(&in, &member));
+    assert_true(mp_done(&in));
+}
+
+/* The keys that scripts read; a new one is no change, one that goes is. */
+static void test_json(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "status", "mode",    "ready",   "host",      "port",         "age_ms",     "incarnation",
+        "keys",   "held",    "vector",  "counts",    "peers",        "lineage",    "clock_ms",
+        "pid",    "waiting", "brokers", "log_bytes", "memory_bytes", "horizon_ms", "version"};
+    buf_t bytes = {0};
+    buf_t text = {0};
+    control_node_t node;
+    put_node(&bytes);
+    assert_true(control_node_read(buf_slice(&bytes), &node));
+    json_t json = json_open(&text);
+    json_object(&json, NULL);
+    control_node_json(&json, &node);
+    json_end(&json);
+    assert_true(json_done(&json));
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "\"%s\":", keys[i]);
+        assert_non_null(strstr(buf_text(&text), key));
+    }
+    assert_non_null(strstr(buf_text(&text),
+                           "\"joining\":true,\"read_only\":\"full\",\"held_back_by\":2,"
+                           "\"horizon_ms\":null,"));
+    assert_non_null(strstr(buf_text(&text), "\"members\":[{\"id\":1,"));
+    assert_non_null(strstr(buf_text(&text), "\"state\":\"left behind\",\"connected\":false,"
+                                            "\"silent_ms\":70000}]"));
+    buf_free(&bytes);
+    buf_free(&text);
+}
+
 static void test_node(void **state)
 {
     (void)state;
@@ -227,6 +291,10 @@ static void test_node(void **state)
     assert_true(node.counts == 2 && node.peers == 1);
     check_counts(node.counts_at);
     check_peers(node.peers_at);
+    assert_true(node.log_bytes == 60 && node.is_joining && is_text(node.read_only, "full"));
+    assert_true(node.held_back_by == 2 && node.horizon_ms == -1 && node.memory_bytes == 70);
+    assert_int_equal(node.members, 2);
+    check_members(node.members_at);
     buf_free(&bytes);
 }
 
@@ -260,6 +328,9 @@ static void read_all(slice_t bytes)
     control_broker_t broker;
     control_peer_t peer;
     control_count_t count;
+    control_member_t member;
+    slice_t members_at = {0};
+    uint32_t members = 0;
 
     control_request_read(bytes, &request);
     if (control_reply_read(bytes, &reply))
@@ -272,6 +343,7 @@ static void read_all(slice_t bytes)
     if (control_node_read(bytes, &node)) {
         peers_at = node.peers_at, counts_at = node.counts_at;
         peers = node.peers, counts = node.counts;
+        members_at = node.members_at, members = node.members;
     } else if (control_broker_read(bytes, &broker)) {
         peers_at = broker.replicas_at, counts_at = broker.counts_at;
         peers = broker.replicas, counts = broker.counts;
@@ -285,6 +357,10 @@ static void read_all(slice_t bytes)
     for (; control_count_next(&in, &count); counts--)
         assert_true(mutate_within(count.name, bytes));
     assert_int_equal(counts, 0);
+    in = mp_open(members_at);
+    for (; control_member_next(&in, &member); members--)
+        assert_true(mutate_within(members_at, bytes));
+    assert_int_equal(members, 0);
 }
 
 static void check_random(random_t *rng)
@@ -332,9 +408,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request), cmocka_unit_test(test_request_bounds),
-        cmocka_unit_test(test_reply),   cmocka_unit_test(test_node),
-        cmocka_unit_test(test_broker),  property_test(test_random),
-        property_test(test_mutated),
+        cmocka_unit_test(test_json),    cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_node),    cmocka_unit_test(test_broker),
+        property_test(test_random),     property_test(test_mutated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,81 @@
+#!/usr/bin/env bats
+# Members that go: shown, forgotten; and data folders looked through.
+
+load helpers
+
+setup() { cluster_setup; }
+teardown() { cluster_teardown; }
+
+# status_of ID: as in the table.
+status_of() { ctl nodes | awk -v id="$1" '$1 == id { print $2 }'; }
+is_off() { [ "$(status_of "$1")" = off ]; }
+is_known() { ctl nodes | awk -v id="$1" '$1 == id { found = 1 } END { exit !found }'; }
+is_unknown() { ! is_known "$1"; }
+
+@test "a member that is off is listed with since when; forgotten, it is not; started again it joins" {
+    cluster 3
+    hearsay set a 1
+    end_program node_2 KILL
+    wait_until 10 is_off 2
+    ctl --json nodes >"$folder/nodes.json"
+    [ "$(jq '.nodes[] | select(.id == 2) | .gone' "$folder/nodes.json")" = true ]
+    [ "$(jq -r '.nodes[] | select(.id == 2) | .state' "$folder/nodes.json")" = in ]
+    [ "$(jq '.nodes[] | select(.id == 2) | .silent_ms' "$folder/nodes.json")" -ge 0 ]
+    [ "$(jq '.nodes[] | select(.id == 0) | .members | length' "$folder/nodes.json")" = 3 ]
+    # Members are kept over a start, although nobody met node 2 since then.
+    end_program node_0 TERM
+    end_program node_1 TERM
+    node 0
+    node 1
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    wait_until 10 is_off 2
+    run ctl forget 2 </dev/null
+    [ "$status" -eq 2 ]
+    [[ "$output" == *--yes* ]]
+    run ctl forget 2 --yes
+    [ "$status" -eq 0 ]
+    [[ "$output" == "node 2: forgotten by node "* ]]
+    wait_until 10 is_unknown 2
+    run ctl forget 2 --yes
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"no member"* ]]
+    node 2
+    wait_until 20 ctl wait --nodes 3 --brokers 1 --timeout 10s
+    [ "$(hearsay --no-session --replica 2 get a)" = 1 ]
+}
+
+@test "forget: wrong ids, and nobody to ask" {
+    run ctl forget 900 --yes
+    [ "$status" -eq 2 ]
+    run timeout 10 "$BUILD/hearsayctl" --beacon-port "$beacon_port" --timeout 1s forget 1 --yes
+    [ "$status" -eq 3 ]
+    node 0
+    wait_until 10 log_has node_0 ready
+    run ctl --timeout 2s forget 0 --yes
+    [ "$status" -eq 3 ]
+}
+
+@test "verify: a good folder, a damaged one, none, one in use" {
+    node 0
+    broker
+    ctl wait --nodes 1 --brokers 1 --timeout 20s
+    for i in 1 2 3 4 5; do echo "set key:$i $i"; done | hearsay >/dev/null
+    run timeout 10 "$BUILD/hearsayctl" verify "$folder/replica_0"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"in use"* ]]
+    end_program node_0 TERM
+    run timeout 10 "$BUILD/hearsayctl" verify "$folder/replica_0"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"no damage"* ]]
+    local segment
+    segment=$(ls "$folder"/replica_0/log-*.seg | head -n 1)
+    printf 'X' | dd of="$segment" bs=1 seek=100 conv=notrunc status=none
+    run timeout 10 "$BUILD/hearsayctl" verify "$folder/replica_0"
+    [ "$status" -eq 1 ]
+    [[ "$output" == "damage: "*"1 damaged" ]]
+    timeout 10 "$BUILD/hearsayctl" --json verify "$folder/replica_0" >"$folder/verify.json" || true
+    [ "$(jq '.ok' "$folder/verify.json")" = false ]
+    [ "$(jq '.findings | map(select(.weight == "damage")) | length' "$folder/verify.json")" = 1 ]
+    run timeout 10 "$BUILD/hearsayctl" verify "$folder/nothing"
+    [ "$status" -eq 2 ]
+}
