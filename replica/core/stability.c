@@ -375,6 +375,8 @@ void stability_mark(replica_t *self)
     hlc_t floor = hlc_add_ms(replica_clock(self), -self->config.retry_horizon_ms);
     if (mark->is_open || !self->lineage_is_fixed || self->joining.state != JOINING_NOT)
         return;
+    if (self->has_unlogged_lineage || self->has_unlogged_members)
+        return; /* what is said of the disk includes who has left */
     if (floor > self->floor && has_to_forget(self) && !self->is_read_only)
         self->floor = floor;
     if (self->floor > self->logged_floor && !self->is_read_only) {
