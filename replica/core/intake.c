@@ -188,6 +188,13 @@ static void refuse_too_old(replica_t *self, session_t *session, const request_t 
            "more; look, and send it as a new one if it was not");
 }
 
+/* What frees memory, in the end, is always taken. */
+static bool takes_away(const command_t *command)
+{
+    return command->code == COMMAND_DEL || command->code == COMMAND_HDEL ||
+           command->code == COMMAND_SREM || command->code == COMMAND_EXPIRE;
+}
+
 intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request)
 {
     const command_t *command = command_by_code(request->command);
@@ -227,6 +234,12 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
     }
     if (command->is_update && self->is_read_only) {
         refuse(self, session, request, OUTCOME_READ_ONLY, self->read_only);
+        return INTAKE_ANSWERED;
+    }
+    if (command->is_update && self->is_full && !takes_away(command)) {
+        refuse(self, session, request, OUTCOME_FULL,
+               "this replica has as much in memory as --max-memory allows: delete something, or "
+               "start it with more");
         return INTAKE_ANSWERED;
     }
     if (command->is_update && self->log_is_full) {

@@ -189,6 +189,7 @@ struct replica {
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
     bool log_is_full;
+    bool is_full;                  /* memory is short */
     bool is_read_only;             /* nothing may go to the log */
     char read_only[ERR_TEXT_SIZE]; /* why */
     bool has_unlogged_lineage;     /* fixed meanwhile */

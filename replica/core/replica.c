@@ -413,6 +413,11 @@ void replica_set_read_only(replica_t *self, now_t now, const char *why)
     gossip_catch_up(self);
 }
 
+void replica_set_full(replica_t *self, bool is_full)
+{
+    self->is_full = is_full;
+}
+
 void replica_load(replica_t *self, uint32_t busy_permille)
 {
     self->busy_permille = busy_permille;
@@ -469,6 +474,7 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .horizon = self->horizon,
         .floor = self->floor,
         .log_bytes = self->log_end - self->log_begin,
+        .is_full = self->is_full,
         .read_only = self->is_read_only ? self->read_only : NULL,
         .is_joining = self->joining.state != JOINING_NOT,
         .unstable = store_unstable(self->store),

@@ -220,6 +220,12 @@ int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err);
  */
 void replica_set_read_only(replica_t *self, now_t now, const char *why);
 
+/*
+ * True: memory is short; from now on updates are refused with FULL, but for those that take
+ * something away. Records of other nodes are still taken: replicas must become equal.
+ */
+void replica_set_full(replica_t *self, bool is_full);
+
 /* The share of the loop's time spent working since the last call, in thousandths. */
 void replica_load(replica_t *self, uint32_t busy_permille);
 
@@ -273,6 +279,7 @@ typedef struct replica_info {
     hlc_t horizon;       /* no update with a tag at or under it can come any more */
     hlc_t floor;         /* none with a tag at or under it is accepted here */
     uint64_t log_bytes;
+    bool is_full;          /* as set by replica_set_full */
     const char *read_only; /* why no updates are taken, borrowed; NULL: they are */
     bool is_joining;       /* takes over the state of another node, and serves nothing until then */
     size_t unstable;       /* keys with something to forget one day */

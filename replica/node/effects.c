@@ -233,7 +233,7 @@ void node_carry_out(node_t *self)
         return;
     for (int round = 0; round < ROUNDS_MAX && !self->is_ending; round++) {
         run_followups(self);
-        node_watch_disk(self);
+        node_watch_room(self);
         node_tell_disk(self);
         replica_effects_t effects = replica_turn(self->replica, net_now());
         if (!append(self, &effects, &err)) {

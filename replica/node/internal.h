@@ -27,7 +27,7 @@ typedef enum node_port {
 /* SET_STATUS requests that wait for confirmations, at most; more are answered BUSY. */
 enum { NODE_WAITING_MAX = 64 };
 
-enum { NODE_LOOK_MS = 1000 }; /* between looks at the disk */
+enum { NODE_LOOK_MS = 1000 }; /* between looks at disk and memory */
 
 typedef struct status_wait {
     uint32_t connection; /* at the control ROUTER */
@@ -90,7 +90,7 @@ typedef struct node {
     uint64_t commit_position;
     stalled_t stalled;
     bool is_read_only;
-    int64_t look_ms;  /* at the disk, next; boot time */
+    int64_t look_ms;  /* at disk and memory, next; boot time */
     uint64_t look_at; /* the same as a position of the log */
     replica_t *replica;
     void *sockets[NODE_PORTS];
@@ -126,10 +126,11 @@ int node_restore(node_t *self, err_t *err);
 void node_close_store(node_t *self);
 
 /*
- * Looks at the disk when that is due: once a second, or after some bytes of log. On a disk that is
- * full, nearly so or failing the replica is made read-only, and it is undone when there is room.
+ * Looks at disk and memory when that is due: once a second, or after some bytes of log. On a disk
+ * that is full, nearly so or failing the replica is made read-only, with --max-memory reached full,
+ * and it is undone when there is room.
  */
-void node_watch_disk(node_t *self);
+void node_watch_room(node_t *self);
 /* NULL: updates are taken. */
 void node_set_read_only(node_t *self, const char *why);
 
@@ -150,6 +151,11 @@ void node_trace_turn(node_t *self);
 /* Entries were written at this position of the log; a message was given to the gossip socket. */
 void node_trace_logged(node_t *self, slice_t entries, uint64_t position);
 void node_trace_published(node_t *self, slice_t message);
+
+/* ---- memory.c ---- */
+
+/* Bytes of the heap that are in use; 0 where the C library does not tell. */
+uint64_t node_memory_bytes(void);
 
 /* ---- node.c ---- */
 

@@ -350,7 +350,11 @@ static int start(node_t *self, err_t *err)
         open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
-    node_watch_disk(self);
+    if (settings->memory_max >= 0 && node_memory_bytes() == 0)
+        return err_set(err, OUTCOME_USAGE,
+                       "--max-memory needs a C library that tells how much it uses, as glibc does: "
+                       "start without it");
+    node_watch_room(self);
     now_t now = net_now();
     replica_start(self->replica, now, disk_end(self->disk));
     for (size_t i = 0; i < settings->peer_count; i++)

@@ -180,6 +180,7 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     out->retry_horizon_ms = options_ms(options, "retry-horizon");
     out->max_drift_ms = options_ms(options, "max-drift");
     out->log_max = (uint64_t)options_bytes(options, "log-max");
+    out->memory_max = options_bytes(options, "max-memory");
     out->value_max = (uint32_t)options_bytes(options, "max-value");
     out->ack = (uint32_t)options_int(options, "ack");
     return 0;

@@ -36,6 +36,7 @@ typedef struct settings {
     int64_t max_drift_ms;
     int64_t retry_horizon_ms;
     uint64_t log_max;   /* bytes */
+    int64_t memory_max; /* bytes; -1: no limit */
     uint32_t value_max; /* bytes */
     uint32_t ack;       /* replicas */
 } settings_t;

@@ -17,7 +17,8 @@ enum {
     /* Free space under which the node turns read-only, and from which on it is no more. */
     FREE_LEAST = 8 * MIB,
     FREE_AGAIN = 12 * MIB,
-    LOOK_BYTES = MIB, /* of log between looks */
+    MEMORY_MARGIN = 32, /* a part of --max-memory */
+    LOOK_BYTES = MIB,   /* of log between looks */
 };
 
 /* ---- start ---- */
@@ -267,7 +268,24 @@ void node_set_read_only(node_t *self, const char *why)
     replica_set_read_only(self->replica, net_now(), why != NULL ? text : NULL);
 }
 
-void node_watch_disk(node_t *self)
+/* Full at the limit, and no more from a little below it, so that it does not swing. */
+static void watch_memory(node_t *self)
+{
+    if (self->settings->memory_max < 0)
+        return;
+    bool was_full = replica_info(self->replica, net_now()).is_full;
+    uint64_t most = (uint64_t)self->settings->memory_max;
+    uint64_t bytes = node_memory_bytes();
+    bool is_full = bytes >= (was_full ? most - most / MEMORY_MARGIN : most);
+    if (is_full != was_full)
+        log_line(is_full ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+                 is_full ? "memory full, no updates but deletes are taken bytes=%llu"
+                         : "memory has room again bytes=%llu",
+                 (unsigned long long)bytes);
+    replica_set_full(self->replica, is_full);
+}
+
+void node_watch_room(node_t *self)
 {
     int64_t now_ms = net_now().boot_ms;
     err_t err;
@@ -275,6 +293,7 @@ void node_watch_disk(node_t *self)
         return;
     self->look_ms = now_ms + NODE_LOOK_MS;
     self->look_at = disk_end(self->disk) + LOOK_BYTES;
+    watch_memory(self);
     const char *fault = find_fault(self, &err);
     if (fault != NULL || self->is_read_only)
         node_set_read_only(self, fault);

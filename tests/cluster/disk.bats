@@ -42,3 +42,27 @@ one_node() {
     [ "$status" -eq 2 ]
     [[ "$output" == *sometimes*always*interval*never* ]]
 }
+
+is_full() { hearsay --no-session set more 1 2>&1 | grep -q FULL; }
+is_taken() { hearsay --no-session set more 1; }
+memory() { ctl --json nodes | jq '.nodes[0].memory_bytes'; }
+is_below() { [ "$(memory)" -lt "$1" ]; }
+
+@test "--max-memory: at it only deletes are taken, and what they free is used again" {
+    sanitized && skip "a sanitizer has its own heap"
+    one_node --max-memory 64MiB --retry-horizon 1s
+    head -c 1000000 /dev/zero | tr '\0' x >"$folder/value"
+    for i in $(seq 100); do
+        hearsay --no-session set "big:$i" --value-file "$folder/value" >/dev/null 2>&1 || break
+    done
+    [ "$i" -gt 40 ]
+    [ "$i" -lt 80 ]
+    wait_until 10 is_full
+    # Not much beyond it.
+    [ "$(memory)" -lt $((72 * 1024 * 1024)) ]
+    [ "$(hearsay --no-session get big:1 | wc -c)" -eq 1000001 ]
+    for i in $(seq 100); do hearsay --no-session del "big:$i" >/dev/null || break; done
+    wait_until 20 is_below $((32 * 1024 * 1024))
+    wait_until 10 is_taken
+    log_has node_0 'memory has room again'
+}

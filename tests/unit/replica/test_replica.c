@@ -981,6 +981,25 @@ static void test_read_only(void **state)
     node_free(b);
 }
 
+static void test_full(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    assert_int_equal(set(a, 1, 1, "x").outcome, OUTCOME_OK);
+    replica_set_full(a->replica, true);
+    replica_set_full(b->replica, true);
+    assert_int_equal(set(a, 1, 2, "y").outcome, OUTCOME_FULL);
+    item_t got = call(a, (ask_t){.session = 1, .seq = 3, .command = COMMAND_DEL, .a = "k"});
+    assert_int_equal(got.outcome, OUTCOME_OK);
+    assert_int_equal(has(b, 10), 2); /* replicas become equal all the same */
+    replica_set_full(a->replica, false);
+    assert_int_equal(set(a, 1, 4, "y").outcome, OUTCOME_OK);
+    node_free(a);
+    node_free(b);
+}
+
 /* Who is a member and what lineage it is are logged later, but before all updates. */
 static void test_read_only_and_a_newcomer(void **state)
 {
@@ -1321,6 +1340,7 @@ int main(void)
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_full),
         cmocka_unit_test(test_read_only_and_a_newcomer),
         cmocka_unit_test(test_great_record_is_announced),
         cmocka_unit_test(test_other_lineage),
