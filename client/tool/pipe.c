@@ -226,6 +226,8 @@ int app_pipe(app_t *app)
     self.slots = mem_zero(self.capacity, sizeof(*self.slots));
     run(&self);
     app_store(app);
+    /* Interrupted, it has requests under way that are called back now, while they have slots. */
+    hearsay_close(&app->hearsay);
     for (unsigned i = 0; i < self.capacity; i++)
         buf_free(&self.slots[i].text);
     free(self.slots);

@@ -22,6 +22,19 @@ is_asleep() { [[ "$(cat "/proc/$(pid_of "$1")/stat")" == *" (hearsay) S "* ]]; }
     [ "$status" -eq 130 ]
 }
 
+@test "SIGTERM while a pipe has commands under way: 130" {
+    cluster 1
+    open_pipe --no-session
+    echo 'set k v' >&9
+    wait_until 10 has_lines "$folder/out" 1
+    kill -STOP "$(pid_of node_0)"
+    for _ in $(seq 50); do echo 'incr n'; done >&9
+    echo 'nonsense' >&9
+    end_program pipe TERM
+    [ "$status" -eq 130 ]
+    exec 9>&-
+}
+
 @test "everything freezes in mid-update: UNKNOWN, 4, and then it counts once or not at all" {
     cluster 1
     open_pipe --timeout 2s
