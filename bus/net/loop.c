@@ -35,16 +35,17 @@ struct loop {
     int exit_code;
     uint64_t turns;
     uint64_t full_turns;
-    int64_t load_boot_ms; /* when the period began, by both clocks */
-    int64_t load_cpu_ms;
+    int64_t waited_us;
+    int64_t lag_us;
+    int64_t load_us; /* when the period began */
 };
 
-static int64_t thread_cpu_ms(void)
+static int64_t monotonic_us(void)
 {
     struct timespec at;
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at) != 0)
+    if (clock_gettime(CLOCK_MONOTONIC, &at) != 0)
         return 0;
-    return (int64_t)at.tv_sec * 1000 + at.tv_nsec / 1000000;
+    return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
 }
 
 loop_t *loop_new(void)
@@ -54,8 +55,7 @@ loop_t *loop_new(void)
     self->items = mem_zero(self->capacity, sizeof(*self->items));
     self->readers = mem_zero(self->capacity, sizeof(*self->readers));
     self->deadline_ms = INT64_MAX;
-    self->load_boot_ms = net_now().boot_ms;
-    self->load_cpu_ms = thread_cpu_ms();
+    self->load_us = monotonic_us();
     return self;
 }
 
@@ -215,6 +215,7 @@ static void serve(loop_t *self)
 int loop_run(loop_t *self)
 {
     int signal_fd = net_signal_fd();
+    int64_t begun_us = monotonic_us();
 
     assert(signal_fd >= 0);
     if (loop_add_fd(self, signal_fd, take_signals, self, NULL) != 0)
@@ -222,12 +223,17 @@ int loop_run(loop_t *self)
     while (!self->stopping) {
         if (self->removed)
             close_holes(self);
+        int64_t ended_us = monotonic_us();
+        if (ended_us - begun_us > self->lag_us)
+            self->lag_us = ended_us - begun_us;
+        int rc = zmq_poll(self->items, (int)self->count, wait_ms(self));
+        begun_us = monotonic_us();
+        self->waited_us += begun_us - ended_us;
         /* EINTR leaves the events of the last turn behind: they must not be served again. */
-        if (zmq_poll(self->items, (int)self->count, wait_ms(self)) < 0) {
+        if (rc < 0)
             assert(errno == EINTR);
-            continue;
-        }
-        serve(self);
+        else
+            serve(self);
     }
     loop_remove_fd(self, signal_fd);
     self->stopping = false;
@@ -242,17 +248,18 @@ void loop_stop(loop_t *self, int exit_code)
 
 loop_load_t loop_load(loop_t *self)
 {
-    int64_t boot_ms = net_now().boot_ms;
-    int64_t cpu_ms = thread_cpu_ms();
+    int64_t now_us = monotonic_us();
     loop_load_t load = {
         .turns = self->turns,
         .full_turns = self->full_turns,
-        .cpu_ms = cpu_ms - self->load_cpu_ms,
-        .elapsed_ms = boot_ms - self->load_boot_ms,
+        .waited_us = self->waited_us,
+        .elapsed_us = now_us - self->load_us,
+        .lag_us = self->lag_us,
     };
     self->turns = 0;
     self->full_turns = 0;
-    self->load_cpu_ms = cpu_ms;
-    self->load_boot_ms = boot_ms;
+    self->load_us = now_us;
+    self->waited_us = 0;
+    self->lag_us = 0;
     return load;
 }

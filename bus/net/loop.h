@@ -31,8 +31,10 @@ typedef void loop_signal_fn(void *arg, int signal_number);
 typedef struct loop_load {
     uint64_t turns;
     uint64_t full_turns; /* some callback reached its limit: the program does not keep up */
-    int64_t cpu_ms;      /* of this thread */
-    int64_t elapsed_ms;
+    int64_t waited_us;   /* with nothing to do */
+    int64_t elapsed_us;
+    /* The longest turn: so long may something that could be read have waited for its turn. */
+    int64_t lag_us;
 } loop_load_t;
 
 /* Never NULL. */

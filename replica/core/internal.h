@@ -176,7 +176,8 @@ struct replica {
     replica_status_t status;
     replica_mode_t mode;
     uint64_t serial;
-    uint32_t busy_permille;
+    uint32_t load_permille; /* of what it can bear; the last seconds count, the last one most */
+    uint64_t load_done;     /* requests and updates when it was measured last */
     uint32_t calm_rounds;
 
     store_t *store;

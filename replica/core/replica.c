@@ -418,21 +418,35 @@ void replica_set_full(replica_t *self, bool is_full)
     self->is_full = is_full;
 }
 
-void replica_load(replica_t *self, uint32_t busy_permille)
+enum { BUSY_PERMILLE = 850, CALM_PERMILLE = 600, CALM_ROUNDS = 2 };
+
+/* What of time, latency and queue is nearest to its limit, which BUSY_PERMILLE stands for. */
+void replica_load(replica_t *self, uint32_t busy_permille, int64_t lag_ms)
 {
-    self->busy_permille = busy_permille;
+    enum { LAG_LIMIT_MS = 250, QUEUE_LIMIT = REPLICA_WAITING_MAX / 4 };
+    uint64_t done = self->counts.requests + self->counts.applied;
+    uint64_t lag = (uint64_t)lag_ms * BUSY_PERMILLE / LAG_LIMIT_MS;
+    uint64_t queue = self->waiting_count * BUSY_PERMILLE / QUEUE_LIMIT;
+    uint64_t load = busy_permille;
+    load = lag > load ? lag : load;
+    load = queue > load ? queue : load;
+    if (done == self->load_done)
+        load = 0;
+    else if (load > 1000)
+        load = 1000;
+    self->load_done = done;
+    self->load_permille = (self->load_permille + (uint32_t)load) / 2;
 }
 
 /* By load: at once up, down only after a few calm rounds, so that it does not swing. */
 static replica_status_t status_by_load(replica_t *self)
 {
-    enum { BUSY_PERMILLE = 850, CALM_PERMILLE = 600, CALM_ROUNDS = 2 };
     /* What takes no updates is chosen by sessions only when there is nothing better. */
-    if (self->busy_permille >= BUSY_PERMILLE || self->is_read_only) {
+    if (self->load_permille >= BUSY_PERMILLE || self->is_read_only) {
         self->calm_rounds = 0;
         return STATUS_OVERLOADED;
     }
-    if (self->busy_permille > CALM_PERMILLE)
+    if (self->load_permille > CALM_PERMILLE)
         self->calm_rounds = 0;
     else
         self->calm_rounds++;
@@ -487,6 +501,7 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .links = HASH_COUNT(self->links),
         .waiting = self->waiting_count,
         .executed = executed_entries(self->executed),
+        .load_permille = self->load_permille,
         .age_ms = now.boot_ms - self->started_ms,
         .counts = &self->counts,
     };

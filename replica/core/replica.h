@@ -226,8 +226,12 @@ void replica_set_read_only(replica_t *self, now_t now, const char *why);
  */
 void replica_set_full(replica_t *self, bool is_full);
 
-/* The share of the loop's time spent working since the last call, in thousandths. */
-void replica_load(replica_t *self, uint32_t busy_permille);
+/*
+ * The load of the last second, for MODE_AUTO_LOAD: the share of the time, in thousandths, in which
+ * the loop had something to do, and how long it was away from its sockets at most. Busy without
+ * requests and updates means that others kept us from the processor: that is no load of ours.
+ */
+void replica_load(replica_t *self, uint32_t busy_permille, int64_t lag_ms);
 
 /* ---- looking at it ---- */
 
@@ -292,6 +296,7 @@ typedef struct replica_info {
     size_t links;
     size_t waiting;
     size_t executed;
+    uint32_t load_permille; /* of what it can bear, over the last seconds */
     int64_t age_ms;
     const replica_counts_t *counts;
 } replica_info_t;

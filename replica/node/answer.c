@@ -23,8 +23,9 @@ static void reply_text(node_t *self, uint32_t connection, uint64_t request, outc
 
 /* ---- INFO ---- */
 
-static uint32_t put_counts(const node_t *self, const replica_counts_t *core, buf_t *out)
+static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t *out)
 {
+    const replica_counts_t *core = info->counts;
     const struct {
         const char *name;
         uint64_t value;
@@ -47,6 +48,7 @@ static uint32_t put_counts(const node_t *self, const replica_counts_t *core, buf
         {"pulls_served", core->pulls_served},
         {"published", core->published},
         {"rounds", core->rounds},
+        {"load_permille", info->load_permille},
         {"malformed", core->malformed},
         {"foreign", core->foreign},
         {"odd_messages", self->counts.odd_messages + links_malformed(self->links)},
@@ -108,7 +110,7 @@ slice_t node_document(node_t *self)
     buf_reset(&self->peers_text);
     buf_reset(&self->members_text);
     buf_reset(&self->document);
-    uint32_t counts = put_counts(self, info.counts, &self->counts_text);
+    uint32_t counts = put_counts(self, &info, &self->counts_text);
     uint32_t peers = put_peers(self, &self->peers_text);
     uint32_t members = put_members(self, &self->members_text);
     bool is_forgetting = info.horizon != 0 && info.unstable != 0;

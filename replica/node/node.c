@@ -22,6 +22,7 @@ enum {
     END_MS = 1000,   /* for draining when the program is told to end */
     SETTLE_MS = 300, /* for hearing of others: a beacon is answered within some 20 ms */
     PERMILLE = 1000,
+    US_PER_MS = 1000,
     CHECKPOINT_BYTES = 64 * 1024 * 1024, /* of log: a fraction of a second to replay */
 };
 
@@ -140,16 +141,15 @@ static void on_signal(void *arg, int number)
 
 /* ---- time ---- */
 
-/*
- * The load is the loop's share of a processor, and only when the loop did not come round: a node
- * with little to do on a busy machine is not overloaded.
- */
+/* Busy is when the loop does not wait, by the clock on the wall: also when the disk holds it up. */
 static void measure_load(node_t *self, now_t now)
 {
     loop_load_t load = loop_load(self->loop);
-    bool behind = load.full_turns != 0 && load.elapsed_ms > 0;
+    int64_t busy_us = load.elapsed_us - load.waited_us;
 
-    replica_load(self->replica, behind ? (uint32_t)(load.cpu_ms * PERMILLE / load.elapsed_ms) : 0);
+    if (load.elapsed_us > 0)
+        replica_load(self->replica, (uint32_t)(busy_us * PERMILLE / load.elapsed_us),
+                     load.lag_us / US_PER_MS);
     self->load_ms = now.boot_ms + LOAD_MS;
     uint64_t lineage = replica_info(self->replica, now).lineage;
     if (lineage == self->beacon.lineage)

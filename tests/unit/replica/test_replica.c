@@ -724,6 +724,46 @@ static void test_offline(void **state)
     node_free(n);
 }
 
+/* ---- load ---- */
+
+/* A second of this load, after a request or not, and a gossip round. */
+static replica_status_t load_for(node_t *n, unsigned seconds, uint32_t busy_permille,
+                                 int64_t lag_ms, bool serves)
+{
+    static uint64_t seq = 100;
+    for (unsigned i = 0; i < seconds; i++) {
+        if (serves)
+            call(n, (ask_t){.session = 1, .seq = seq++, .command = COMMAND_GET, .a = "k"});
+        replica_load(n->replica, busy_permille, lag_ms);
+        n->now.boot_ms += REPLICA_SILENCE_MS - 1; /* the broker stays */
+        replica_tick(n->replica, n->now);
+        settle(n);
+    }
+    return replica_info(n->replica, n->now).status;
+}
+
+static void test_auto_load(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    replica_set_status(n->replica, n->now, STATUS_ACTIVE, MODE_AUTO_LOAD);
+    assert_int_equal(load_for(n, 1, 1000, 0, true), STATUS_ACTIVE); /* a moment is no overload */
+    assert_int_equal(load_for(n, 1, 100, 0, true), STATUS_ACTIVE);
+    assert_int_equal(load_for(n, 20, 1000, 0, true), STATUS_OVERLOADED);
+    assert_int_equal(load_for(n, 20, 750, 0, true), STATUS_OVERLOADED); /* neither nor */
+    assert_int_equal(load_for(n, 20, 300, 0, true), STATUS_ACTIVE);
+    assert_int_equal(load_for(n, 20, 750, 0, true), STATUS_ACTIVE);
+    assert_int_equal(load_for(n, 20, 300, 400, true), STATUS_OVERLOADED); /* by its latency */
+    /* Nothing was asked: the machine is busy, but not with us. */
+    assert_int_equal(load_for(n, 20, 1000, 400, false), STATUS_ACTIVE);
+    /* Drained by people, and given back. */
+    replica_set_status(n->replica, n->now, STATUS_DRAINING, MODE_MANUAL);
+    assert_int_equal(load_for(n, 20, 0, 0, false), STATUS_DRAINING);
+    replica_set_status(n->replica, n->now, STATUS_DRAINING, MODE_AUTO_LOAD);
+    assert_int_equal(load_for(n, 20, 0, 0, false), STATUS_ACTIVE);
+    node_free(n);
+}
+
 /* ---- connections ---- */
 
 /* A session named by another connection moves there; the first one is told at its next request. */
@@ -1332,6 +1372,7 @@ int main(void)
         cmocka_unit_test(test_waiting_is_served),
         cmocka_unit_test(test_waiting_ends_with_its_session),
         cmocka_unit_test(test_offline),
+        cmocka_unit_test(test_auto_load),
         cmocka_unit_test(test_session_moves),
         cmocka_unit_test(test_malformed_request),
         cmocka_unit_test(test_unknown_link),
