@@ -311,7 +311,7 @@ void peer_round_put(buf_t *out, const peer_round_t *round, const vec_t *vector, 
     mp_put_vector(out, vector);
     mp_put_vector(out, synced);
     mp_put_uint(out, round->floor);
-    mp_put_uint(out, round->left);
+    mp_put_uint(out, round->view);
     put_array(out, round->members);
     put_array(out, round->ended);
 }
@@ -330,7 +330,7 @@ bool peer_round_read(slice_t message, peer_round_t *out)
     out->vector = fields_vector(&in);
     out->synced = fields_vector(&in);
     out->floor = mp_uint(&in);
-    out->left = mp_uint(&in);
+    out->view = mp_uint(&in);
     out->members = array_at(&in);
     out->ended = array_at(&in);
     return fields_close(&in, items, 13) && out->incarnation != 0;

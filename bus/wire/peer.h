@@ -24,6 +24,7 @@ enum {
     PEER_ACKERS_MAX = 16,             /* named in a batch */
     PEER_RECORDS_MAX = 65536,         /* records in one message */
     PEER_MEMBERS_MAX = 256,           /* rows of members in one message */
+    PEER_IS_JOINING = 0x80,           /* in a status: it is about to take over another's state */
     PEER_STATE_TARGET = 256 * 1024,   /* bytes of rows in one STATE */
 };
 
@@ -72,7 +73,7 @@ typedef struct peer_hello {
     uint16_t id;
     uint64_t incarnation;
     int64_t age_ms; /* since its start: of two nodes with one id the older one stays */
-    uint8_t status; /* replica_status_t */
+    uint8_t status; /* replica_status_t, with PEER_IS_JOINING; so in PING, PONG and ROUND */
     hlc_t clock;
     slice_t vector;         /* value timestamp */
     peer_address_t address; /* host empty: as the receiver sees it */
@@ -139,7 +140,7 @@ typedef struct peer_round {
     slice_t vector;  /* value timestamp */
     slice_t synced;  /* the part of it that is on disk */
     hlc_t floor;     /* as on disk: counts once synced is covered */
-    uint64_t left;   /* which members had left, as the sender knew when it had just synced */
+    uint64_t view;   /* the members as the sender knew them when it had just that on disk */
     slice_t members; /* read with peer_members_read */
     slice_t ended;   /* as in HELLO, for both vectors */
 } peer_round_t;

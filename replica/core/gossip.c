@@ -156,6 +156,19 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
 
 /* ---- HELLO and WELCOME ---- */
 
+/* A node that is joining can give nothing to anybody but the donor. */
+static uint8_t said_status(const replica_t *self)
+{
+    unsigned joining = self->joining.state != JOINING_NOT ? PEER_IS_JOINING : 0;
+    return (uint8_t)(self->status | joining);
+}
+
+static void take_status(peer_t *peer, uint8_t status)
+{
+    peer->is_joining = (status & PEER_IS_JOINING) != 0;
+    peer->status = (uint8_t)(status & ~PEER_IS_JOINING);
+}
+
 static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
 {
     peer_neighbour_t neighbours[REPLICA_PEERS_MAX];
@@ -173,7 +186,7 @@ static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
         .id = self->config.id,
         .incarnation = self->config.incarnation,
         .age_ms = self->now.boot_ms - self->started_ms,
-        .status = (uint8_t)self->status,
+        .status = said_status(self),
         .clock = replica_clock(self),
         .address = {slice_text(self->host), self->config.port},
         .neighbours = count,
@@ -390,7 +403,7 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     }
     peer->id = hello.id;
     peer->incarnation = hello.incarnation;
-    peer->status = hello.status;
+    take_status(peer, hello.status);
     peer->machine = hello.machine;
     peer->owed = peer->told = 0;
     peer->state = PEER_READY;
@@ -450,6 +463,12 @@ static bool is_at_hand(const peer_t *peer)
 }
 
 bool gossip_may_with(const replica_t *self, const peer_t *peer)
+{
+    return is_at_hand(peer) && !peer->is_joining &&
+           members_has(self->members, peer->id, peer->incarnation);
+}
+
+bool gossip_is_at_hand(const replica_t *self, const peer_t *peer)
 {
     return is_at_hand(peer) && members_has(self->members, peer->id, peer->incarnation);
 }
@@ -711,7 +730,7 @@ static void take_round(replica_t *self, slice_t message)
     stability_take_round(self, &round);
     self->has_new_copies = true;
     peer->heard_ms = self->now.boot_ms;
-    peer->status = round.status;
+    take_status(peer, round.status);
     if (peer->pull_ms < self->now.boot_ms)
         peer->pull_ms = self->now.boot_ms + PULL_DELAY_MS;
     replica_note(self, NOTE_DEBUG, "gossip round from=%u lacking=%llu", peer->id,
@@ -964,6 +983,7 @@ static void take_pull(replica_t *self, uint32_t link, slice_t message)
     }
     uint64_t position = pull.position;
     if (!vec_covers(&served->have, &self->dropped)) {
+        self->joining.is_short |= is_for_donor && self->joining.state != JOINING_NOT;
         answer_gap(self, link, pull.request);
         return;
     }
@@ -1014,7 +1034,7 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
 static void ping(replica_t *self, const peer_t *peer)
 {
     size_t offset = self->arena.size;
-    peer_ping_put(&self->arena, PEER_PING, self->config.incarnation, (uint8_t)self->status);
+    peer_ping_put(&self->arena, PEER_PING, self->config.incarnation, said_status(self));
     replica_emit(self, REPLICA_TO_PEER, peer->link, offset);
 }
 
@@ -1034,7 +1054,7 @@ void replica_peer_router(replica_t *self, now_t now, uint32_t link, slice_t mess
         take_ack(self, message);
     } else if (kind == PEER_PING && peer_ping_read(message, &incarnation, &status)) {
         size_t offset = self->arena.size;
-        peer_ping_put(&self->arena, PEER_PONG, self->config.incarnation, (uint8_t)self->status);
+        peer_ping_put(&self->arena, PEER_PONG, self->config.incarnation, said_status(self));
         replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
     } else {
         self->counts.malformed++;
@@ -1060,9 +1080,9 @@ void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message)
     } else if (kind == PEER_STATE && peer->state == PEER_READY) {
         transfer_take_state(self, peer, message);
     } else if (kind == PEER_PONG && peer_ping_read(message, &incarnation, &status)) {
-        if (peer->status == STATUS_OFFLINE && status != STATUS_OFFLINE)
+        if (peer->status == STATUS_OFFLINE && (status & ~PEER_IS_JOINING) != STATUS_OFFLINE)
             peer->must_pull = true;
-        peer->status = status;
+        take_status(peer, status);
     } else {
         self->counts.malformed++;
     }
@@ -1086,10 +1106,10 @@ static void publish_round(replica_t *self)
         .lineage_is_fixed = self->lineage_is_fixed,
         .id = self->config.id,
         .incarnation = self->config.incarnation,
-        .status = (uint8_t)self->status,
+        .status = said_status(self),
         .clock = replica_clock(self),
         .floor = self->said_floor,
-        .left = self->said_left,
+        .view = self->said_view,
         .members = buf_slice(&self->member_rows),
         .ended = buf_slice(&self->ended_bytes),
     };

@@ -43,11 +43,12 @@ typedef struct peer {
     int64_t retry_ms;
     int64_t retry_step_ms;
     uint64_t machine;
-    uint64_t owed;             /* its count that it wants to hear of when we have it */
-    uint64_t told;             /* its count that it knows we have */
-    int64_t pull_ms;           /* pull no earlier, if it has what we lack */
-    int64_t gap_until_ms;      /* its log lacks what we lack; asked again after that */
-    int64_t joins_ms;          /* when it last asked to join */
+    uint64_t owed;        /* its count that it wants to hear of when we have it */
+    uint64_t told;        /* its count that it knows we have */
+    int64_t pull_ms;      /* pull no earlier, if it has what we lack */
+    int64_t gap_until_ms; /* its log lacks what we lack; asked again after that */
+    bool is_joining;
+    int64_t hands_in_since_ms;
     int64_t hands_in_until_ms; /* it has left, and is to be pulled from before it comes back */
     bool must_pull;            /* ask it whatever we know of its vector */
 } peer_t;
@@ -78,7 +79,7 @@ typedef struct sync_mark {
     uint64_t position;
     vec_t vector;
     hlc_t floor;
-    uint64_t left; /* members_left */
+    uint64_t view; /* members_view */
 } sync_mark_t;
 
 /* ---- checkpoints ---- */
@@ -126,6 +127,7 @@ typedef struct joining {
     int64_t since_ms;  /* without progress */
     int64_t wanted_ms; /* when it began */
     uint64_t position; /* of the log: it says that we are joining */
+    bool is_short;     /* what the donor lacks of ours is in our log no more */
     store_t *store;
     executed_t *executed;
     state_meta_t meta;
@@ -208,7 +210,7 @@ struct replica {
     hlc_t floor;            /* no update with a tag at or under it is accepted */
     hlc_t logged_floor;     /* the same, as the log has it: it must outlive a restart */
     hlc_t said_floor;       /* the same, as on disk and told to others */
-    uint64_t said_left;     /* who had left when it was taken in */
+    uint64_t said_view;     /* the members when that was so */
     vec_t synced;           /* what of applied is on disk, as told to others */
     sync_mark_t round_mark; /* becomes the two above */
     vec_t durable;          /* with sync_always: what of applied is on disk, newer than synced */
@@ -316,6 +318,8 @@ bool gossip_id_is_disputed(const replica_t *self);
 peer_t *gossip_peer(replica_t *self, uint64_t incarnation);
 peer_t *gossip_peer_of_id(replica_t *self, uint16_t id);
 /* True for a peer that is connected, not offline and a member. */
+bool gossip_is_at_hand(const replica_t *self, const peer_t *peer);
+/* The same, and it is not joining: it takes part in gossip. */
 bool gossip_may_with(const replica_t *self, const peer_t *peer);
 /* A round out of turn: the members have changed. */
 void gossip_round_now(replica_t *self);

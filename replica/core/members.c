@@ -11,7 +11,7 @@ typedef struct said {
     bool is_there;
     vec_t vector;
     hlc_t floor;
-    uint64_t left;
+    uint64_t view;
 } said_t;
 
 typedef struct known {
@@ -131,6 +131,16 @@ uint64_t members_left(const peer_member_t *rows, uint32_t count)
     return sum;
 }
 
+uint64_t members_view(const peer_member_t *rows, uint32_t count)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t row[] = {rows[i].id, rows[i].incarnation, rows[i].state};
+        sum += XXH3_64bits(row, sizeof row);
+    }
+    return sum;
+}
+
 /* ---- what they have ---- */
 
 static void swap(said_t *a, said_t *b)
@@ -141,7 +151,7 @@ static void swap(said_t *a, said_t *b)
 }
 
 void members_round(members_t *self, uint16_t id, uint64_t incarnation, const vec_t *vector,
-                   hlc_t floor, uint64_t left)
+                   hlc_t floor, uint64_t view)
 {
     uint32_t at = place(self, id);
     if (!is_at(self, at, id) || !members_has(self, id, incarnation))
@@ -150,7 +160,7 @@ void members_round(members_t *self, uint16_t id, uint64_t incarnation, const vec
     pending->is_there = true;
     vec_copy(&pending->vector, vector);
     pending->floor = floor;
-    pending->left = left;
+    pending->view = view;
 }
 
 bool members_count_rounds(members_t *self, const vec_t *applied)
@@ -169,13 +179,13 @@ bool members_count_rounds(members_t *self, const vec_t *applied)
 
 const peer_member_t *members_last(const members_t *self)
 {
-    uint64_t left = members_left(self->rows, self->size);
+    uint64_t view = members_view(self->rows, self->size);
     uint32_t last = self->size;
     for (uint32_t i = 0; i < self->size; i++) {
         const said_t *counted = &self->known[i].counted;
         if (self->rows[i].state != MEMBER_IN)
             continue;
-        if (!counted->is_there || counted->left != left)
+        if (!counted->is_there || counted->view != view)
             return &self->rows[i];
         if (last == self->size || counted->floor < self->known[last].counted.floor)
             last = i;
@@ -194,10 +204,10 @@ hlc_t members_horizon(const members_t *self)
 
 bool members_agree(const members_t *self)
 {
-    uint64_t left = members_left(self->rows, self->size);
+    uint64_t view = members_view(self->rows, self->size);
     for (uint32_t i = 0; i < self->size; i++) {
         const said_t *counted = &self->known[i].counted;
-        if (self->rows[i].state == MEMBER_IN && (!counted->is_there || counted->left != left))
+        if (self->rows[i].state == MEMBER_IN && (!counted->is_there || counted->view != view))
             return false;
     }
     return true;

@@ -46,29 +46,33 @@ const peer_member_t *members_rows(const members_t *self, uint32_t *count);
 /* How many have not left. */
 uint32_t members_count(const members_t *self);
 
-/* Which rows say that a member has left, as one number: two nodes that agree have the same. */
+/* Which rows say that a member has left, as one number. */
 uint64_t members_left(const peer_member_t *rows, uint32_t count);
+
+/* Who the members are and in which incarnation, as one number: nodes that agree have the same. */
+uint64_t members_view(const peer_member_t *rows, uint32_t count);
 
 /* ---- what they have ---- */
 
 /*
  * What the member said in a round, all as of one moment: what it has on disk, its floor, and
- * members_left as it knew it; the rows that came with it are to be merged before. It counts once
+ * members_view as it knew it; the rows that came with it are to be merged before. It counts once
  * members_count_rounds finds the vector covered.
  */
 void members_round(members_t *self, uint16_t id, uint64_t incarnation, const vec_t *vector,
-                   hlc_t floor, uint64_t left);
+                   hlc_t floor, uint64_t view);
 
 /* Lets rounds count whose vectors are covered by what this replica has applied. True if any did. */
 bool members_count_rounds(members_t *self, const vec_t *applied);
 
 /*
  * The horizon: no update with a tag at or under it is unknown here, nor can one come any more. 0
- * while a member has not been heard of, or does not know yet of one that left.
+ * while a member has not been heard of, or does not agree on the members: what an incarnation that
+ * is over had accepted last may be known to one member alone, whose vector must come first.
  */
 hlc_t members_horizon(const members_t *self);
 
-/* True when what counts of every member agrees with this replica on who has left. */
+/* True when what counts of every member agrees with this replica on who the members are. */
 bool members_agree(const members_t *self);
 
 /* Into out: what every member has on disk. */

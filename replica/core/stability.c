@@ -51,11 +51,18 @@ void stability_log_members(replica_t *self)
         replica_log(self, SEGLOG_KIND_MEMBERS, buf_slice(&self->member_rows));
 }
 
+static uint64_t own_view(const replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    return members_view(rows, count);
+}
+
 /* What we say of ourselves counts as that of any member. */
 static void say_own(replica_t *self)
 {
     members_round(self->members, self->config.id, self->config.incarnation, &self->synced,
-                  self->said_floor, self->said_left);
+                  self->said_floor, self->said_view);
     self->must_reckon = true;
 }
 
@@ -164,7 +171,7 @@ void stability_take_round(replica_t *self, const peer_round_t *round)
         return;
     }
     members_round(self->members, round->id, round->incarnation, &self->vector, round->floor,
-                  round->left);
+                  round->view);
     self->must_reckon = true;
 }
 
@@ -197,7 +204,7 @@ void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation)
 static bool is_at_hand(replica_t *self, const peer_member_t *row)
 {
     const peer_t *peer = gossip_peer(self, row->incarnation);
-    return row->id == self->config.id || (peer != NULL && gossip_may_with(self, peer));
+    return row->id == self->config.id || (peer != NULL && gossip_is_at_hand(self, peer));
 }
 
 bool stability_leave_behind(replica_t *self)
@@ -388,7 +395,7 @@ void stability_mark(replica_t *self)
     mark->is_open = true;
     mark->position = self->log_end;
     mark->floor = self->logged_floor;
-    mark->left = self->left;
+    mark->view = own_view(self);
     vec_copy(&mark->vector, &self->applied);
 }
 
@@ -408,9 +415,9 @@ void replica_synced(replica_t *self, now_t now, uint64_t position)
     if (reaches(&self->round_mark, position)) {
         vec_copy(&self->synced, &self->round_mark.vector);
         self->said_floor = self->round_mark.floor;
-        if (self->said_left != self->round_mark.left)
-            gossip_round_now(self); /* others may wait to hear that we know who has left */
-        self->said_left = self->round_mark.left;
+        if (self->said_view != self->round_mark.view)
+            gossip_round_now(self); /* others may wait to hear that we know the members */
+        self->said_view = self->round_mark.view;
         say_own(self);
     }
     if (!self->config.sync_always)
@@ -453,7 +460,7 @@ void stability_start(replica_t *self)
     vec_copy(&self->synced, &self->applied);
     vec_copy(&self->durable, &self->applied);
     self->said_floor = self->logged_floor = self->floor;
-    self->said_left = self->left;
+    self->said_view = 0; /* said with the first mark */
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     assert_own(self);
     rows_changed(self);

@@ -19,6 +19,7 @@ enum {
     ASK_MS = 250,                       /* then the part is asked for again */
     DONOR_MS = 3000,                    /* without progress: then another donor is tried */
     DONATION_MS = 10000,                /* unused so long, a donation is given up */
+    SHORT_MS = 1500,                    /* of trying, until what cannot be handed in is given up */
     HAND_IN_MS = 2000,                  /* after a JOIN its sender is pulled from for so long */
     EARLY_BYTES_MAX = 64 * 1024 * 1024, /* copied for a donation: more, and it is given up */
 };
@@ -35,6 +36,7 @@ static void drop_staged(replica_t *self)
     state_meta_free(&j->meta);
     j->meta = (state_meta_t){0};
     j->transfer = j->part = 0;
+    j->is_short = false;
 }
 
 /*
@@ -118,10 +120,10 @@ static bool is_first_of_all(const replica_t *self)
         return false;
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];
-        if (!gossip_may_with(self, peer))
+        if (!gossip_is_at_hand(self, peer))
             continue;
         has_other = true;
-        if (peer->id < self->config.id || self->now.boot_ms - peer->joins_ms > 2 * ASK_MS)
+        if (peer->id < self->config.id || !peer->is_joining)
             return false;
     }
     return has_other && members_has(self->members, self->config.id, self->config.incarnation);
@@ -214,6 +216,17 @@ static bool take_part(replica_t *self, slice_t rows)
 static void adopt(replica_t *self)
 {
     joining_t *j = &self->joining;
+    uint64_t lost = vec_lag(&j->meta.applied, &self->applied);
+    if (lost != 0) {
+        self->counts.lost += lost;
+        replica_note(self, NOTE_ERROR,
+                     "updates lost=%llu: only the state of this node had them, no log",
+                     (unsigned long long)lost);
+        size_t offset = self->arena.size;
+        buf_printf(&self->arena, "# %llu updates that only the state of node %u had, and no log\n",
+                   (unsigned long long)lost, self->config.id);
+        replica_emit(self, REPLICA_LOST, 0, offset);
+    }
     recovery_abort_checkpoint(self);
     if (!self->lineage_is_fixed)
         replica_fix_lineage(self, j->meta.lineage);
@@ -267,7 +280,7 @@ void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message)
     if (!is_good) {
         self->counts.malformed++;
         j->state = JOINING_WANTED;
-    } else if (state.is_last && vec_covers(&j->meta.applied, &self->applied)) {
+    } else if (state.is_last && (j->is_short || vec_covers(&j->meta.applied, &self->applied))) {
         adopt(self);
     } else if (state.is_last) {
         j->state = JOINING_WANTED; /* something of ours is not in it: once more */
@@ -361,10 +374,17 @@ static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
      */
     if (has_left && !stability_is_agreed(self))
         return false;
+    if (self->now.boot_ms >= peer->hands_in_until_ms)
+        peer->hands_in_since_ms = self->now.boot_ms;
     vec_merge(&peer->vector, &self->vector);
     peer->hands_in_until_ms = self->now.boot_ms + HAND_IN_MS;
     peer->pull_ms = self->now.boot_ms;
-    return false;
+    /* It took over a state itself, and the log of that is gone: it can hand in no more. */
+    bool is_short = peer->gap_until_ms > self->now.boot_ms &&
+                    self->now.boot_ms - peer->hands_in_since_ms >= SHORT_MS;
+    if (is_short && has_left)
+        stability_take_back(self, join->id, join->incarnation);
+    return is_short;
 }
 
 static bool may_donate(const replica_t *self)
@@ -382,8 +402,6 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
         return;
     }
     peer_t *peer = gossip_peer(self, join.incarnation);
-    if (peer != NULL)
-        peer->joins_ms = self->now.boot_ms;
     if (!may_donate(self))
         return; /* it asks another */
     bool is_its_own = d->is_open && d->joiner == join.incarnation;

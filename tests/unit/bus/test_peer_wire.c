@@ -287,13 +287,13 @@ static void check_small(random_t *rng)
                                 .status = (uint8_t)random_u64(rng),
                                 .clock = any_u64(rng),
                                 .floor = any_u64(rng),
-                                .left = any_u64(rng),
+                                .view = any_u64(rng),
                                 .members = buf_slice(&members)};
     peer_round_t got_round;
     peer_round_put(&out, &round, &vector, &synced);
     assert_true(peer_round_read(buf_slice(&out), &got_round));
     assert_vector(got_round.synced, &synced);
-    assert_true(got_round.floor == round.floor && got_round.left == round.left);
+    assert_true(got_round.floor == round.floor && got_round.view == round.view);
     assert_true(slice_equal(got_round.members, round.members));
     peer_member_t got_rows[PEER_MEMBERS_MAX];
     uint32_t got_count;
