@@ -2,7 +2,7 @@
 #include "replica/node/internal.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/allocator_interface.h>
+size_t __sanitizer_get_current_allocated_bytes(void); /* gcc brings no header for it */
 #elif defined(__GLIBC__)
 #include <malloc.h>
 #endif

@@ -87,6 +87,50 @@ static void test_model(void **state)
     property_run(check_model, 150);
 }
 
+static void load_client(void *arg, uint64_t client, slice_t row)
+{
+    executed_t *again = arg;
+    assert_true(executed_load(again, client, row));
+    assert_false(executed_load(again, client + 100, slice_of(row.data, row.size - 1)));
+}
+
+/* A client goes when all of it is stable, the longest silent first; rows bring the table back. */
+static void test_forget(void **state)
+{
+    (void)state;
+    executed_t *table = executed_new();
+    executed_hit_t hit;
+    vec_t known = {0};
+    executed_add(table, (tag_t){10, 7, 1}, (vec_part_t){1, 1}, slice_text("a long enough result"));
+    executed_add(table, (tag_t){20, 8, 1}, (vec_part_t){1, 2}, slice_text("r"));
+    executed_add(table, (tag_t){30, 9, 5}, (vec_part_t){2, 1}, slice_text("r"));
+    executed_raise_floor(table, 9, 4);
+    executed_t *again = executed_new();
+    executed_each(table, load_client, again);
+    assert_int_equal(executed_find(again, 7, 1, &hit), EXECUTED_HIT);
+    assert_true(slice_equal(hit.result, slice_text("a long enough result")));
+    assert_int_equal(executed_find(again, 9, 4, &hit), EXECUTED_BELOW_FLOOR);
+    assert_int_equal(executed_find(again, 9, 5, &hit), EXECUTED_HIT);
+    assert_true(hit.tag.hlc == 30 && hit.dot.incarnation == 2);
+    stable_t stable = {25, &known};
+    assert_int_equal(executed_forget(table, &stable, 10), 0); /* no member is known to have it */
+    vec_raise(&known, 1, 2);
+    stable.horizon = 9;
+    assert_int_equal(executed_forget(table, &stable, 10), 0); /* a retry could still come */
+    stable.horizon = 25;
+    assert_int_equal(executed_forget(table, &stable, 1), 1);
+    assert_int_equal(executed_find(table, 7, 1, &hit), EXECUTED_NOT);
+    assert_int_equal(executed_forget(table, &stable, 10), 1);
+    assert_int_equal(executed_clients(table), 1);
+    vec_raise(&known, 2, 1);
+    stable.horizon = 30;
+    assert_int_equal(executed_forget(table, &stable, 10), 1);
+    assert_int_equal(executed_entries(table), 0);
+    vec_free(&known);
+    executed_destroy(&table);
+    executed_destroy(&again);
+}
+
 static void test_full(void **state)
 {
     (void)state;
@@ -117,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         property_test(test_model),
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_forget),
     };
     return cmocka_run_group_tests_name("executed", tests, NULL, NULL);
 }
