@@ -185,8 +185,10 @@ static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
                        peer_member_state_t state)
 {
     const peer_member_t *old = members_find(self->members, id);
-    peer_member_t row = {
-        .id = id, .incarnation = incarnation, .stamp = replica_clock(self), .state = state};
+    peer_member_t row = {.id = id,
+                         .incarnation = incarnation,
+                         .stamp = replica_clock(self),
+                         .state = (uint8_t)state};
     if (old != NULL)
         row.stamp = hlc_max(row.stamp, old->stamp + 1);
     members_merge(self->members, &row);
