@@ -137,7 +137,7 @@ slice_t node_document(node_t *self)
         .peers = peers,
         .peers_at = buf_slice(&self->peers_text),
         .log_bytes = info.log_bytes,
-        .memory_bytes = node_memory_bytes(),
+        .memory_bytes = node_memory_bytes(self),
         .is_joining = info.is_joining,
         .read_only = slice_text(info.read_only != NULL ? info.read_only : ""),
         .held_back_by = info.unstable != 0 ? info.holds_back : -1,

@@ -97,6 +97,8 @@ typedef struct node {
     known_t known;
     beacon_t beacon;
     node_counts_t counts;
+    uint64_t memory_bytes; /* as counted last */
+    int64_t memory_ms;     /* when they may be counted again, boot time */
     bool was_ready;
     bool is_ending;
     int64_t load_ms; /* when the load is measured next, boot time */
@@ -154,8 +156,12 @@ void node_trace_published(node_t *self, slice_t message);
 
 /* ---- memory.c ---- */
 
-/* Bytes of the heap that are in use; 0 where the C library does not tell. */
-uint64_t node_memory_bytes(void);
+/*
+ * Bytes of the heap that are in use; 0 where the C library does not tell. With many free pieces the
+ * count takes its time (130 ms for a million of them), so that what was counted last is given again
+ * until a hundred times as long has passed.
+ */
+uint64_t node_memory_bytes(node_t *self);
 
 /* ---- node.c ---- */
 

@@ -350,7 +350,7 @@ static int start(node_t *self, err_t *err)
         open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
-    if (settings->memory_max >= 0 && node_memory_bytes() == 0)
+    if (settings->memory_max >= 0 && node_memory_bytes(self) == 0)
         return err_set(err, OUTCOME_USAGE,
                        "--max-memory needs a C library that tells how much it uses, as glibc does: "
                        "start without it");

@@ -275,7 +275,7 @@ static void watch_memory(node_t *self)
         return;
     bool was_full = replica_info(self->replica, net_now()).is_full;
     uint64_t most = (uint64_t)self->settings->memory_max;
-    uint64_t bytes = node_memory_bytes();
+    uint64_t bytes = node_memory_bytes(self);
     bool is_full = bytes >= (was_full ? most - most / MEMORY_MARGIN : most);
     if (is_full != was_full)
         log_line(is_full ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
