@@ -25,6 +25,7 @@ VERSION  := 0.1.0
 PKGS     := libczmq libzmq msgpack libxxhash
 TOOL_PKGS := libedit jansson# of hearsay alone
 NODE_PKGS := lmdb# of hearsay-node, and of hearsayctl, which verifies data folders
+SERVER_PKGS := libmicrohttpd# of hearsay-node and hearsay-broker
 # msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
 MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS     := $(patsubst msgpack,$(MSGPACK),$(PKGS))
@@ -36,7 +37,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wsign-conversion -Wstri
 CPPFLAGS += -I. -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DHEARSAY_VERSION='"$(VERSION)"'
 # Headers of other projects are held to their own warnings, not to ours.
 SYSTEM   := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) $(TOOL_PKGS) \
-            $(NODE_PKGS) 2>/dev/null))
+            $(NODE_PKGS) $(SERVER_PKGS) 2>/dev/null))
 CFLAGS   ?= $(OPT) -g -fstack-protector-strong
 # Every object may become part of libhearsay, which shows what hearsay.h declares and nothing else.
 CFLAGS   += -std=c17 -pthread -fPIC -fvisibility=hidden $(WARNINGS)
@@ -44,6 +45,7 @@ LDFLAGS  += -pthread
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 TOOL_LIBS := $(shell pkg-config --libs $(TOOL_PKGS) 2>/dev/null)
 NODE_LIBS := $(shell pkg-config --libs $(NODE_PKGS) 2>/dev/null)
+SERVER_LIBS := $(shell pkg-config --libs $(SERVER_PKGS) 2>/dev/null)
 ifneq ($(SANITIZE),)
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=$(SANITIZE)
@@ -59,7 +61,8 @@ main-hearsay-broker := frontend/broker/main.c
 main-hearsay        := client/tool/main.c
 main-hearsayctl     := control/main.c
 libs-hearsay        := $(TOOL_LIBS)
-libs-hearsay-node   := $(NODE_LIBS)
+libs-hearsay-node   := $(NODE_LIBS) $(SERVER_LIBS)
+libs-hearsay-broker := $(SERVER_LIBS)
 libs-hearsayctl     := $(NODE_LIBS)
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
@@ -67,7 +70,7 @@ MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 SHARE    :=
 
 PURE     := bus/base bus/wire replica/core frontend/core client/core
-FOLDERS  := $(PURE) bus/config bus/net replica/disk replica/node frontend/broker client/lib client/tool control
+FOLDERS  := $(PURE) bus/config bus/net bus/http replica/disk replica/node frontend/broker client/lib client/tool control
 SOURCES  := $(sort $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)))
 OBJECTS  := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
 PURE_OBJECTS := $(foreach f,$(PURE),$(filter $(BUILD)/obj/$(f)/%,$(OBJECTS)))
@@ -138,7 +141,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(TOOL_LIBS) $(NODE_LIBS) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(TOOL_LIBS) $(NODE_LIBS) $(SERVER_LIBS) -lcmocka
 
 $(SIM): $(SIM_SOURCES:%.c=$(BUILD)/obj/%.o) $(ARCHIVE)
 	@mkdir -p $(@D)

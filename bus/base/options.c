@@ -46,6 +46,8 @@ static const row_t table[] = {
      "address that clients connect to", NULL},
     {"advertise", TEXT, SERVERS, "ADDR", NULL, 1, TEXT_MAX,
      "address that others reach this program at, behind NAT", NULL},
+    {"http", TEXT, SERVERS, "ADDR", NULL, 1, TEXT_MAX,
+     "serve /metrics, /healthz, /readyz and /v1/status at host:port", NULL},
     {"insecure", FLAG, ALL, NULL, NULL, 0, 0, "allow other interfaces than loopback without keys",
      NULL},
     {"data", TEXT, OPTION_NODE, "DIR", NULL, 1, PATH_TEXT_MAX,

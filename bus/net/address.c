@@ -99,6 +99,23 @@ int address_read_served(address_served_t *out, const options_t *options, uint16_
     return 0;
 }
 
+int address_read_http(endpoint_t *out, const options_t *options, err_t *err)
+{
+    const char *text = options_text(options, "http");
+    char longer[ENDPOINT_TEXT_SIZE + 8];
+
+    *out = (endpoint_t){.port = 0};
+    if (text == NULL)
+        return 0;
+    snprintf(longer, sizeof(longer), "%s%.*s", strstr(text, "://") == NULL ? "tcp://" : "",
+             ENDPOINT_TEXT_SIZE, text);
+    if (!endpoint_parse(longer, out, NULL))
+        return err_set(err, OUTCOME_USAGE,
+                       "--http: \"%.*s\" is no address: give host:port, as 127.0.0.1:9710", SHOWN,
+                       text);
+    return address_check_host(out->host, options_flag(options, "insecure"), err);
+}
+
 int address_parse_advertised(const char *text, endpoint_t *out, err_t *err)
 {
     char longer[ENDPOINT_TEXT_SIZE + 32];

@@ -45,6 +45,12 @@ typedef struct address_served {
 int address_read_served(address_served_t *out, const options_t *options, uint16_t port, err_t *err);
 
 /*
+ * Reads --http, which is "host:port" or "tcp://host:port": *out with port 0 when it is not given.
+ * 0, or -1 with err.
+ */
+int address_read_http(endpoint_t *out, const options_t *options, err_t *err);
+
+/*
  * Reads what --advertise takes: "tcp://host:port", "host:port", or "host" alone, where the port
  * becomes 0. Returns 0, or -1 with err.
  */

@@ -9,6 +9,7 @@
 #include <zmq.h>
 
 #include "bus/base/memory.h"
+#include "bus/http/http.h"
 #include "bus/net/address.h"
 #include "bus/net/beacon.h"
 #include "bus/net/known.h"
@@ -72,6 +73,7 @@ struct broker {
     trace_t *trace;
     monitor_t *monitor;
     finder_t *finder;
+    http_t *http; /* NULL: none */
     frontend_t *frontend;
     void *sockets[PORTS];
     link_t links[FRONTEND_REPLICAS_MAX];
@@ -389,8 +391,10 @@ static uint32_t put_replicas(const broker_t *self, buf_t *out)
     return count;
 }
 
-static void answer_info(broker_t *self, uint32_t connection, uint64_t request)
+/* What the broker says of itself; borrowed until it is asked again. */
+static slice_t document(void *arg)
 {
+    broker_t *self = arg;
     frontend_info_t info = frontend_info(self->frontend, net_now());
 
     buf_reset(&self->counts_text);
@@ -414,8 +418,13 @@ static void answer_info(broker_t *self, uint32_t connection, uint64_t request)
         .replicas_at = buf_slice(&self->replicas_text),
     };
     control_broker_put(&self->document, &broker);
+    return buf_slice(&self->document);
+}
+
+static void answer_info(broker_t *self, uint32_t connection, uint64_t request)
+{
     const control_reply_t answer = {
-        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+        .request = request, .outcome = OUTCOME_OK, .document = document(self)};
     send_reply(self, connection, &answer);
 }
 
@@ -466,6 +475,7 @@ static void on_timer(void *arg)
     broker_t *self = arg;
 
     finder_tick(self->finder);
+    http_tick(self->http);
     frontend_tick(self->frontend, net_now());
     carry_out(self);
 }
@@ -473,11 +483,11 @@ static void on_timer(void *arg)
 static void on_turn(void *arg)
 {
     broker_t *self = arg;
-    int64_t core = frontend_deadline(self->frontend);
-    int64_t finder = finder_deadline(self->finder);
+    int64_t deadline =
+        time_earlier(frontend_deadline(self->frontend), finder_deadline(self->finder));
 
     trace_turn(self->trace);
-    loop_set_deadline(self->loop, core < finder ? core : finder);
+    loop_set_deadline(self->loop, time_earlier(deadline, http_deadline(self->http)));
 }
 
 static void on_signal(void *arg, int number)
@@ -571,6 +581,9 @@ static int start(broker_t *self, err_t *err)
     const frontend_config_t config = {.cluster = beacon_cluster_tag(settings->cluster),
                                       .incarnation = self->incarnation};
     self->frontend = frontend_new(&config, net_now());
+    if (settings->http.port != 0 &&
+        http_open(&self->http, self->loop, &settings->http, document, self, err) != 0)
+        return -1;
     say_ready(self);
     for (size_t i = 0; i < settings->peer_count; i++) {
         const endpoint_t *peer = &settings->peers[i];
@@ -584,6 +597,7 @@ static int start(broker_t *self, err_t *err)
 
 static void stop(broker_t *self)
 {
+    http_close(&self->http);
     if (self->finder != NULL) {
         finder_silence(self->finder);
         loop_remove_socket(self->loop, finder_socket(self->finder));

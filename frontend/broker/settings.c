@@ -14,7 +14,8 @@ int broker_settings_read(broker_settings_t *out, const options_t *options, err_t
         return err_set(err, OUTCOME_USAGE,
                        "\"%.64s\" is too much: hearsay-broker takes options alone, see --help",
                        list[0]);
-    if (address_read_served(&out->served, options, 0, err) != 0)
+    if (address_read_served(&out->served, options, 0, err) != 0 ||
+        address_read_http(&out->http, options, err) != 0)
         return -1;
     list = options_list(options, "peer", &out->peer_count);
     for (size_t i = 0; i < out->peer_count; i++) {

@@ -14,6 +14,7 @@ typedef struct broker_settings {
     const char *interface;
     int beacon_port;
     address_served_t served;
+    endpoint_t http;                    /* port 0: none */
     endpoint_t peers[OPTIONS_LIST_MAX]; /* first ports of nodes */
     size_t peer_count;
 } broker_settings_t;

@@ -5,6 +5,7 @@
 #ifndef HEARSAY_REPLICA_NODE_INTERNAL_H
 #define HEARSAY_REPLICA_NODE_INTERNAL_H
 
+#include "bus/http/http.h"
 #include "bus/net/beacon.h"
 #include "bus/net/known.h"
 #include "bus/net/trace.h"
@@ -74,6 +75,7 @@ typedef struct node {
     monitor_t *monitor;
     links_t *links;
     finder_t *finder;
+    http_t *http; /* NULL: none */
     disk_t *disk;
     checkpoint_t *checkpoint;
     wake_t wake; /* of the threads of these two */

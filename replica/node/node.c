@@ -166,6 +166,7 @@ static void on_timer(void *arg)
     if (!self->stalled.is_stalled)
         replica_tick(self->replica, now);
     finder_tick(self->finder);
+    http_tick(self->http);
     if (now.boot_ms >= self->load_ms)
         measure_load(self, now);
 }
@@ -208,6 +209,7 @@ static void on_turn(void *arg)
     deadline = time_earlier(deadline, node_answer_deadline(self));
     deadline = time_earlier(deadline, self->end_ms);
     deadline = time_earlier(deadline, self->look_ms);
+    deadline = time_earlier(deadline, http_deadline(self->http));
     loop_set_deadline(self->loop, time_earlier(deadline, self->load_ms));
 }
 
@@ -342,6 +344,11 @@ static int open_finder(node_t *self, err_t *err)
     return 0;
 }
 
+static slice_t document(void *arg)
+{
+    return node_document(arg);
+}
+
 static int start(node_t *self, err_t *err)
 {
     const settings_t *settings = self->settings;
@@ -349,6 +356,9 @@ static int start(node_t *self, err_t *err)
     if (disk_open(&self->disk, settings->data, settings->id, err) != 0 ||
         open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
+        return -1;
+    if (settings->http.port != 0 &&
+        http_open(&self->http, self->loop, &settings->http, document, self, err) != 0)
         return -1;
     if (settings->memory_max >= 0 && node_memory_bytes(self) == 0)
         return err_set(err, OUTCOME_USAGE,
@@ -369,6 +379,7 @@ static int start(node_t *self, err_t *err)
 
 static void stop(node_t *self)
 {
+    http_close(&self->http);
     if (self->finder != NULL) {
         finder_silence(self->finder);
         loop_remove_socket(self->loop, finder_socket(self->finder));

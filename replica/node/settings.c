@@ -166,7 +166,7 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     if (read_words(out, options, err) != 0 ||
         address_read_served(&out->served, options, (uint16_t)(PORT_FIRST + PORT_STEP * out->id),
                             err) != 0 ||
-        read_peers(out, options, err) != 0)
+        address_read_http(&out->http, options, err) != 0 || read_peers(out, options, err) != 0)
         return -1;
     if (data != NULL)
         snprintf(out->data, sizeof(out->data), "%s", data);

@@ -28,6 +28,7 @@ typedef struct settings {
     const char *interface;
     int beacon_port;
     address_served_t served;
+    endpoint_t http; /* port 0: none */
     endpoint_t peers[OPTIONS_LIST_MAX];
     size_t peer_count;
     char data[NODE_DATA_SIZE];
