@@ -113,6 +113,12 @@ static void raise_file_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+uint64_t net_file_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : 0;
+}
+
 static int start_context(err_t *err)
 {
     /* These change how czmq's beacon works; IPv4 multicast would even abort the process. */

@@ -58,4 +58,7 @@ uint64_t net_random64(void);
  */
 uint64_t net_machine_id(void);
 
+/* How many files and sockets the process may have open; net_start raised it as far as it may. */
+uint64_t net_file_limit(void);
+
 #endif

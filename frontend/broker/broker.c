@@ -353,6 +353,12 @@ static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, bu
         {"hellos", core->hellos},
         {"turned_back", core->turned_back},
         {"busy", core->busy},
+        {"busy_client", core->busy_client},
+        {"busy_replica", core->busy_replica},
+        {"busy_sessions", core->busy_sessions},
+        {"busy_connections", core->busy_connections},
+        {"slow_clients", core->slow_clients},
+        {"unread", info->unread},
         {"routes", info->routes},
         {"routes_lost", core->routes_lost},
         {"handed_over", core->handed_over},
@@ -569,7 +575,15 @@ static void say_ready(broker_t *self)
     log_text(&record, "address", slice_text(self->settings->served.listen.host));
     log_uint(&record, "port", self->port);
     log_text(&record, "cluster", slice_text(self->settings->cluster));
+    log_uint(&record, "files", net_file_limit());
     logger_end(&record, LOG_LEVEL_INFO);
+}
+
+/* Some descriptors are left for replicas, hearsayctl and those that are told BUSY. */
+static uint32_t clients_max(void)
+{
+    uint64_t files = net_file_limit() / 4 * 3;
+    return files < FRONTEND_CLIENTS_MAX ? (uint32_t)files : FRONTEND_CLIENTS_MAX;
 }
 
 static int start(broker_t *self, err_t *err)
@@ -579,7 +593,8 @@ static int start(broker_t *self, err_t *err)
     if (open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
     const frontend_config_t config = {.cluster = beacon_cluster_tag(settings->cluster),
-                                      .incarnation = self->incarnation};
+                                      .incarnation = self->incarnation,
+                                      .clients_max = clients_max()};
     self->frontend = frontend_new(&config, net_now());
     if (settings->http.port != 0 &&
         http_open(&self->http, self->loop, &settings->http, document, self, err) != 0)

@@ -78,6 +78,11 @@ struct client {
     uint32_t generation;
     bool is_used;
     int64_t heard_ms;
+    uint64_t unread;    /* bytes sent since the PING that it answered last */
+    uint64_t marked;    /* of them before the PING that is to be answered */
+    uint32_t pings;     /* sent to it */
+    uint32_t pongs;     /* had from it: it answers in order */
+    uint32_t mark_ping; /* which of them confirms what is marked; 0: none is under way */
     route_t *routes;
     session_t *sessions;
     UT_hash_handle hh;
@@ -100,6 +105,7 @@ struct frontend {
     uint32_t next_route;
     session_t *sessions; /* by id */
     uint64_t in_flight;
+    uint64_t unread;
     int64_t probe_ms;
     vec_t token; /* of the HELLO or STATUS at hand */
     frontend_effect_t *effects;
@@ -171,6 +177,8 @@ frontend_t *frontend_new(const frontend_config_t *config, now_t now)
     self->config = *config;
     if (self->config.replica_window == 0)
         self->config.replica_window = FRONTEND_REPLICA_WINDOW;
+    if (self->config.clients_max == 0 || self->config.clients_max > FRONTEND_CLIENTS_MAX)
+        self->config.clients_max = FRONTEND_CLIENTS_MAX;
     self->now = now;
     self->started_ms = now.boot_ms;
     self->probe_ms = now.boot_ms + FRONTEND_PROBE_MS;
@@ -212,6 +220,7 @@ static void free_client(frontend_t *self, client_t *client)
     while (client->routes != NULL)
         free_route(self, client->routes);
     HASH_DELETE(hh, self->clients, client);
+    self->unread -= client->unread;
     client->is_used = false;
     client->generation++;
     self->free_slots[self->free_size++] = client->slot;
@@ -644,7 +653,7 @@ static client_t *get_client(frontend_t *self, uint32_t connection)
     if (client != NULL)
         return client;
     if (self->free_size == 0) {
-        if (self->slots_size == FRONTEND_CLIENTS_MAX)
+        if (self->slots_size == self->config.clients_max)
             return NULL;
         uint32_t slot = self->slots_size++;
         self->slots = mem_resize(self->slots, self->slots_size * sizeof(client_t *));
@@ -657,6 +666,8 @@ static client_t *get_client(frontend_t *self, uint32_t connection)
     client->is_used = true;
     client->connection = connection;
     client->heard_ms = self->now.boot_ms;
+    client->unread = client->marked = 0;
+    client->pings = client->pongs = client->mark_ping = 0;
     HASH_ADD(hh, self->clients, connection, sizeof client->connection, client);
     return client;
 }
@@ -749,6 +760,7 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
         leave_session(self, old_client, old_replica, hello.session);
     if (is_full) {
         self->counts.busy++;
+        self->counts.busy_sessions++;
         welcome_failure(self, client, hello.session, OUTCOME_BUSY,
                         "the broker has as many sessions as it takes: try again later");
         return done;
@@ -811,10 +823,13 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
         return done;
     }
     size_t size = item_bytes(body);
-    bool is_over = route->in_flight != 0 && route->in_flight + size > FRONTEND_WINDOW;
+    bool is_over = (route->in_flight != 0 && route->in_flight + size > FRONTEND_WINDOW) ||
+                   client->unread > FRONTEND_UNREAD_WINDOW;
     bool replica_is_over =
         replica->in_flight != 0 && replica->in_flight + size > self->config.replica_window;
     if (is_over || replica_is_over) {
+        self->counts.busy_client += is_over;
+        self->counts.busy_replica += !is_over;
         renumber(self, route);
         turn_back(self, client, frame, OUTCOME_BUSY, route->number);
         return done;
@@ -834,6 +849,43 @@ static void close_client(frontend_t *self, client_t *client)
         send_bye(self, client, route->replica);
     }
     free_client(self, client);
+}
+
+static void ping_client(frontend_t *self, client_t *client)
+{
+    const frame_t ping = {.kind = FRAME_PING};
+    client->pings++;
+    send_client(self, client, &ping);
+}
+
+/* It has read all that was sent before the PING that it answers. */
+static void take_pong(frontend_t *self, client_t *client)
+{
+    client->pongs++;
+    if (client->mark_ping == 0 || client->pongs < client->mark_ping)
+        return;
+    client->unread -= client->marked;
+    self->unread -= client->marked;
+    client->mark_ping = 0;
+}
+
+/* Counts what is forwarded to a client; one that does not read is let go before memory is short. */
+static void count_unread(frontend_t *self, client_t *client, size_t size)
+{
+    client->unread += size;
+    self->unread += size;
+    if (client->unread > FRONTEND_UNREAD_MAX) {
+        self->counts.slow_clients++;
+        note(self, NOTE_WARN, "client let go unread=%llu why=\"it does not read its replies\"",
+             (unsigned long long)client->unread);
+        const frame_t bye = {.kind = FRAME_BYE, .reason = OUTCOME_MOVED};
+        send_client(self, client, &bye);
+        close_client(self, client);
+    } else if (client->mark_ping == 0 && client->unread >= FRONTEND_MARK) {
+        ping_client(self, client);
+        client->marked = client->unread;
+        client->mark_ping = client->pings;
+    }
 }
 
 static frontend_forward_t take_bye(frontend_t *self, client_t *client, frame_t *frame,
@@ -877,6 +929,8 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
                            : client_by_connection(self, connection);
     if (client == NULL) {
         /* Never heard of it, or there is no room: it has to begin with HELLO. */
+        self->counts.busy += frame.kind == FRAME_HELLO;
+        self->counts.busy_connections += frame.kind == FRAME_HELLO;
         const frame_t bye = {.kind = FRAME_BYE,
                              .reason = frame.kind == FRAME_HELLO ? OUTCOME_BUSY : OUTCOME_MOVED};
         size_t offset = frame_begin(&self->arena, &bye);
@@ -896,6 +950,8 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
         if ((frame.flags & FRAME_ANSWER) == 0) {
             const frame_t pong = {.kind = FRAME_PING, .flags = FRAME_ANSWER};
             send_client(self, client, &pong);
+        } else {
+            take_pong(self, client);
         }
         return done;
     default:
@@ -997,8 +1053,10 @@ frontend_forward_t frontend_replica(frontend_t *self, now_t now, uint32_t link, 
         self->counts.malformed++;
         return done;
     }
-    if (frame.kind != FRAME_BYE)
+    if (frame.kind != FRAME_BYE) {
         leave_if_done(self, route);
+        count_unread(self, client, size);
+    }
     frame.slot = frame.generation = 0;
     frame_write(bytes, &frame);
     return forward(FRONTEND_TO_CLIENT, connection);
@@ -1038,13 +1096,12 @@ static void tick_replica(frontend_t *self, replica_t *replica)
 /* A client that left without a word shows when a probe cannot be sent to it. */
 static void probe_clients(frontend_t *self)
 {
-    const frame_t ping = {.kind = FRAME_PING};
     client_t *client;
     client_t *following;
     HASH_ITER(hh, self->clients, client, following)
     {
         if (self->now.boot_ms - client->heard_ms >= FRONTEND_PROBE_MS)
-            send_client(self, client, &ping);
+            ping_client(self, client);
     }
 }
 
@@ -1088,6 +1145,7 @@ frontend_info_t frontend_info(const frontend_t *self, now_t now)
         .sessions = HASH_COUNT(self->sessions),
         .routes = HASH_COUNT(self->routes),
         .in_flight = self->in_flight,
+        .unread = self->unread,
         .counts = &self->counts,
     };
 }

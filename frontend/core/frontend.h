@@ -25,6 +25,7 @@ typedef struct frontend_config {
     uint64_t cluster;
     uint64_t incarnation;    /* random, of this start */
     uint32_t replica_window; /* bytes in flight to one replica; 0: FRONTEND_REPLICA_WINDOW */
+    uint32_t clients_max;    /* connections; 0, or more than that: FRONTEND_CLIENTS_MAX */
 } frontend_config_t;
 
 /* Limits; over them a HELLO or request is answered BUSY and counted. */
@@ -35,6 +36,13 @@ enum {
     FRONTEND_SESSIONS_MAX = 200000,
     FRONTEND_WINDOW = 4 * 1024 * 1024,          /* bytes in flight on one route */
     FRONTEND_REPLICA_WINDOW = 64 * 1024 * 1024, /* bytes in flight to one replica */
+    /*
+     * Bytes sent to a client that it has not read: over the first its requests are turned back,
+     * over the second it is let go. It says what it read by answering a PING each FRONTEND_MARK.
+     */
+    FRONTEND_UNREAD_WINDOW = 16 * 1024 * 1024,
+    FRONTEND_UNREAD_MAX = 256 * 1024 * 1024,
+    FRONTEND_MARK = 1024 * 1024,
     FRONTEND_HEARTBEAT_MS = 250,
     FRONTEND_SILENCE_MS = 1000,
     FRONTEND_FORGET_MS = 60000, /* a lost replica that no beacon named for so long is not tried */
@@ -107,8 +115,13 @@ typedef struct frontend_counts {
     uint64_t requests; /* items forwarded */
     uint64_t replies;  /* items forwarded */
     uint64_t hellos;
-    uint64_t turned_back; /* messages */
-    uint64_t busy;
+    uint64_t turned_back;   /* messages */
+    uint64_t busy;          /* all of the following */
+    uint64_t busy_client;   /* in flight on one route, or sent and not read */
+    uint64_t busy_replica;  /* in flight to one replica */
+    uint64_t busy_sessions; /* sessions or routes */
+    uint64_t busy_connections;
+    uint64_t slow_clients; /* let go as they did not read */
     uint64_t routes_lost;
     uint64_t handed_over; /* sessions that left a replica which is draining or offline */
     uint64_t not_reached; /* sessions for which there was no replica */
@@ -123,6 +136,7 @@ typedef struct frontend_info {
     size_t sessions;
     size_t routes;
     uint64_t in_flight; /* bytes */
+    uint64_t unread;    /* bytes sent to clients that have not said that they read them */
     const frontend_counts_t *counts;
 } frontend_info_t;
 

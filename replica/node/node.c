@@ -183,6 +183,7 @@ static void say_ready(node_t *self)
     log_uint(&record, "keys", info.keys);
     log_text(&record, "status", slice_text(status_name(info.status)));
     log_text(&record, "mode", slice_text(replica_mode_name(info.mode)));
+    log_uint(&record, "files", net_file_limit());
     logger_end(&record, LOG_LEVEL_INFO);
 }
 

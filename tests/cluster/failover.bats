@@ -204,7 +204,10 @@ close_gaps() {
     victim=${answer#most }
     kill -STOP "$(pid_of "node_$victim")"
     gaps served
-    [ "$(cut -d' ' -f2 <<<"$answer")" -ge 1 ]
+    echo "# a replica is stopped: $answer ms" >&3
+    [[ "$answer" =~ ^moved\ ([0-9]+)\ ([0-9]+)\ others\ ([0-9]+)$ ]]
+    [ "${BASH_REMATCH[1]}" -ge 1 ]
+    [ "${BASH_REMATCH[3]}" -lt 800 ] # the moved ones wait for 1,000 ms at least
     kill -CONT "$(pid_of "node_$victim")"
     ctl wait --nodes 2 --brokers 2 --timeout 20s
     gaps where

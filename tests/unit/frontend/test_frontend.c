@@ -404,6 +404,65 @@ static void test_session_leaves(void **state)
     rig_free(rig);
 }
 
+/* A reply of so many bytes that answers a request of ITEM_BYTES. */
+static void great_reply(rig_t *rig, const sent_t *at, size_t bytes)
+{
+    frame_t header = at->frame;
+    header.window = ITEM_BYTES;
+    const reply_t body = {.session = 1, .seq = 1};
+    buf_t frame = frames_reply(header, &body, NULL);
+    memset(buf_reserve(&frame, bytes), 0, bytes);
+    frame.size += bytes;
+    from_replica(rig, at->target, frame);
+}
+
+/* Who does not read is turned back, and let go in the end; who reads says so, and goes on. */
+static void test_slow_client(void **state)
+{
+    (void)state;
+    enum { GREAT = 6 * 1024 * 1024 };
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    uint32_t route = open_session(rig, CLIENT, 1, &at);
+    const frontend_counts_t *counts = frontend_info(rig->frontend, rig->now).counts;
+    for (uint64_t i = 1; i <= 3; i++) {
+        request(rig, CLIENT, route, i, ITEM_BYTES);
+        great_reply(rig, &at, GREAT);
+        assert_int_equal(find(rig, FRAME_PING, true) != NULL, i == 1); /* one at a time */
+    }
+    request(rig, CLIENT, route, 4, ITEM_BYTES);
+    const sent_t busy = expect(rig, FRAME_TURNED_BACK, true);
+    assert_int_equal(busy.frame.reason, OUTCOME_BUSY);
+    assert_int_equal(counts->busy_client, 1);
+    from_client(rig, CLIENT, frames_plain((frame_t){.kind = FRAME_PING, .flags = FRAME_ANSWER}));
+    assert_true(frontend_info(rig->frontend, rig->now).unread < 3 * GREAT);
+    request(rig, CLIENT, busy.frame.route, 5, ITEM_BYTES);
+    assert_non_null(find(rig, FRAME_REQUEST, false));
+    for (int i = 0; counts->slow_clients == 0 && i < FRONTEND_UNREAD_MAX / GREAT + 2; i++)
+        great_reply(rig, &at, GREAT);
+    assert_int_equal(counts->slow_clients, 1);
+    expect(rig, FRAME_BYE, true);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).clients, 0);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).unread, 0);
+    rig_free(rig);
+}
+
+static void test_connections(void **state)
+{
+    (void)state;
+    const frontend_config_t config = {
+        .cluster = frames_cluster, .incarnation = 7, .clients_max = 2};
+    rig_t *rig = mem_zero(1, sizeof *rig);
+    rig->frontend = frontend_new(&config, rig->now);
+    for (uint32_t i = 1; i <= 3; i++)
+        from_client(rig, i, frames_hello((frame_t){0}, i, NULL, -1, 0));
+    assert_int_equal(expect(rig, FRAME_BYE, true).frame.reason, OUTCOME_BUSY);
+    frontend_info_t info = frontend_info(rig->frontend, rig->now);
+    assert_int_equal(info.clients, 2);
+    assert_int_equal(info.counts->busy_connections, 1);
+    rig_free(rig);
+}
+
 /* What a replica may have got since it spoke last is no reason to choose another one. */
 static void test_lag_of_old_news(void **state)
 {
@@ -646,6 +705,8 @@ int main(void)
         cmocka_unit_test(test_silent_replica),
         cmocka_unit_test(test_hello_twice),
         cmocka_unit_test(test_session_leaves),
+        cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_connections),
         cmocka_unit_test(test_lag_of_old_news),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_draining_before_welcome),
