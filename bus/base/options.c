@@ -67,7 +67,7 @@ static const row_t table[] = {
     {"log-max", SIZE, OPTION_NODE, "SIZE", "1GiB", MIB, 1024 * (int64_t)1024 * MIB,
      "log after which members out of reach are left behind", NULL},
     {"max-memory", SIZE, OPTION_NODE, "SIZE", NULL, 16 * MIB, 1024 * (int64_t)1024 * MIB,
-     "heap in use from which updates but deletes are refused (default: no limit)", NULL},
+     "heap from which updates but deletes are refused (default: no limit)", NULL},
     {"max-value", SIZE, OPTION_NODE, "SIZE", "1MiB", 1, 16 * MIB, "the largest value of a key",
      NULL},
     {"broker", LIST, TOOLS, "ADDR", NULL, 1, TEXT_MAX,
