@@ -67,6 +67,8 @@ bool filter_takes(filter_t *self, const trace_item_t *item)
 
     if (self->size == 0)
         return true;
+    if (item->kind == TRACE_EVENT) /* its number is no request's */
+        return false;
     if (item->key.size == 0)
         return has(&self->requests, request) || has(&self->updates, update);
     if (!slice_equal(item->key, slice_of(self->key, self->size)))

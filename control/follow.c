@@ -28,6 +28,14 @@ struct follow {
 
 /* ---- streams ---- */
 
+void follow_name(char name[FOLLOW_NAME_SIZE], control_kind_t program, uint16_t id, uint16_t port)
+{
+    if (program == CONTROL_NODE)
+        snprintf(name, FOLLOW_NAME_SIZE, "node %u", id);
+    else
+        snprintf(name, FOLLOW_NAME_SIZE, "broker :%u", port);
+}
+
 /* The stream of a start; a new one when there is none yet, NULL when there is no room. */
 static follow_stream_t *get_stream(follow_t *self, const trace_batch_t *batch)
 {
@@ -41,10 +49,7 @@ static follow_stream_t *get_stream(follow_t *self, const trace_batch_t *batch)
     stream->id = batch->id;
     stream->incarnation = batch->incarnation;
     stream->number = (uint32_t)self->size;
-    if (batch->program == CONTROL_NODE)
-        snprintf(stream->name, sizeof(stream->name), "node %u", batch->id);
-    else
-        snprintf(stream->name, sizeof(stream->name), "broker :%u", batch->port);
+    follow_name(stream->name, batch->program, batch->id, batch->port);
     self->streams[self->size++] = stream;
     return stream;
 }

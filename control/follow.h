@@ -51,6 +51,9 @@ void follow_destroy(follow_t **self);
 /* After a round of the survey: connects to those who answered for the first time. */
 void follow_connect(follow_t *self);
 
+/* "node 1", "broker :7700". */
+void follow_name(char name[FOLLOW_NAME_SIZE], control_kind_t program, uint16_t id, uint16_t port);
+
 /* The i-th stream; NULL behind the last. */
 const follow_stream_t *follow_stream(const follow_t *self, size_t i);
 

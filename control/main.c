@@ -14,6 +14,8 @@
 #include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
+#include "control/events.h"
+#include "control/inspect.h"
 #include "control/show.h"
 #include "control/survey.h"
 #include "control/trace.h"
@@ -465,6 +467,54 @@ static int run_trace(control_t *self)
     return code >= 0 ? code : fail(self, &err);
 }
 
+static int run_events(control_t *self)
+{
+    int64_t for_ms = options_ms(self->options, "for");
+    const eventing_config_t config = {
+        .node = (int)options_int(self->options, "node"),
+        .form = line_form(self),
+        .follow = options_flag(self->options, "follow"),
+        .until_ms = for_ms >= 0 ? net_now().boot_ms + for_ms : INT64_MAX,
+        .deadline_ms = self->deadline_ms,
+    };
+    err_t err;
+
+    int code = eventing_run(self->survey, &config, &err);
+    return code >= 0 ? code : fail(self, &err);
+}
+
+static int run_key(control_t *self)
+{
+    slice_t key = slice_text(self->words[0]);
+    buf_t out = {0};
+
+    if (key.size == 0 || key.size > COMMAND_KEY_MAX)
+        return fail_with(self, OUTCOME_USAGE, "a key has 1 to %d bytes, not %zu", COMMAND_KEY_MAX,
+                         key.size);
+    if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    if (!anybody_answered(self, CONTROL_NODE))
+        return fail_nobody(self, "node");
+    int count = inspect_key(&out, self->survey, key, self->as_json, self->deadline_ms);
+    write_out(&out);
+    if (count < 0)
+        return EXIT_INTERRUPTED;
+    return count > 0 ? EXIT_DONE : EXIT_NO;
+}
+
+static int run_sessions(control_t *self)
+{
+    buf_t out = {0};
+
+    if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    if (!anybody_answered(self, CONTROL_BROKER))
+        return fail_nobody(self, "broker");
+    int count = inspect_sessions(&out, self->survey, self->as_json, self->deadline_ms);
+    write_out(&out);
+    return count >= 0 ? EXIT_DONE : EXIT_INTERRUPTED;
+}
+
 /* ---- the program ---- */
 
 static const command_row_t commands[] = {
@@ -480,6 +530,11 @@ static const command_row_t commands[] = {
      1, run_forget, false},
     {"verify", " DIR", "looks through the data folder of a node that is not running for damage", 1,
      run_verify, true},
+    {"events", "", "what nodes and brokers have noticed of late: who came, who went, what is wrong",
+     0, run_events, false},
+    {"key", " KEY", "a key at each replica, and what waits for it", 1, run_key, false},
+    {"sessions", "", "sessions by client connection and replica, at each broker", 0, run_sessions,
+     false},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -501,7 +556,8 @@ static void print_help(const options_t *options)
                            "  hearsayctl status 0 offline\n"
                            "  hearsayctl status 0 draining --timeout 30s\n"
                            "  hearsayctl wait --nodes 3 --brokers 1 --timeout 10s\n"
-                           "  hearsayctl trace --key visits --what requests,gossip\n");
+                           "  hearsayctl trace --key visits --what requests,gossip\n"
+                           "  hearsayctl events --follow\n");
     write_out(&text);
 }
 

@@ -16,7 +16,6 @@ enum {
     MINUTE_S = 60,
     HOUR_S = 3600,
     DAY_S = 86400,
-    SHORT_TEXT_SIZE = 512, /* of a vector or a list of replicas in a table */
 };
 
 void show_vector(slice_t bytes, vec_t *out)
@@ -60,26 +59,25 @@ static int id_of(const survey_t *survey, uint64_t incarnation)
     return -1;
 }
 
-/* "0:12 1:5 a3f1:7": by id; what an ended incarnation left by the first digits of that. */
-static void put_short_vector(char text[SHORT_TEXT_SIZE], const survey_t *survey, slice_t bytes)
+void show_short_vector(char text[SHOW_VECTOR_SIZE], const survey_t *survey, slice_t bytes)
 {
     vec_t vector = {0};
     size_t used = 0;
 
     show_vector(bytes, &vector);
-    snprintf(text, SHORT_TEXT_SIZE, "-");
-    for (uint32_t i = 0; i < vector.size && used < SHORT_TEXT_SIZE - 48; i++) {
+    snprintf(text, SHOW_VECTOR_SIZE, "-");
+    for (uint32_t i = 0; i < vector.size && used < SHOW_VECTOR_SIZE - 48; i++) {
         const vec_part_t *part = &vector.parts[i];
         int id = id_of(survey, part->incarnation);
         const char *gap = used == 0 ? "" : " ";
-        int n = id >= 0 ? snprintf(text + used, SHORT_TEXT_SIZE - used, "%s%d:%" PRIu64, gap, id,
+        int n = id >= 0 ? snprintf(text + used, SHOW_VECTOR_SIZE - used, "%s%d:%" PRIu64, gap, id,
                                    part->count)
-                        : snprintf(text + used, SHORT_TEXT_SIZE - used, "%s%04x:%" PRIu64, gap,
+                        : snprintf(text + used, SHOW_VECTOR_SIZE - used, "%s%04x:%" PRIu64, gap,
                                    (unsigned)(part->incarnation >> 48), part->count);
         used += (size_t)n;
     }
-    if (used >= SHORT_TEXT_SIZE - 48)
-        snprintf(text + used, SHORT_TEXT_SIZE - used, " ...");
+    if (used >= SHOW_VECTOR_SIZE - 48)
+        snprintf(text + used, SHOW_VECTOR_SIZE - used, " ...");
     vec_free(&vector);
 }
 
@@ -247,9 +245,9 @@ static void put_node_row(table_view_t *table, const survey_t *survey, const row_
                          const vec_t *everything)
 {
     const control_node_t *node = row->node;
-    char vector[SHORT_TEXT_SIZE];
+    char vector[SHOW_VECTOR_SIZE];
 
-    put_short_vector(vector, survey, node->vector);
+    show_short_vector(vector, survey, node->vector);
     table_view_cell(table, "%u", node->id);
     put_status(table, node);
     table_view_cell(table, "%.*s", (int)node->mode.size, (const char *)node->mode.data);
@@ -359,12 +357,12 @@ static void put_replicas(table_view_t *table, slice_t replicas_at)
 {
     mp_t in = mp_open(replicas_at);
     control_peer_t peer;
-    char text[SHORT_TEXT_SIZE] = "-";
+    char text[SHOW_VECTOR_SIZE] = "-";
     size_t used = 0;
 
-    while (control_peer_next(&in, &peer) && used < SHORT_TEXT_SIZE - 48)
+    while (control_peer_next(&in, &peer) && used < SHOW_VECTOR_SIZE - 48)
         used += (size_t)snprintf(
-            text + used, SHORT_TEXT_SIZE - used, "%s%u:%s(%" PRIu64 ")", used == 0 ? "" : " ",
+            text + used, SHOW_VECTOR_SIZE - used, "%s%u:%s(%" PRIu64 ")", used == 0 ? "" : " ",
             peer.id, peer.is_connected ? status_name(peer.status) : "lost", peer.sessions);
     table_view_cell(table, "%s", text);
 }

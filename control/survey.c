@@ -40,7 +40,10 @@ struct survey {
     size_t size;
     uint64_t request;
     bool interrupted;
-    zmq_pollitem_t also; /* what else is polled, unless also_fn is NULL */
+    zmq_pollitem_t also;       /* what else is polled, unless also_fn is NULL */
+    survey_reply_fn *reply_fn; /* of survey_ask, else NULL */
+    void *reply_arg;
+    buf_t other; /* its replies */
     survey_ready_fn *also_fn;
     void *also_arg;
 };
@@ -81,7 +84,8 @@ static void ask(survey_t *self, entry_t *entry, const control_request_t *request
 static void ask_info(survey_t *self, entry_t *entry)
 {
     const control_request_t request = {.command = CONTROL_INFO};
-    ask(self, entry, &request);
+    if (self->reply_fn == NULL) /* else in the next round */
+        ask(self, entry, &request);
 }
 
 /* The member at a place; asked at once when it is new. NULL when there is no room or no address. */
@@ -157,6 +161,7 @@ void survey_destroy(survey_t **self_p)
         finder_silence(self->finder);
         finder_destroy(&self->finder);
     }
+    buf_free(&self->other);
     free(self);
     *self_p = NULL;
 }
@@ -227,18 +232,18 @@ static void take_document(survey_t *self, entry_t *entry, slice_t document)
               member->kind == CONTROL_NODE ? member->node.peers_at : member->broker.replicas_at);
 }
 
-/* The reply to the request under way into entry->reply; false when none came. */
-static bool receive(entry_t *entry, control_reply_t *reply)
+/* The reply to the request under way, its bytes in bytes; false when none came. */
+static bool receive(entry_t *entry, buf_t *bytes, control_reply_t *reply)
 {
     zmq_msg_t message;
     bool good = false;
 
     zmq_msg_init(&message);
     while (!good && zmq_msg_recv(&message, entry->socket, ZMQ_DONTWAIT) >= 0) {
-        buf_reset(&entry->reply);
-        buf_append(&entry->reply, zmq_msg_data(&message), zmq_msg_size(&message));
+        buf_reset(bytes);
+        buf_append(bytes, zmq_msg_data(&message), zmq_msg_size(&message));
         /* Number 0 answers what could not be read. */
-        good = control_reply_read(buf_slice(&entry->reply), reply) &&
+        good = control_reply_read(buf_slice(bytes), reply) &&
                (reply->request == entry->request || reply->request == 0);
     }
     zmq_msg_close(&message);
@@ -249,9 +254,11 @@ static void take_reply(survey_t *self, entry_t *entry)
 {
     control_reply_t reply;
 
-    if (!receive(entry, &reply))
+    if (!receive(entry, self->reply_fn != NULL ? &self->other : &entry->reply, &reply))
         return;
-    if (reply.outcome == OUTCOME_OK)
+    if (self->reply_fn != NULL)
+        self->reply_fn(self->reply_arg, &entry->member, &reply);
+    else if (reply.outcome == OUTCOME_OK)
         take_document(self, entry, reply.document);
     socket_close(&entry->socket);
 }
@@ -436,10 +443,39 @@ int survey_request(survey_t *self, const survey_member_t *member, const control_
             continue;
         if (items[0].revents != 0 && net_signal_next() != 0)
             return -1;
-        if (items[1].revents != 0 && receive(entry, &reply))
+        if (items[1].revents != 0 && receive(entry, &self->other, &reply))
             break;
     }
     *outcome = reply.outcome;
     snprintf(text, ERR_TEXT_SIZE, "%.*s", (int)reply.text.size, (const char *)reply.text.data);
     return 0;
+}
+
+static bool is_anybody_asked(const survey_t *self)
+{
+    for (size_t i = 0; i < self->size; i++)
+        if (self->entries[i]->socket != NULL)
+            return true;
+    return false;
+}
+
+int survey_ask(survey_t *self, const control_request_t *request, control_kind_t kind,
+               int64_t deadline_ms, survey_reply_fn *fn, void *arg)
+{
+    int64_t until_ms = time_earlier(deadline_ms, net_now().boot_ms + PATIENT_MS);
+
+    for (size_t i = 0; i < self->size; i++) {
+        entry_t *entry = self->entries[i];
+        socket_close(&entry->socket); /* an INFO under way would be taken for the reply */
+        if (entry->member.has_answered && (kind == CONTROL_NOBODY || entry->member.kind == kind))
+            ask(self, entry, request);
+    }
+    self->reply_fn = fn;
+    self->reply_arg = arg;
+    while (!self->interrupted && is_anybody_asked(self) && net_now().boot_ms < until_ms)
+        wait_once(self, until_ms);
+    self->reply_fn = NULL;
+    for (size_t i = 0; i < self->size; i++)
+        socket_close(&self->entries[i]->socket);
+    return self->interrupted ? -1 : 0;
 }

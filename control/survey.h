@@ -76,4 +76,16 @@ const survey_member_t *survey_node(const survey_t *self, uint16_t id);
 int survey_request(survey_t *self, const survey_member_t *member, const control_request_t *request,
                    int64_t deadline_ms, outcome_t *outcome, char text[ERR_TEXT_SIZE]);
 
+/* Takes a reply, which is borrowed for the call. */
+typedef void survey_reply_fn(void *arg, const survey_member_t *member,
+                             const control_reply_t *reply);
+
+/*
+ * Sends a request to all members of a kind (CONTROL_NOBODY: of both) that answered in the last
+ * round, and gives each reply to fn. Who is silent is waited for no longer than in a round. Returns
+ * 0, or -1 when a signal interrupted it.
+ */
+int survey_ask(survey_t *self, const control_request_t *request, control_kind_t kind,
+               int64_t deadline_ms, survey_reply_fn *fn, void *arg);
+
 #endif

@@ -1,9 +1,11 @@
 #include "bus/net/notes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bus/base/memory.h"
+#include "bus/net/runtime.h"
 
 enum { KEY_SIZE = 32 };
 
@@ -61,9 +63,11 @@ static slice_t take_value(slice_t text, size_t *at)
 void notes_log(buf_t *line, log_level_t level, slice_t note)
 {
     char key[KEY_SIZE];
+    slice_t name;
 
     if (!logger_wants(level))
         return;
+    bool is_event = events_take_name(&note, &name);
     size_t at = first_pair(note);
     char *message = mem_text(note.data, at < note.size ? at - 1 : at);
     log_record_t record = logger_begin(line, level, message);
@@ -71,6 +75,62 @@ void notes_log(buf_t *line, log_level_t level, slice_t note)
         log_text(&record, key, take_value(note, &at));
         at++; /* the blank */
     }
+    if (is_event)
+        log_text(&record, "event", name);
     logger_end(&record, level);
     free(message);
+}
+
+void notes_tell(buf_t *line, events_t *events, trace_t *trace, log_level_t level, slice_t note)
+{
+    slice_t text = note;
+    slice_t name;
+
+    notes_log(line, level, note);
+    if (!events_take_name(&text, &name))
+        return;
+    const trace_item_t item = {
+        .kind = TRACE_EVENT,
+        .seq = events_add(events, net_now().wall_ms * 1000, name, text),
+        .text = note,
+    };
+    trace_put(trace, &item);
+}
+
+void notes_put_events(buf_t *out, const events_t *events, const inspect_events_t *source)
+{
+    inspect_events_t document = *source;
+    uint64_t last = events_last(events);
+    uint64_t first = last > EVENTS_KEPT ? last - EVENTS_KEPT + 1 : 1;
+    buf_t list = {0};
+    event_t event;
+
+    document.events = 0;
+    for (uint64_t number = first; events_get(events, number, &event); number++) {
+        const inspect_event_t item = {
+            .number = number,
+            .wall_us = event.wall_us,
+            .name = event.name,
+            .text = event.text,
+        };
+        inspect_event_put(&list, &item);
+        document.events++;
+    }
+    document.events_at = buf_slice(&list);
+    inspect_events_put(out, &document);
+    buf_free(&list);
+}
+
+uint32_t notes_put_counts(buf_t *out, const events_t *events)
+{
+    uint32_t names = 0;
+    const char *name;
+    uint64_t count;
+
+    for (; events_count(events, names, &name, &count); names++) {
+        char text[EVENTS_NAME_MAX + sizeof("event_")];
+        snprintf(text, sizeof(text), "event_%s", name);
+        control_count_put(out, text, count);
+    }
+    return names;
 }

@@ -37,7 +37,7 @@ static slice_t vector(mp_t *in)
 
 void control_request_put(buf_t *out, const control_request_t *request)
 {
-    mp_put_array(out, REQUEST_FIELDS);
+    mp_put_array(out, REQUEST_FIELDS + 1);
     mp_put_uint(out, CONTROL_VERSION);
     mp_put_uint(out, request->request);
     mp_put_uint(out, (uint64_t)request->command);
@@ -48,6 +48,7 @@ void control_request_put(buf_t *out, const control_request_t *request)
     mp_put_uint(out, (uint64_t)request->mode);
     mp_put_uint(out, request->timeout_ms);
     mp_put_uint(out, request->id);
+    mp_put_bin(out, request->key);
 }
 
 bool control_request_read(slice_t message, control_request_t *out)
@@ -58,7 +59,7 @@ bool control_request_read(slice_t message, control_request_t *out)
         mp_fail(&in);
     out->request = mp_uint(&in);
     uint64_t command = mp_uint(&in);
-    if (command < CONTROL_INFO || command > CONTROL_FORGET)
+    if (command == 0 || command > CONTROL_COMMAND_LAST)
         mp_fail(&in);
     out->command = (control_command_t)command;
     out->has_status = !mp_nil(&in);
@@ -66,7 +67,9 @@ bool control_request_read(slice_t message, control_request_t *out)
     out->mode = (control_mode_t)fields_uint(&in, CONTROL_MODE_AUTO);
     out->timeout_ms = fields_u32(&in);
     out->id = fields_u16(&in);
-    return fields_close(&in, items, REQUEST_FIELDS);
+    bool has_key = items > REQUEST_FIELDS; /* programs before it had none */
+    out->key = has_key ? fields_bytes(&in, COMMAND_KEY_MAX) : slice_of(NULL, 0);
+    return fields_close(&in, items, has_key ? REQUEST_FIELDS + 1 : REQUEST_FIELDS);
 }
 
 void control_reply_put(buf_t *out, const control_reply_t *reply)

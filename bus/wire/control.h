@@ -15,18 +15,23 @@
 
 enum {
     CONTROL_VERSION = 1,
-    CONTROL_PEERS_MAX = 1024,  /* in one document */
-    CONTROL_COUNTS_MAX = 256,  /* likewise */
-    CONTROL_MEMBERS_MAX = 256, /* likewise */
-    CONTROL_TEXT_MAX = 1024,   /* bytes of a text */
-    CONTROL_REQUEST_MAX = 256, /* bytes of a request */
+    CONTROL_PEERS_MAX = 1024,                   /* in one document */
+    CONTROL_COUNTS_MAX = 256,                   /* likewise */
+    CONTROL_MEMBERS_MAX = 256,                  /* likewise */
+    CONTROL_TEXT_MAX = 1024,                    /* bytes of a text */
+    CONTROL_REQUEST_MAX = 64 + COMMAND_KEY_MAX, /* bytes of a request */
 };
 
 typedef enum control_command {
     CONTROL_INFO = 1,
     CONTROL_SET_STATUS = 2, /* of a node; answered when its brokers have confirmed */
     CONTROL_FORGET = 3,     /* a member, at another node: it is not coming back */
+    CONTROL_EVENTS = 4,     /* what has happened (bus/wire/inspect.h) */
+    CONTROL_KEY = 5,        /* of a node: how a key is there */
+    CONTROL_SESSIONS = 6,   /* of a broker: which connection has how many, where */
 } control_command_t;
+
+enum { CONTROL_COMMAND_LAST = CONTROL_SESSIONS };
 
 /* Who decides on a status from now on. */
 typedef enum control_mode {
@@ -43,6 +48,7 @@ typedef struct control_request {
     control_mode_t mode;
     uint32_t timeout_ms; /* how long to wait for confirmations */
     uint16_t id;         /* of the member to be forgotten */
+    slice_t key;         /* of KEY */
 } control_request_t;
 
 void control_request_put(buf_t *out, const control_request_t *request);

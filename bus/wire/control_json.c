@@ -14,8 +14,7 @@ static void json_hex64(json_t *json, const char *key, uint64_t value)
     json_text(json, key, text);
 }
 
-/* An object of counts by incarnation. */
-static void json_vector(json_t *json, const char *key, slice_t bytes)
+void control_vector_json(json_t *json, const char *key, slice_t bytes)
 {
     vec_t vector = {0};
     char name[20];
@@ -61,7 +60,7 @@ static void json_peers(json_t *json, const char *key, slice_t peers_at, bool wit
         json_text(json, "status", status_name(peer.status));
         if (with_sessions)
             json_uint(json, "sessions", peer.sessions);
-        json_vector(json, "vector", peer.vector);
+        control_vector_json(json, "vector", peer.vector);
         json_end(json);
     }
     json_end(json);
@@ -118,7 +117,7 @@ void control_node_json(json_t *json, const control_node_t *node)
     json_uint(json, "brokers", node->brokers);
     json_uint(json, "waiting", node->waiting);
     json_uint(json, "held", node->held);
-    json_vector(json, "vector", node->vector);
+    control_vector_json(json, "vector", node->vector);
     json_string(json, "version", node->version);
     json_uint(json, "pid", node->pid);
     json_counts(json, node->counts_at);

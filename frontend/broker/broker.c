@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "bus/base/events.h"
 #include "bus/base/memory.h"
 #include "bus/http/http.h"
 #include "bus/net/address.h"
@@ -19,6 +20,7 @@
 #include "bus/net/notes.h"
 #include "bus/net/runtime.h"
 #include "bus/wire/control.h"
+#include "frontend/broker/inspect.h"
 #include "frontend/broker/trace.h"
 #include "frontend/core/frontend.h"
 
@@ -71,6 +73,7 @@ struct broker {
     uint16_t port; /* first of the block, as bound */
     loop_t *loop;
     trace_t *trace;
+    events_t *events;
     monitor_t *monitor;
     finder_t *finder;
     http_t *http; /* NULL: none */
@@ -207,7 +210,7 @@ static void carry_out_effects(broker_t *self)
             disconnect(self, effect->target);
             break;
         case FRONTEND_NOTE:
-            notes_log(&self->line, levels[effect->level], bytes);
+            notes_tell(&self->line, self->events, self->trace, levels[effect->level], bytes);
             break;
         }
     }
@@ -373,7 +376,7 @@ static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, bu
     uint32_t count = sizeof(counts) / sizeof(counts[0]);
     for (uint32_t i = 0; i < count; i++)
         control_count_put(out, counts[i].name, counts[i].value);
-    return count;
+    return count + notes_put_counts(out, self->events);
 }
 
 static uint32_t put_replicas(const broker_t *self, buf_t *out)
@@ -434,6 +437,21 @@ static void answer_info(broker_t *self, uint32_t connection, uint64_t request)
     send_reply(self, connection, &answer);
 }
 
+static void answer_document(broker_t *self, uint32_t connection, const control_request_t *request)
+{
+    const inspect_events_t source = {
+        .program = CONTROL_BROKER, .port = self->beacon.port, .incarnation = self->incarnation};
+
+    buf_reset(&self->document);
+    if (request->command == CONTROL_EVENTS)
+        notes_put_events(&self->document, self->events, &source);
+    else
+        broker_put_sessions(&self->document, self->frontend, net_now(), self->beacon.port);
+    const control_reply_t answer = {
+        .request = request->request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+    send_reply(self, connection, &answer);
+}
+
 static void answer(broker_t *self, uint32_t connection, slice_t message)
 {
     control_request_t request;
@@ -446,9 +464,11 @@ static void answer(broker_t *self, uint32_t connection, slice_t message)
         send_reply(self, connection, &refusal);
     } else if (request.command == CONTROL_INFO) {
         answer_info(self, connection, request.request);
+    } else if (request.command == CONTROL_EVENTS || request.command == CONTROL_SESSIONS) {
+        answer_document(self, connection, &request);
     } else {
         refusal.request = request.request;
-        refusal.text = slice_text("a broker has no status: ask a node");
+        refusal.text = slice_text("a broker has no status and no keys: ask a node");
         send_reply(self, connection, &refusal);
     }
 }
@@ -632,6 +652,7 @@ static void stop(broker_t *self)
     }
     monitor_destroy(&self->monitor);
     trace_destroy(&self->trace);
+    events_destroy(&self->events);
     loop_destroy(&self->loop);
     frontend_destroy(&self->frontend);
     free(self->losses);
@@ -649,6 +670,7 @@ int broker_run(const broker_settings_t *settings, err_t *err)
 
     self->settings = settings;
     self->incarnation = net_random64();
+    self->events = events_new();
     if (start(self, err) == 0) {
         code = loop_run(self->loop);
         log_line(LOG_LEVEL_INFO, "stopped");

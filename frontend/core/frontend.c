@@ -376,8 +376,9 @@ static void lose_replica(frontend_t *self, replica_t *replica, const char *why)
     if (replica->state == REPLICA_IDLE)
         return;
     if (replica->state == REPLICA_UP)
-        note(self, NOTE_INFO, "replica lost id=%u incarnation=%016llx why=\"%s\" sessions=%u",
-             replica->id, (unsigned long long)replica->incarnation, why, replica->sessions);
+        note(self, NOTE_INFO,
+             "[leave] replica lost id=%u incarnation=%016llx why=\"%s\" sessions=%u", replica->id,
+             (unsigned long long)replica->incarnation, why, replica->sessions);
     while (replica->routes != NULL)
         lose_route(self, replica->routes);
     emit(self, FRONTEND_DISCONNECT, replica->link, self->arena.size);
@@ -508,7 +509,7 @@ static bool take_status(frontend_t *self, replica_t *replica, slice_t body)
     replica->growth = replica->vector.size != 0 ? vec_lag(&replica->vector, &self->token) : 0;
     vec_copy(&replica->vector, &self->token);
     if (status.status != replica->status && replica->state == REPLICA_UP)
-        note(self, NOTE_INFO, "replica status id=%u status=%s was=%s", replica->id,
+        note(self, NOTE_INFO, "[status] replica status id=%u status=%s was=%s", replica->id,
              status_name(status.status), status_name(replica->status));
     bool has_stopped = status_serves(replica->status) && !status_serves(status.status);
     replica->status = status.status;
@@ -539,8 +540,9 @@ static void take_link_frame(frontend_t *self, replica_t *replica, const frame_t 
             return;
         }
         if (replica->state != REPLICA_UP)
-            note(self, NOTE_INFO, "replica joined id=%u incarnation=%016llx host=%s status=%s",
-                 replica->id, (unsigned long long)replica->incarnation, replica->host,
+            note(self, NOTE_INFO,
+                 "[join] replica joined id=%u incarnation=%016llx host=%s status=%s", replica->id,
+                 (unsigned long long)replica->incarnation, replica->host,
                  status_name(replica->status));
         replica->state = REPLICA_UP;
         replica->retry_step_ms = RETRY_MIN_MS;
@@ -1166,4 +1168,18 @@ bool frontend_replica_info(const frontend_t *self, size_t i, frontend_replica_in
         .vector = &replica->vector,
     };
     return true;
+}
+
+size_t frontend_routes(const frontend_t *self, frontend_route_info_t *list, size_t most)
+{
+    size_t count = 0;
+
+    for (const route_t *route = self->routes; route != NULL && count < most; route = route->hh.next)
+        list[count++] = (frontend_route_info_t){
+            .connection = route->client->connection,
+            .replica = route->replica->id,
+            .sessions = route->sessions,
+            .in_flight = route->in_flight,
+        };
+    return count;
 }

@@ -151,7 +151,17 @@ typedef struct frontend_replica_info {
     const vec_t *vector; /* borrowed */
 } frontend_replica_info_t;
 
+/* Sessions of one client connection at one replica. */
+typedef struct frontend_route_info {
+    uint32_t connection;
+    uint16_t replica; /* id */
+    uint32_t sessions;
+    uint64_t in_flight; /* bytes */
+} frontend_route_info_t;
+
 frontend_info_t frontend_info(const frontend_t *self, now_t now);
+/* Fills in the list with up to most routes, the oldest first; returns how many. */
+size_t frontend_routes(const frontend_t *self, frontend_route_info_t *list, size_t most);
 /* The i-th replica; false behind the last. */
 bool frontend_replica_info(const frontend_t *self, size_t i, frontend_replica_info_t *out);
 

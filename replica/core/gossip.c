@@ -84,8 +84,8 @@ static void lose(replica_t *self, peer_t *peer, const char *why)
     if (peer->state == PEER_READY)
         peer->answered_ms = peer->heard_ms;
     if (peer->state == PEER_READY)
-        replica_note(self, NOTE_INFO, "peer lost id=%u incarnation=%016llx why=\"%s\"", peer->id,
-                     (unsigned long long)peer->incarnation, why);
+        replica_note(self, NOTE_INFO, "[leave] peer lost id=%u incarnation=%016llx why=\"%s\"",
+                     peer->id, (unsigned long long)peer->incarnation, why);
     disconnect(self, peer);
     peer->retry_ms = self->now.boot_ms + peer->retry_step_ms;
     peer->retry_step_ms =
@@ -133,7 +133,8 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
     if (is_new) {
         peer = add_peer(self);
         if (peer == NULL) {
-            replica_note(self, NOTE_WARN, "peer table full, node not taken in id=%u most=%d", id,
+            replica_note(self, NOTE_WARN,
+                         "[limit] peer table full, node not taken in id=%u most=%d", id,
                          REPLICA_PEERS_MAX);
             return;
         }
@@ -253,7 +254,8 @@ static bool is_our_lineage(replica_t *self, peer_t *peer, uint64_t lineage, bool
     if (settle_lineage(self, lineage, is_fixed, why, sizeof why))
         return true;
     if (peer != NULL && peer->state == PEER_READY) {
-        replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", peer->id,
+        replica_note(self, NOTE_WARN,
+                     "[lineage-clash] node refused id=%u incarnation=%016llx why=\"%s\"", peer->id,
                      (unsigned long long)peer->incarnation, why);
         lose(self, peer, "of another lineage");
         peer->retry_step_ms = RETRY_MAX_MS;
@@ -277,7 +279,8 @@ static bool is_older_than_us(const replica_t *self, const peer_hello_t *hello)
 static void stop_for_id(replica_t *self, const char *host, uint16_t port)
 {
     replica_stop(self,
-                 "id %u is taken: a node with this id runs at %s port %u; stop that node first or "
+                 "[id-clash] id %u is taken: a node with this id runs at %s port %u; stop that "
+                 "node first or "
                  "start this one with another id",
                  self->config.id, host, port);
 }
@@ -326,8 +329,9 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
         size_t offset = self->arena.size;
         peer_refused_put(&self->arena, &refused);
         replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
-        replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", hello.id,
-                     (unsigned long long)hello.incarnation, why);
+        replica_note(
+            self, NOTE_WARN, "[%s-clash] node refused id=%u incarnation=%016llx why=\"%s\"",
+            id_taken ? "id" : "lineage", hello.id, (unsigned long long)hello.incarnation, why);
         return;
     }
     if (!stability_take_rows(self, hello.members)) {
@@ -420,8 +424,9 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
         transfer_want(self);
     else if (self->applied.size == 0)
         vec_copy(&self->catch_up, &peer->vector);
-    replica_note(self, NOTE_INFO, "peer joined id=%u incarnation=%016llx host=%s port=%u status=%s",
-                 peer->id, (unsigned long long)peer->incarnation, peer->host, peer->port,
+    replica_note(self, NOTE_INFO,
+                 "[join] peer joined id=%u incarnation=%016llx host=%s port=%u status=%s", peer->id,
+                 (unsigned long long)peer->incarnation, peer->host, peer->port,
                  status_name(peer->status));
     take_neighbours(self, &hello);
     remove_predecessors(self, hello.incarnation);
@@ -438,8 +443,8 @@ static void take_refused(replica_t *self, peer_t *peer, slice_t message)
         stop_for_id(self, peer->host, peer->port);
         return;
     }
-    replica_note(self, NOTE_WARN, "refused by a node host=%s port=%u why=\"%.*s\"", peer->host,
-                 peer->port, (int)refused.text.size, (const char *)refused.text.data);
+    replica_note(self, NOTE_WARN, "[refused] refused by a node host=%s port=%u why=\"%.*s\"",
+                 peer->host, peer->port, (int)refused.text.size, (const char *)refused.text.data);
     lose(self, peer, "it refused us");
     peer->retry_step_ms = RETRY_MAX_MS;
 }
@@ -1022,7 +1027,7 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
         count++;
     }
     if (at == 0) {
-        replica_note(self, NOTE_ERROR, "log could not be read for a peer position=%llu",
+        replica_note(self, NOTE_ERROR, "[disk] log could not be read for a peer position=%llu",
                      (unsigned long long)position);
         return; /* it asks another peer after its time-out */
     }
@@ -1246,9 +1251,44 @@ static void tick_peer(replica_t *self, peer_t *peer)
     }
 }
 
+/* Says when half of the members or more are out of reach, and when that is over. */
+static void consider_reach(replica_t *self)
+{
+    uint32_t members = members_count(self->members);
+    uint32_t reached = 1;
+
+    for (size_t i = 0; i < self->peers_size; i++)
+        reached += self->peers[i].state == PEER_READY;
+    bool is_cut_off = members > 1 && reached * 2 <= members;
+    if (is_cut_off == self->is_cut_off || !self->is_settled)
+        return;
+    self->is_cut_off = is_cut_off;
+    replica_note(self, is_cut_off ? NOTE_WARN : NOTE_INFO, "[partition] %s reached=%u members=%u",
+                 is_cut_off ? "members are out of reach" : "members are in reach again", reached,
+                 members);
+}
+
+/* Says once when updates have been held back for long: what they need does not come. */
+static void consider_held(replica_t *self)
+{
+    enum { LONG_MS = 30000 };
+    size_t held = holdback_records(self->holdback);
+
+    if (held == 0 || self->held_since_ms == 0) {
+        self->held_since_ms = held != 0 ? self->now.boot_ms : 0;
+        self->has_said_held = false;
+    } else if (!self->has_said_held && self->now.boot_ms - self->held_since_ms >= LONG_MS) {
+        self->has_said_held = true;
+        replica_note(self, NOTE_WARN, "[held-back] updates wait for what does not come held=%zu",
+                     held);
+    }
+}
+
 void gossip_tick(replica_t *self)
 {
     int64_t now_ms = self->now.boot_ms;
+    consider_reach(self);
+    consider_held(self);
     consider_gaps(self);
     for (size_t i = self->peers_size; i-- > 0;) {
         peer_t *peer = &self->peers[i];

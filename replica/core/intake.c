@@ -99,6 +99,17 @@ static bool is_too_far_ahead(replica_t *self, hlc_t hlc)
     return hlc > hlc_add_ms(replica_clock(self), self->config.max_drift_ms);
 }
 
+/* Now and then, however many such requests come. */
+static void note_clock(replica_t *self, hlc_t hlc)
+{
+    enum { NOTE_MS = 10000 };
+    if (self->now.boot_ms < self->clock_note_ms)
+        return;
+    self->clock_note_ms = self->now.boot_ms + NOTE_MS;
+    replica_note(self, NOTE_WARN, "[clock] request refused, its clock runs ahead ahead_ms=%lld",
+                 (long long)(hlc_ms(hlc) - hlc_ms(replica_clock(self))));
+}
+
 /* Each start of a node that takes updates adds a part to every vector; there is an end to that. */
 static bool has_room_for_us(const replica_t *self)
 {
@@ -219,6 +230,7 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
     }
     if (is_too_far_ahead(self, request->hlc) ||
         (request->has_token && is_too_far_ahead(self, request->token_clock))) {
+        note_clock(self, hlc_max(request->hlc, request->has_token ? request->token_clock : 0));
         refuse(self, session, request, OUTCOME_CLOCK,
                "the request's clock is further ahead of the replica's than --max-drift allows: set "
                "the machines' clocks");

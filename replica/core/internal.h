@@ -1,7 +1,7 @@
 /*
  * What the files of the replica core share: the state and the few functions between them. Included
- * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c, commands.c
- * and trace.c only.
+ * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c, commands.c,
+ * trace.c and inspect.c only.
  */
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
@@ -187,8 +187,12 @@ struct replica {
     vec_t applied;      /* the value timestamp */
     uint64_t log_begin; /* positions before it are gone */
     uint64_t log_end;
-    vec_t dropped; /* records that are gone from the log */
-    vec_t ended;   /* final counts: parts of applied that every member has, of no node that is up */
+    bool is_cut_off;       /* half of the members or more are out of reach */
+    int64_t held_since_ms; /* something was held back all the time since; 0: nothing is */
+    bool has_said_held;
+    int64_t clock_note_ms; /* when the next one may be said */
+    vec_t dropped;         /* records that are gone from the log */
+    vec_t ended; /* final counts: parts of applied that every member has, of no node that is up */
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
     bool log_is_full;

@@ -143,7 +143,7 @@ static void fail(replica_t *self, const char *why)
     c->must_be_whole = true;
     c->is_wanted = true;
     c->again_ms = self->now.boot_ms + AGAIN_MS;
-    replica_note(self, NOTE_WARN, "checkpoint not written why=\"%s\"", why);
+    replica_note(self, NOTE_WARN, "[disk] checkpoint not written why=\"%s\"", why);
 }
 
 static void put_rows(replica_t *self)
@@ -259,11 +259,13 @@ static void hold_to_limit(replica_t *self)
     if (is_full == self->log_is_full)
         return;
     self->log_is_full = is_full;
-    replica_note(self, is_full ? NOTE_WARN : NOTE_INFO,
-                 is_full ? "log full, no updates are taken bytes=%llu: bring back the member that "
-                           "lacks them, or forget it"
-                         : "log has room again bytes=%llu",
-                 (unsigned long long)bytes);
+    replica_note(
+        self, is_full ? NOTE_WARN : NOTE_INFO,
+        is_full
+            ? "[log-full] log full, no updates are taken bytes=%llu: bring back the member that "
+              "lacks them, or forget it"
+            : "[log-full] log has room again bytes=%llu",
+        (unsigned long long)bytes);
 }
 
 void recovery_consider_log(replica_t *self)

@@ -185,7 +185,8 @@ void replica_fix_lineage(replica_t *self, uint64_t lineage)
 {
     take_lineage(self, lineage);
     log_lineage(self);
-    replica_note(self, NOTE_INFO, "lineage fixed lineage=%016llx", (unsigned long long)lineage);
+    replica_note(self, NOTE_INFO, "[lineage] lineage fixed lineage=%016llx",
+                 (unsigned long long)lineage);
 }
 
 /* What a record changes, whether it comes from a client, a peer or the log. */
@@ -360,7 +361,7 @@ static void change_status(replica_t *self, replica_status_t status, const char *
         return;
     self->status = status;
     self->serial++;
-    replica_note(self, NOTE_INFO, "status status=%s was=%s by=%s", status_name(status),
+    replica_note(self, NOTE_INFO, "[status] status status=%s was=%s by=%s", status_name(status),
                  status_name(before), by);
     if (!status_serves(status))
         sessions_turn_back_all(self);
@@ -372,7 +373,7 @@ void replica_set_status(replica_t *self, now_t now, replica_status_t status, rep
 {
     replica_enter(self, now);
     if (mode != self->mode)
-        replica_note(self, NOTE_INFO, "mode mode=\"%s\"", replica_mode_name(mode));
+        replica_note(self, NOTE_INFO, "[status] mode mode=\"%s\"", replica_mode_name(mode));
     self->mode = mode;
     change_status(self, status, "hearsayctl");
 }
@@ -402,7 +403,8 @@ void replica_set_read_only(replica_t *self, now_t now, const char *why)
     if (self->is_read_only == was_read_only)
         return;
     replica_note(self, self->is_read_only ? NOTE_WARN : NOTE_INFO,
-                 self->is_read_only ? "read only why=\"%s\"" : "updates are taken again%s",
+                 self->is_read_only ? "[disk] read only why=\"%s\""
+                                    : "[disk] updates are taken again%s",
                  self->read_only);
     if (self->is_read_only)
         return;

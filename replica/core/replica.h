@@ -327,6 +327,19 @@ bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out
 /* The i-th member, by id; false behind the last. */
 bool replica_member_info(const replica_t *self, now_t now, size_t i, replica_member_info_t *out);
 
+/* A key as it is here. */
+typedef struct replica_key_info {
+    const char *type;          /* static */
+    uint64_t size;             /* bytes of a register; fields or elements */
+    hlc_t deadline;            /* 0: none */
+    hlc_t tag;                 /* greatest of what makes it as it shows, 0: none */
+    const vec_t *dots;         /* updates that do, borrowed until the next call */
+    uint64_t updates_waiting;  /* held back */
+    uint64_t requests_waiting; /* for what their session has seen */
+} replica_key_info_t;
+
+void replica_key_info(replica_t *self, now_t now, slice_t key, replica_key_info_t *out);
+
 /* True when every connected broker has confirmed the present status. */
 bool replica_status_is_confirmed(const replica_t *self);
 

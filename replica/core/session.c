@@ -147,7 +147,7 @@ static void greet_link(replica_t *self, uint32_t id, slice_t body)
         link->id = id;
         link->key = (uint32_t)random_u64(&self->random);
         HASH_ADD(hh, self->links, id, sizeof link->id, link);
-        replica_note(self, NOTE_INFO, "broker joined incarnation=%016llx",
+        replica_note(self, NOTE_INFO, "[broker-join] broker joined incarnation=%016llx",
                      (unsigned long long)hello.incarnation);
     }
     link->broker = hello.incarnation;
@@ -685,7 +685,7 @@ void replica_service_lost(replica_t *self, now_t now, uint32_t id)
     replica_enter(self, now);
     link_t *link = find_link(self, id);
     if (link != NULL) {
-        replica_note(self, NOTE_INFO, "broker lost incarnation=%016llx",
+        replica_note(self, NOTE_INFO, "[broker-leave] broker lost incarnation=%016llx",
                      (unsigned long long)link->broker);
         free_link(self, link);
     }

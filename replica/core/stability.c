@@ -111,10 +111,11 @@ static void have_left(replica_t *self, const peer_member_t *row)
         return;
     self->is_forgotten = true;
     sessions_turn_back_all(self);
-    replica_note(self, NOTE_ERROR,
-                 "forgotten: this node was taken out of the cluster by hearsayctl forget; it "
-                 "serves nothing until it is started again, and then takes over the state of "
-                 "another node");
+    replica_note(
+        self, NOTE_ERROR,
+        "[forgotten] forgotten: this node was taken out of the cluster by hearsayctl forget; it "
+        "serves nothing until it is started again, and then takes over the state of "
+        "another node");
 }
 
 /* Our own row, above whatever is said of our id, unless we have left. */
@@ -199,7 +200,7 @@ void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation)
     change_row(self, id, incarnation, MEMBER_IN);
     rows_changed(self);
     gossip_round_now(self);
-    replica_note(self, NOTE_INFO, "member is back id=%u incarnation=%016llx", id,
+    replica_note(self, NOTE_INFO, "[member-back] member is back id=%u incarnation=%016llx", id,
                  (unsigned long long)incarnation);
 }
 
@@ -227,7 +228,8 @@ bool stability_leave_behind(replica_t *self)
         if (rows[i].state != MEMBER_IN || is_at_hand(self, &rows[i]))
             continue;
         replica_note(self, NOTE_WARN,
-                     "member left behind id=%u: it is out of reach and --log-max is reached; when "
+                     "[left-behind] member left behind id=%u: it is out of reach and --log-max is "
+                     "reached; when "
                      "it comes back it hands in what it has and takes over the state",
                      rows[i].id);
         change_row(self, rows[i].id, rows[i].incarnation, MEMBER_LEFT_BEHIND);
@@ -274,7 +276,7 @@ int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
     change_row(self, id, row->incarnation, MEMBER_FORGOTTEN);
     rows_changed(self);
     gossip_round_now(self);
-    replica_note(self, NOTE_WARN, "member forgotten id=%u", id);
+    replica_note(self, NOTE_WARN, "[forgotten] member forgotten id=%u", id);
     return 0;
 }
 

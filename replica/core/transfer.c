@@ -60,9 +60,10 @@ void transfer_want(replica_t *self)
     log_joining(self, true);
     self->joining.wanted_ms = self->now.boot_ms;
     sessions_turn_back_all(self);
-    replica_note(self, NOTE_WARN,
-                 "joining: what this node lacks is in no log any more, it takes over the state of "
-                 "another node and serves nothing until then");
+    replica_note(
+        self, NOTE_WARN,
+        "[joining] joining: what this node lacks is in no log any more, it takes over the state of "
+        "another node and serves nothing until then");
 }
 
 static void ask(replica_t *self, const peer_t *donor)
@@ -105,7 +106,7 @@ static void begin_joining(replica_t *self, const peer_t *donor)
     j->since_ms = self->now.boot_ms;
     j->store = store_new(self->lineage);
     j->executed = executed_new();
-    replica_note(self, NOTE_INFO, "joining donor=%u", donor->id);
+    replica_note(self, NOTE_INFO, "[joining] joining donor=%u", donor->id);
     ask(self, donor);
 }
 
@@ -149,7 +150,8 @@ void transfer_tick(replica_t *self)
     if (!is_asking || self->is_read_only || self->synced_to < j->position)
         return;
     if (is_first_of_all(self)) {
-        replica_note(self, NOTE_WARN, "going on with our own state: all others want to join too");
+        replica_note(self, NOTE_WARN,
+                     "[joining] going on with our own state: all others want to join too");
         cancel(self);
         return;
     }
@@ -220,7 +222,7 @@ static void adopt(replica_t *self)
     if (lost != 0) {
         self->counts.lost += lost;
         replica_note(self, NOTE_ERROR,
-                     "updates lost=%llu: only the state of this node had them, no log",
+                     "[lost] updates lost=%llu: only the state of this node had them, no log",
                      (unsigned long long)lost);
         size_t offset = self->arena.size;
         buf_printf(&self->arena, "# %llu updates that only the state of node %u had, and no log\n",
@@ -298,7 +300,7 @@ void transfer_is_on_disk(replica_t *self)
     for (size_t i = 0; i < self->peers_size; i++)
         self->peers[i].must_pull = true;
     gossip_round_now(self);
-    replica_note(self, NOTE_INFO, "joined keys=%zu", store_keys(self->store));
+    replica_note(self, NOTE_INFO, "[joined] joined keys=%zu", store_keys(self->store));
 }
 
 /* ---- the donor ---- */

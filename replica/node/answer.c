@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "bus/net/message.h"
+#include "bus/net/notes.h"
 #include "bus/net/runtime.h"
 #include "replica/node/internal.h"
 
@@ -61,7 +62,7 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
     uint32_t count = sizeof(counts) / sizeof(counts[0]);
     for (uint32_t i = 0; i < count; i++)
         control_count_put(out, counts[i].name, counts[i].value);
-    return count;
+    return count + notes_put_counts(out, self->events);
 }
 
 static uint32_t put_peers(const node_t *self, buf_t *out)
@@ -264,6 +265,13 @@ int64_t node_answer_deadline(const node_t *self)
 
 /* ---- requests ---- */
 
+static void reply_document(node_t *self, uint32_t connection, uint64_t request)
+{
+    const control_reply_t answer = {
+        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+    reply(self, connection, &answer);
+}
+
 void node_answer(node_t *self, uint32_t connection, slice_t message)
 {
     control_request_t request;
@@ -284,6 +292,20 @@ void node_answer(node_t *self, uint32_t connection, slice_t message)
         break;
     case CONTROL_FORGET:
         forget(self, connection, &request);
+        break;
+    case CONTROL_EVENTS:
+        buf_reset(&self->document);
+        node_put_events(self, &self->document);
+        reply_document(self, connection, request.request);
+        break;
+    case CONTROL_KEY:
+        buf_reset(&self->document);
+        node_put_key(self, request.key, &self->document);
+        reply_document(self, connection, request.request);
+        break;
+    case CONTROL_SESSIONS:
+        reply_text(self, connection, request.request, OUTCOME_USAGE,
+                   "a node does not know its clients: ask a broker");
         break;
     }
 }

@@ -110,10 +110,10 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
         node_keep_lost(self, bytes);
         break;
     case REPLICA_NOTE:
-        notes_log(&self->line, level_of(effect->level), bytes);
+        notes_tell(&self->line, self->events, self->trace, level_of(effect->level), bytes);
         break;
     case REPLICA_STOP:
-        log_line(LOG_LEVEL_ERROR, "%.*s", (int)bytes.size, (const char *)bytes.data);
+        notes_tell(&self->line, self->events, self->trace, LOG_LEVEL_ERROR, bytes);
         node_end(self, outcome_exit(OUTCOME_USAGE));
         break;
     }

@@ -1,10 +1,11 @@
 /*
  * What the files of a node share: its state, and the steps of a turn. Included by node.c,
- * effects.c, store.c, trace.c and answer.c only.
+ * effects.c, store.c, trace.c, inspect.c and answer.c only.
  */
 #ifndef HEARSAY_REPLICA_NODE_INTERNAL_H
 #define HEARSAY_REPLICA_NODE_INTERNAL_H
 
+#include "bus/base/events.h"
 #include "bus/http/http.h"
 #include "bus/net/beacon.h"
 #include "bus/net/known.h"
@@ -72,6 +73,7 @@ typedef struct node {
     uint16_t advertised_port; /* as others are told */
     loop_t *loop;
     trace_t *trace;
+    events_t *events;
     monitor_t *monitor;
     links_t *links;
     finder_t *finder;
@@ -164,6 +166,12 @@ void node_trace_published(node_t *self, slice_t message);
  * until a hundred times as long has passed.
  */
 uint64_t node_memory_bytes(node_t *self);
+
+/* ---- inspect.c ---- */
+
+/* Append the documents of EVENTS and KEY. */
+void node_put_events(node_t *self, buf_t *out);
+void node_put_key(node_t *self, slice_t key, buf_t *out);
 
 /* ---- node.c ---- */
 

@@ -399,6 +399,7 @@ static void stop(node_t *self)
     if (self->monitor != NULL)
         monitor_destroy(&self->monitor);
     trace_destroy(&self->trace);
+    events_destroy(&self->events);
     loop_destroy(&self->loop);
     node_close_store(self);
     replica_destroy(&self->replica);
@@ -420,6 +421,7 @@ int node_run(const settings_t *settings, err_t *err)
 
     self->settings = settings;
     self->incarnation = net_random64();
+    self->events = events_new();
     self->end_ms = INT64_MAX;
     if (start(self, err) == 0) {
         code = loop_run(self->loop);

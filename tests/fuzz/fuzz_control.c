@@ -1,5 +1,6 @@
-/* hearsayctl's requests, replies and documents. */
-#include "bus/wire/control.h"
+/* hearsayctl's requests, replies and documents, and the trace. */
+#include "bus/wire/inspect.h"
+#include "bus/wire/trace.h"
 #include "tests/fuzz/fuzz.h"
 
 static void read_counts(slice_t counts, uint32_t count)
@@ -62,6 +63,47 @@ static void read_document(slice_t document)
     }
 }
 
+/* The documents of bus/wire/inspect.h. */
+static void read_inspections(slice_t document)
+{
+    inspect_events_t events;
+    inspect_event_t event;
+    inspect_key_t key;
+    inspect_sessions_t sessions;
+    inspect_route_t route;
+
+    if (inspect_events_read(document, &events)) {
+        mp_t in = mp_open(events.events_at);
+        for (uint32_t i = 0; i < events.events; i++) {
+            fuzz_check(inspect_event_next(&in, &event));
+            fuzz_touch(event.text);
+        }
+    }
+    if (inspect_key_read(document, &key))
+        fuzz_touch(key.type);
+    if (inspect_sessions_read(document, &sessions)) {
+        mp_t in = mp_open(sessions.routes_at);
+        for (uint32_t i = 0; i < sessions.routes_here; i++)
+            fuzz_check(inspect_route_next(&in, &route));
+    }
+}
+
+/* What programs publish of themselves. */
+static void read_trace(slice_t message)
+{
+    trace_batch_t batch;
+    trace_item_t item;
+
+    if (!trace_batch_read(message, &batch))
+        return;
+    mp_t in = mp_open(batch.items_at);
+    for (uint32_t i = 0; i < batch.items; i++) {
+        fuzz_check(trace_item_next(&in, &item));
+        fuzz_touch(item.key);
+        fuzz_touch(item.text);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     slice_t message = slice_of(data, size);
@@ -74,5 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_document(reply.document);
     }
     read_document(message);
+    read_inspections(message);
+    read_trace(message);
     return 0;
 }

@@ -26,10 +26,19 @@ static bool is_text(slice_t s, const char *text)
 static void test_request(void **state)
 {
     (void)state;
+    char key[COMMAND_KEY_MAX] = "k";
     const control_request_t sent[] = {
         {.request = 1, .command = CONTROL_INFO},
-        {7, CONTROL_SET_STATUS, true, STATUS_OFFLINE, CONTROL_MODE_KEEP, 4800, 0},
-        {UINT64_MAX, CONTROL_SET_STATUS, false, STATUS_ACTIVE, CONTROL_MODE_AUTO, UINT32_MAX, 0},
+        {.request = 7,
+         .command = CONTROL_SET_STATUS,
+         .has_status = true,
+         .status = STATUS_OFFLINE,
+         .timeout_ms = 4800},
+        {.request = 8, .command = CONTROL_KEY, .key = slice_of(key, sizeof(key))},
+        {.request = UINT64_MAX,
+         .command = CONTROL_SET_STATUS,
+         .mode = CONTROL_MODE_AUTO,
+         .timeout_ms = UINT32_MAX},
         {.request = 2, .command = CONTROL_FORGET, .id = 255},
     };
     for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
@@ -42,6 +51,7 @@ static void test_request(void **state)
         assert_true(seen.has_status == sent[i].has_status && seen.status == sent[i].status);
         assert_true(seen.id == sent[i].id);
         assert_true(seen.mode == sent[i].mode && seen.timeout_ms == sent[i].timeout_ms);
+        assert_true(slice_equal(seen.key, sent[i].key));
         buf_free(&bytes);
     }
 }
@@ -73,7 +83,7 @@ static void test_request_bounds(void **state)
     assert_true(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
     assert_true(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 3));
     assert_false(is_taken(CONTROL_VERSION + 1, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, 4, STATUS_OFFLINE, 2, 0));
+    assert_false(is_taken(CONTROL_VERSION, CONTROL_COMMAND_LAST + 1, STATUS_OFFLINE, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, 0, STATUS_OFFLINE, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_LAST + 1, 2, 0));
     assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 3, 0));

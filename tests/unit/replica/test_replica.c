@@ -53,6 +53,8 @@ typedef struct node {
     uint64_t serial;
     unsigned pulls;
     unsigned reads;
+    unsigned clock_notes;
+    unsigned held_notes;
     size_t batch_size; /* of the last BATCH's records */
     bool is_stopped;
     bool log_first;
@@ -144,6 +146,10 @@ static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
         break;
     case REPLICA_CONNECT:
         n->connect = effect->link;
+        break;
+    case REPLICA_NOTE:
+        n->clock_notes += strncmp((const char *)bytes.data, "[clock] ", 8) == 0;
+        n->held_notes += strncmp((const char *)bytes.data, "[held-back] ", 12) == 0;
         break;
     case REPLICA_STOP:
         n->is_stopped = true;
@@ -435,6 +441,8 @@ static void test_clock(void **state)
     ask_t ask = {.session = 1, .seq = 1, .command = COMMAND_SET, .a = "k", .b = "v"};
     ask.hlc = hlc_add_ms(clock_of(n), 60001);
     assert_int_equal(call(n, ask).outcome, OUTCOME_CLOCK);
+    assert_int_equal(call(n, ask).outcome, OUTCOME_CLOCK);
+    assert_int_equal(n->clock_notes, 1); /* not for each */
     ask.hlc = hlc_add_ms(clock_of(n), 59999);
     assert_int_equal(call(n, ask).outcome, OUTCOME_OK);
     assert_true(clock_of(n) > ask.hlc);
@@ -945,6 +953,27 @@ static void test_trace(void **state)
     node_free(b);
 }
 
+static void test_held_back_for_long(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    b->is_deaf = true;
+    set(a, 1, 1, "x");
+    b->is_deaf = false;
+    a->is_slow = true; /* pulls are not answered */
+    set(a, 1, 2, "y");
+    for (int i = 0; i < 29; i++)
+        pass(b, 1000);
+    assert_int_equal(b->held_notes, 0);
+    for (int i = 0; i < 20; i++)
+        pass(b, 1000);
+    assert_int_equal(b->held_notes, 1);
+    node_free(a);
+    node_free(b);
+}
+
 static void test_gap_by_round(void **state)
 {
     (void)state;
@@ -1378,6 +1407,7 @@ int main(void)
         cmocka_unit_test(test_unknown_link),
         cmocka_unit_test(test_gap_by_batch),
         cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_held_back_for_long),
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only),
