@@ -8,7 +8,7 @@
 #   make check     style, layers, purity
 #   make examples  the programs of examples/, in build/examples/
 #   make deps      installs the packages alone
-#   make install   programs, library, header and manuals into PREFIX (/usr/local), under DESTDIR
+#   make install   programs, library, header, manuals, completions and systemd units into PREFIX (/usr/local), under DESTDIR
 #   make uninstall takes them away again
 #   make clean
 #
@@ -26,6 +26,11 @@ PKGS     := libczmq libzmq msgpack libxxhash
 TOOL_PKGS := libedit jansson# of hearsay alone
 NODE_PKGS := lmdb# of hearsay-node, and of hearsayctl, which verifies data folders
 SERVER_PKGS := libmicrohttpd# of hearsay-node and hearsay-broker
+# They speak to systemd where its library is there.
+ifeq ($(shell pkg-config --exists libsystemd 2>/dev/null && echo yes),yes)
+SERVER_PKGS += libsystemd
+CPPFLAGS += -DHEARSAY_SYSTEMD
+endif
 # msgpack-c calls its pkg-config file "msgpack-c" from version 6 on.
 MSGPACK  := $(shell pkg-config --exists msgpack-c 2>/dev/null && echo msgpack-c || echo msgpack)
 PKGS     := $(patsubst msgpack,$(MSGPACK),$(PKGS))
@@ -66,8 +71,14 @@ libs-hearsay-broker := $(SERVER_LIBS)
 libs-hearsayctl     := $(NODE_LIBS)
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
-# Files for people: path>folder under PREFIX/share.
-SHARE    :=
+# Files for people: path>folder under PREFIX/share. Manuals and completions are made from --help.
+MANUALS  := hearsay.1 hearsayctl.1 hearsay-node.8 hearsay-broker.8
+SHARE    := $(foreach m,$(MANUALS),$(BUILD)/share/man/$m>man/man$(lastword $(subst ., ,$m))) \
+            $(foreach p,$(PROGRAMS),$(BUILD)/share/bash/$p>bash-completion/completions \
+            $(BUILD)/share/zsh/_$p>zsh/site-functions) systemd/hearsay.conf>doc/hearsay
+SHARED   := $(filter $(BUILD)/%,$(foreach p,$(SHARE),$(firstword $(subst >, ,$p))))
+UNITS    := hearsay-node@.service hearsay-broker.service
+words-hearsay-node  := active overloaded draining offline
 
 PURE     := bus/base bus/wire replica/core frontend/core client/core
 FOLDERS  := $(PURE) bus/config bus/net bus/http replica/disk replica/node frontend/broker client/lib client/tool control
@@ -102,7 +113,7 @@ REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS:%=$(BUILD)/%) $(LIBRARIES:%=$(BUILD)/%)
+all: $(PROGRAMS:%=$(BUILD)/%) $(LIBRARIES:%=$(BUILD)/%) $(SHARED) $(UNITS:%=$(BUILD)/systemd/%)
 
 define PROGRAM_RULE
 $(BUILD)/$(1): $(BUILD)/obj/$(main-$(1):.c=.o) $(ARCHIVE)
@@ -132,6 +143,25 @@ $(BUILD)/$(SO_NAME): $(BUILD)/obj/libhearsay.o
 $(BUILD)/hearsay.pc: client/lib/hearsay.pc.in Makefile
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@PKGS@|$(PKGS)|' $< >$@
+
+define MANUAL_RULES
+$(BUILD)/share/bash/$(1): $(BUILD)/$(1) man/help.awk Makefile
+	@mkdir -p $$(@D)
+	$$(Q)$$< --help | awk -v form=bash -v program=$(1) -v words="$(words-$(1))" -f man/help.awk >$$@
+$(BUILD)/share/zsh/_$(1): $(BUILD)/$(1) man/help.awk Makefile
+	@mkdir -p $$(@D)
+	$$(Q)$$< --help | awk -v form=zsh -v program=$(1) -v words="$(words-$(1))" -f man/help.awk >$$@
+$(filter $(BUILD)/share/man/$(1).%,$(SHARED)): $(BUILD)/share/man/$(1).%: man/$(1).%.in \
+		$(BUILD)/$(1) man/help.awk
+	@mkdir -p $$(@D)
+	$$(Q)$(BUILD)/$(1) --help | awk -v form=man -v template=$$< -f man/help.awk | \
+		sed 's|@VERSION@|$(VERSION)|' >$$@
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call MANUAL_RULES,$(p))))
+
+$(BUILD)/systemd/%: systemd/%.in systemd/hardening Makefile
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e '/@HARDENING@/{r systemd/hardening' -e 'd}' $< >$@
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -212,15 +242,16 @@ check: all
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
 
-# What "install" puts where; "uninstall" takes exactly that away. hearsay.pc is written anew, for this
-# PREFIX.
+# What "install" puts where; "uninstall" takes exactly that away. hearsay.pc and the units are written anew,
+# for this PREFIX.
 PREFIX   ?= /usr/local
 LIBDIR   ?= $(PREFIX)/lib
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 INSTALL  ?= install
 
 install: all
-	$(Q)rm -f $(BUILD)/hearsay.pc
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/hearsay.pc
+	$(Q)rm -rf $(BUILD)/hearsay.pc $(BUILD)/systemd
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/hearsay.pc $(UNITS:%=$(BUILD)/systemd/%)
 	$(Q)$(INSTALL) -d $(foreach f,$(PREFIX)/bin $(PREFIX)/include $(LIBDIR)/pkgconfig,"$(DESTDIR)$f")
 	$(Q)$(INSTALL) $(PROGRAMS:%=$(BUILD)/%) "$(DESTDIR)$(PREFIX)/bin"
 	$(Q)$(INSTALL) -m 644 client/lib/hearsay.h "$(DESTDIR)$(PREFIX)/include/hearsay.h"
@@ -231,10 +262,12 @@ install: all
 	$(Q)$(INSTALL) -m 644 $(BUILD)/hearsay.pc "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	$(Q)set -e; for pair in $(patsubst %,'%',$(SHARE)); do \
 		$(INSTALL) -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/$${pair#*>}" "$${pair%%>*}"; done
+	$(Q)$(INSTALL) -D -m 644 -t "$(DESTDIR)$(UNITDIR)" $(UNITS:%=$(BUILD)/systemd/%)
 
 uninstall:
 	$(Q)rm -f $(foreach f,$(PROGRAMS:%=$(PREFIX)/bin/%) $(PREFIX)/include/hearsay.h \
 		$(addprefix $(LIBDIR)/,libhearsay.a $(SO) pkgconfig/hearsay.pc) \
+		$(addprefix $(UNITDIR)/,$(UNITS)) \
 		$(foreach p,$(SHARE),$(PREFIX)/share/$(lastword $(subst >, ,$p))/$(notdir \
 		$(firstword $(subst >, ,$p)))),"$(DESTDIR)$f")
 

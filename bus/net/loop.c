@@ -8,6 +8,7 @@
 #include <time.h>
 #include <zmq.h>
 
+#include "bus/base/hlc.h"
 #include "bus/base/memory.h"
 #include "bus/net/runtime.h"
 
@@ -23,7 +24,10 @@ struct loop {
     reader_t *readers;
     size_t count;
     size_t capacity;
-    bool removed; /* there are holes */
+    bool removed;     /* there are holes */
+    int64_t alive_ms; /* when on_alive is due, INT64_MAX: never */
+    int64_t alive_interval_ms;
+    void (*on_alive)(void);
     int64_t deadline_ms;
     loop_fn *on_timer;
     void *timer_arg;
@@ -54,7 +58,7 @@ loop_t *loop_new(void)
     self->capacity = FIRST_CAPACITY;
     self->items = mem_zero(self->capacity, sizeof(*self->items));
     self->readers = mem_zero(self->capacity, sizeof(*self->readers));
-    self->deadline_ms = INT64_MAX;
+    self->deadline_ms = self->alive_ms = INT64_MAX;
     self->load_us = monotonic_us();
     return self;
 }
@@ -150,6 +154,13 @@ void loop_on_timer(loop_t *self, loop_fn *fn, void *arg)
     self->timer_arg = arg;
 }
 
+void loop_on_alive(loop_t *self, void (*fn)(void), int64_t interval_ms)
+{
+    self->on_alive = interval_ms != 0 ? fn : NULL;
+    self->alive_interval_ms = interval_ms;
+    self->alive_ms = interval_ms != 0 ? 0 : INT64_MAX;
+}
+
 void loop_on_turn(loop_t *self, loop_fn *fn, void *arg)
 {
     self->on_turn = fn;
@@ -180,11 +191,12 @@ static bool take_signals(void *arg)
 
 static long wait_ms(const loop_t *self)
 {
+    int64_t until_ms = time_earlier(self->deadline_ms, self->alive_ms);
     int64_t left_ms;
 
-    if (self->deadline_ms == INT64_MAX)
+    if (until_ms == INT64_MAX)
         return -1;
-    left_ms = self->deadline_ms - net_now().boot_ms;
+    left_ms = until_ms - net_now().boot_ms;
     if (left_ms < 0)
         return 0;
     return left_ms > INT_MAX ? INT_MAX : (long)left_ms;
@@ -212,6 +224,15 @@ static void serve(loop_t *self)
         self->on_turn(self->turn_arg);
 }
 
+static void say_alive(loop_t *self)
+{
+    int64_t now_ms = net_now().boot_ms;
+    if (now_ms < self->alive_ms)
+        return;
+    self->alive_ms = now_ms + self->alive_interval_ms;
+    self->on_alive();
+}
+
 int loop_run(loop_t *self)
 {
     int signal_fd = net_signal_fd();
@@ -221,6 +242,8 @@ int loop_run(loop_t *self)
     if (loop_add_fd(self, signal_fd, take_signals, self, NULL) != 0)
         return outcome_exit(OUTCOME_FULL);
     while (!self->stopping) {
+        if (self->on_alive != NULL)
+            say_alive(self);
         if (self->removed)
             close_holes(self);
         int64_t ended_us = monotonic_us();

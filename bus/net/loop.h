@@ -55,6 +55,9 @@ void loop_on_timer(loop_t *self, loop_fn *fn, void *arg);
 
 void loop_on_turn(loop_t *self, loop_fn *fn, void *arg);
 
+/* fn is called so often while the loop comes round, for a watchdog; interval_ms 0: not at all. */
+void loop_on_alive(loop_t *self, void (*fn)(void), int64_t interval_ms);
+
 /* SIGINT, SIGTERM and SIGHUP; without a callback SIGHUP is ignored and the others end the loop. */
 void loop_on_signal(loop_t *self, loop_signal_fn *fn, void *arg);
 

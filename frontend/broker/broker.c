@@ -18,6 +18,7 @@
 #include "bus/net/message.h"
 #include "bus/net/monitor.h"
 #include "bus/net/notes.h"
+#include "bus/net/notify.h"
 #include "bus/net/runtime.h"
 #include "bus/wire/control.h"
 #include "frontend/broker/inspect.h"
@@ -519,8 +520,10 @@ static void on_turn(void *arg)
 static void on_signal(void *arg, int number)
 {
     broker_t *self = arg;
-    if (number != SIGHUP)
-        loop_stop(self->loop, EXIT_DONE);
+    if (number == SIGHUP)
+        return;
+    notify_stopping();
+    loop_stop(self->loop, EXIT_DONE);
 }
 
 /* ---- start and end ---- */
@@ -560,6 +563,7 @@ static int open_loop(broker_t *self, err_t *err)
     loop_on_signal(self->loop, on_signal, self);
     loop_on_timer(self->loop, on_timer, self);
     loop_on_turn(self->loop, on_turn, self);
+    loop_on_alive(self->loop, notify_alive, notify_interval_ms());
     const trace_source_t source = {CONTROL_BROKER, 0, self->incarnation};
     if (trace_open(&self->trace, &source, err) != 0 ||
         monitor_open(&self->monitor, self->trace, err) != 0)
@@ -597,6 +601,7 @@ static void say_ready(broker_t *self)
     log_text(&record, "cluster", slice_text(self->settings->cluster));
     log_uint(&record, "files", net_file_limit());
     logger_end(&record, LOG_LEVEL_INFO);
+    notify_ready();
 }
 
 /* Some descriptors are left for replicas, hearsayctl and those that are told BUSY. */

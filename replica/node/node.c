@@ -9,6 +9,7 @@
 #include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/message.h"
+#include "bus/net/notify.h"
 #include "bus/net/runtime.h"
 #include "replica/node/internal.h"
 
@@ -136,6 +137,7 @@ static void on_signal(void *arg, int number)
         return;
     }
     self->end_ms = now.boot_ms + END_MS;
+    notify_stopping();
     replica_drain(self->replica, now);
 }
 
@@ -185,6 +187,7 @@ static void say_ready(node_t *self)
     log_text(&record, "mode", slice_text(replica_mode_name(info.mode)));
     log_uint(&record, "files", net_file_limit());
     logger_end(&record, LOG_LEVEL_INFO);
+    notify_ready();
 }
 
 static void on_turn(void *arg)
@@ -284,6 +287,7 @@ static int open_loop(node_t *self, err_t *err)
     loop_on_signal(self->loop, on_signal, self);
     loop_on_timer(self->loop, on_timer, self);
     loop_on_turn(self->loop, on_turn, self);
+    loop_on_alive(self->loop, notify_alive, notify_interval_ms());
     const trace_source_t source = {CONTROL_NODE, self->settings->id, self->incarnation};
     if (trace_open(&self->trace, &source, err) != 0 ||
         monitor_open(&self->monitor, self->trace, err) != 0)
