@@ -4,6 +4,7 @@
 #   make demo      installs what is missing, builds, runs the whole story on this machine
 #   make test      installs what is missing, builds, runs every test
 #   make sim       SEED=1 SEEDS=100: that many simulated clusters from that seed on
+#   make mutants   plants faults one by one, each of which the simulator must find; some minutes
 #   make fuzz      FUZZ_SECONDS=60: libFuzzer on each decoder and the replica's core, with clang
 #   make check     style, layers, purity
 #   make examples  the programs of examples/, in build/examples/
@@ -109,7 +110,7 @@ CLUSTER_PROGRAMS := $(patsubst tests/cluster/%.c,$(BUILD)/tests/%,$(wildcard tes
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 
-.PHONY: all deps demo test sim fuzz check format clean tests unit examples install uninstall
+.PHONY: all deps demo test sim mutants fuzz check format clean tests unit examples install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -227,6 +228,9 @@ SEED  ?= 1
 SEEDS ?= 20
 sim: $(SIM)
 	$(Q)$(SIM) --seed $(SEED) --seeds $(SEEDS) $(SIM_FLAGS)
+
+mutants:
+	$(Q)MAKE="$(MAKE)" tests/sim/mutants.py
 
 FUZZ_SECONDS ?= 60
 fuzz: $(BUILD)/tests/fuzz/seeds

@@ -575,8 +575,15 @@ static void take_reply(client_t *self, const reply_t *reply)
     pending_t *request = session != NULL ? session->requests : NULL;
     while (request != NULL && request->seq != reply->seq)
         request = request->next;
-    if (request == NULL || !request->is_sent || request->epoch != reply->epoch)
-        return; /* given up, or settled otherwise, since it was sent in that epoch */
+    if (request == NULL || !request->is_sent || request->epoch != reply->epoch) {
+        /*
+         * Given up, or settled otherwise, since it was sent in that epoch. Later answers of the
+         * replica do not repeat what this one says of the token.
+         */
+        if (session != NULL && !is_turned_back(reply->outcome))
+            learn(self, session, reply);
+        return;
+    }
     if (is_turned_back(reply->outcome)) {
         clock_raise(self, reply->clock);
         turn_back_from(self, session, request, reply->outcome);

@@ -877,7 +877,7 @@ void gossip_pull_for_waiters(replica_t *self)
 /* What somebody hands in who had left may be too old to count. */
 static void take_pulled_records(replica_t *self, const peer_t *peer, slice_t records)
 {
-    if (gossip_may_with(self, peer)) {
+    if (members_has(self->members, peer->id, peer->incarnation)) {
         take_records(self, records);
         return;
     }

@@ -268,7 +268,10 @@ void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message)
     if (j->state != JOINING_TAKING || peer->incarnation != j->donor || self->is_read_only)
         return;
     if (state.transfer == 0) {
-        j->since_ms = self->now.boot_ms; /* it is there, and has something to do first */
+        /* It is there, and has something to do first; or it has given up what it had begun. */
+        j->since_ms = self->now.boot_ms;
+        if (j->transfer != 0)
+            j->state = JOINING_WANTED;
         return;
     }
     bool is_first = j->transfer == 0 && state.part == 0;
@@ -439,10 +442,22 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
 
 /* ---- handing in ---- */
 
+/* An update of a member that is up comes from there as well, as it is. */
+static bool is_of_member(const replica_t *self, uint64_t origin)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i].incarnation == origin && rows[i].state == MEMBER_IN)
+            return true;
+    return false;
+}
+
 slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out)
 {
     record_t *record = &self->record;
-    if (!record_read(raw, record) || record->tag.hlc > self->floor)
+    if (!record_read(raw, record) || record->tag.hlc > self->floor ||
+        is_of_member(self, record->origin))
         return raw;
     size_t offset = self->arena.size;
     lost_put(&self->arena, record);

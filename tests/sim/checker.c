@@ -146,6 +146,8 @@ static bool learn_record(checker_t *self, uint32_t node, uint64_t incarnation, s
         uint32_t number;
         if (op.code != OP_DEL && op.code != OP_SET)
             continue;
+        if (slice_equal(op.value, slice_text(CHECKER_FIRST)))
+            continue; /* nobody may ever see it */
         bool is_greatest = raise_top(self, node, op.key, tag);
         if (op.code == OP_DEL) {
             remember_deletion(self, op.key, tag);

@@ -31,6 +31,9 @@ void checker_destroy(checker_t **self);
 /* A session issues an operation: its number, to be given back with the answer. */
 uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uint32_t key);
 
+/* What an update sets a register to before, in the same step, it sets it to its text. */
+#define CHECKER_FIRST "first"
+
 /* The text that a CHECK_SET of this number sets. */
 void checker_text(uint32_t number, char text[24]);
 

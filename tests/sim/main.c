@@ -1,10 +1,10 @@
 /*
  * hearsay-sim: runs simulated clusters from seeds. Exit 0 only if all were clean.
  *
- *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--trace]
+ *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--first] [--trace]
  *
- * With --seconds it goes on to further seeds until that much real time has passed. A failing seed
- * is printed with the command that repeats it.
+ * With --first it ends at the first failure. With --seconds it goes on to further seeds until that
+ * much real time has passed. A failing seed is printed with the command that repeats it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +101,7 @@ int main(int argc, char **argv)
     uint64_t seed = 1;
     uint64_t seeds = 20;
     double seconds = 0;
+    bool is_first_enough = false;
     FILE *trace = NULL;
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
@@ -110,10 +111,13 @@ int main(int argc, char **argv)
             seeds = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--seconds") == 0 && has_value) {
             seconds = strtod(argv[++i], NULL);
+        } else if (strcmp(argv[i], "--first") == 0) {
+            is_first_enough = true;
         } else if (strcmp(argv[i], "--trace") == 0) {
             trace = stdout;
         } else {
-            fprintf(stderr, "usage: hearsay-sim [--seed N] [--seeds M] [--seconds S] [--trace]\n");
+            fprintf(stderr, "usage: hearsay-sim [--seed N] [--seeds M] [--seconds S] [--first] "
+                            "[--trace]\n");
             return 2;
         }
     }
@@ -122,7 +126,9 @@ int main(int argc, char **argv)
     uint64_t runs = 0;
     uint64_t failures = 0;
     double started = seconds_now();
-    for (; runs < seeds || seconds_now() - started < seconds; runs++)
+    for (;
+         (runs < seeds || seconds_now() - started < seconds) && !(is_first_enough && failures != 0);
+         runs++)
         failures += !run_one(seed + runs, &coverage, trace, &virtual_ms);
     double took = seconds_now() - started;
     failures += !is_deterministic(seed);

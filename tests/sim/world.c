@@ -854,8 +854,13 @@ static void issue_one(world_t *w, proc_t *p, uint32_t s)
     if (kind == CHECK_SET) {
         char text[24];
         checker_text(number, text);
+        if (chance(w, 10)) { /* twice in one update: the second holds */
+            mp_put_bin(&arguments, slice_text(CHECKER_FIRST));
+            mp_put_bin(&arguments, slice_text(name));
+            code = COMMAND_MSET;
+        }
         mp_put_bin(&arguments, slice_text(text));
-        count = 2;
+        count = code == COMMAND_MSET ? 4 : 2;
     }
     now_t now = time_of(w, p);
     int64_t deadline_ms = now.boot_ms + (chance(w, 10) ? between(w, 20, 400) : 20000);

@@ -373,6 +373,27 @@ static void test_cancel_harmless(void **state)
     rig_free(rig);
 }
 
+/* The replica says but once what a session has seen: also in the answer to what was given up. */
+static void test_late_answer_is_learned(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_GET, COMMAND_GET};
+    rig_t *rig = serving(commands, 2);
+    const seen_request_t read = rig->requests[0];
+    vec_t token = {0};
+    vec_raise(&token, 99, 5);
+    assert_int_equal(cancel(rig, 1), OUTCOME_CANCELLED);
+    const reply_t reply = {.session = read.item.session,
+                           .epoch = read.item.epoch,
+                           .seq = read.item.seq,
+                           .outcome = OUTCOME_OK,
+                           .value = slice_of("\xC0", 1)};
+    give(rig, frames_reply((frame_t){.route = ROUTE}, &reply, &token));
+    assert_true(vec_get(&client_session_token(rig->client, rig->session)->seen, 99) == 5);
+    vec_free(&token);
+    rig_free(rig);
+}
+
 /* One that may have been executed: what comes later goes under a new id, after what is open. */
 static void test_cancel_unknown(void **state)
 {
@@ -611,15 +632,25 @@ static void test_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pipelining),     cmocka_unit_test(test_retag),
-        cmocka_unit_test(test_behind),         cmocka_unit_test(test_retransmission),
-        cmocka_unit_test(test_unknown),        cmocka_unit_test(test_cancel_harmless),
-        cmocka_unit_test(test_cancel_unknown), cmocka_unit_test(test_cancel_doubtful),
-        cmocka_unit_test(test_clock),          cmocka_unit_test(test_turned_back_by_the_broker),
-        cmocka_unit_test(test_deadlines),      cmocka_unit_test(test_no_hurry),
-        cmocka_unit_test(test_no_deadline),    cmocka_unit_test(test_broker_fails_over),
-        cmocka_unit_test(test_another_broker), cmocka_unit_test(test_full_broker),
-        cmocka_unit_test(test_denied),         cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_pipelining),
+        cmocka_unit_test(test_retag),
+        cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_retransmission),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_cancel_harmless),
+        cmocka_unit_test(test_late_answer_is_learned),
+        cmocka_unit_test(test_cancel_unknown),
+        cmocka_unit_test(test_cancel_doubtful),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_turned_back_by_the_broker),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_no_hurry),
+        cmocka_unit_test(test_no_deadline),
+        cmocka_unit_test(test_broker_fails_over),
+        cmocka_unit_test(test_another_broker),
+        cmocka_unit_test(test_full_broker),
+        cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

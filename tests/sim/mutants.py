@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Plants faults, one at a time, and asks that the simulator finds each.
+
+Usage: tests/sim/mutants.py [NAME ...]      MAKE, CC and MUTANT_SEEDS (1500) from the environment
+
+A rule of the algorithm that no seed needs is a rule that nobody tests. Each entry names a file and
+replaces a piece of it; the simulator of that copy must fail within MUTANT_SEEDS seeds. The copy is
+built in build/mutants and thrown away. The exit code is 1 when a mutant survives or a piece is not
+found any more.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPY = ROOT / "build" / "mutants"
+SEEDS = int(os.environ.get("MUTANT_SEEDS", "1500"))
+
+# name: (file, what is there, what it becomes)
+MUTANTS = {
+    "a read does not wait for the session's token": (
+        "replica/core/intake.c",
+        "if (!vec_covers(&self->applied, &session->token))",
+        "if (false)",
+    ),
+    "the token is not merged on a read": (
+        "replica/core/intake.c",
+        "see(self, session, &self->seen.dots);",
+        "if (command->is_update)\n        see(self, session, &self->seen.dots);",
+    ),
+    "an update's answer does not count as a read": (
+        "replica/core/intake.c",
+        "see(self, session, &self->seen.dots);",
+        "if (!command->is_update)\n        see(self, session, &self->seen.dots);",
+    ),
+    "records are applied without what they depend on": (
+        "replica/core/gossip.c",
+        "if (n == applied + 1 && vec_covers(&self->applied, &record->deps)) {",
+        "if (n == applied + 1) {",
+    ),
+    "the executed table is not asked": (
+        "replica/core/intake.c",
+        "if (command->is_update && answer_from_table(self, session, request))",
+        "if (false)",
+    ),
+    "one tag for all operations of a record": (
+        "replica/core/replica.c",
+        "        mark.tag.hlc++;\n",
+        "",
+    ),
+    "a type change is booked by arrival": (
+        "replica/core/store.c",
+        "            entry_prune(entry, other, mark->tag);",
+        "            entry_prune(entry, other, (tag_t){UINT64_MAX, 0, 0});",
+    ),
+    "a tombstone is dropped at once": (
+        "replica/core/store.c",
+        "    entry->kills->deleted = greater(entry->kills->deleted, *mark);",
+        "    entry->kills->deleted = (mark_t){0};",
+    ),
+    "replies leave before the log is written": (
+        "replica/core/replica.c",
+        "    memmove(self->effects + 1, self->effects, (self->effects_size - 1) * sizeof append);\n"
+        "    self->effects[0] = append;",
+        "    (void)append;",
+    ),
+    "copies are counted that nobody has": (
+        "replica/core/gossip.c",
+        "copies += vec_get(&self->peers[i].vector, dot.incarnation) >= dot.count;",
+        "copies += 1;",
+    ),
+    "a clock that stands still": (
+        "replica/core/replica.c",
+        "    if (past > self->clock)\n        self->clock = past;",
+        "",
+    ),
+    "an incarnation is kept over a restart": (
+        "tests/sim/world.c",
+        "    p->incarnation = random_u64(&w->random) | 1;",
+        "    if (p->incarnation == 0)\n        p->incarnation = random_u64(&w->random) | 1;",
+    ),
+    "the horizon is the clock": (
+        "replica/core/stability.c",
+        "hlc_t horizon = members_horizon(self->members);",
+        "hlc_t horizon = replica_clock(self);",
+    ),
+    "an update under the own floor is taken": (
+        "replica/core/intake.c",
+        "if (command->is_update && request->hlc <= self->floor) {",
+        "if (false) {",
+    ),
+    "floors count though the members are not agreed on": (
+        "replica/core/members.c",
+        "        if (!counted->is_there || counted->view != view)\n            return &self->rows[i];",
+        "        if (!counted->is_there)\n            return &self->rows[i];",
+    ),
+    "a floor is said before it is on disk": (
+        "replica/core/gossip.c",
+        "        .floor = self->said_floor,\n        .view",
+        "        .floor = self->floor,\n        .view",
+    ),
+    "forgotten by what members have received": (
+        "replica/core/cell.c",
+        "vec_get(stable->known, mark->dot.incarnation) >= mark->dot.count",
+        "true",
+    ),
+    "final counts by one member": (
+        "replica/core/stability.c",
+        "if (vec_get(&self->known, part->incarnation) != part->count ||",
+        "if (",
+    ),
+    "a state is adopted without handing in": (
+        "replica/core/transfer.c",
+        "    if (vec_covers(&self->applied, &self->vector)) {",
+        "    if (true) {",
+    ),
+    "a crash forgets that the node was joining": (
+        "replica/core/replica.c",
+        "        self->must_join = value != 0;\n",
+        "",
+    ),
+    "what is handed in late counts": (
+        "replica/core/transfer.c",
+        "if (!record_read(raw, record) || record->tag.hlc > self->floor)",
+        "if (true)",
+    ),
+    "a start hides that the member was left behind": (
+        "replica/core/stability.c",
+        "return before != NULL ? before->stamp + 1 : replica_clock(self);",
+        "(void)before;\n    return replica_clock(self);",
+    ),
+    "the log is cut without regard to the members": (
+        "replica/core/recovery.c",
+        "return position < self->checkpoint.position ? position : self->checkpoint.position;",
+        "return position > self->checkpoint.position ? position : self->checkpoint.position;",
+    ),
+    "a snapshot that follows the changes": (
+        "replica/core/store_snapshot.c",
+        "        take_into(self, entry, &self->walk.early);\n",
+        "        ;\n",
+    ),
+    "a retry gets a new tag": (
+        "client/core/client.c",
+        "if (request->is_update && request->hlc == 0)",
+        "if (request->is_update)",
+    ),
+    "a read goes again in front of a doubtful update": (
+        "client/core/client.c",
+        "else if (is_before && !request->is_update)",
+        "else if (false)",
+    ),
+    "what is behind a RETAG keeps its stamp": (
+        "client/core/client.c",
+        "    if (!request->is_doubtful)\n        request->hlc = 0;\n",
+        "",
+    ),
+    "the token of an answer is not learned": (
+        "client/core/client.c",
+        "        vec_merge(&session->token.seen, &self->vector);\n    clock_raise",
+        "        ;\n    clock_raise",
+    ),
+    "a dead epoch is served": (
+        "replica/core/session.c",
+        "    if (session->turned_back != OUTCOME_OK) {\n"
+        "        put_turned_back(self, conn, session, request, session->turned_back);\n"
+        "        return;\n    }\n",
+        "",
+    ),
+}
+
+
+def build():
+    command = [os.environ.get("MAKE", "make"), "-s", "-j2", "-C", str(COPY / "src"),
+               f"BUILD={COPY / 'obj'}", "WARNINGS=-w", str(COPY / "obj/tests/hearsay-sim")]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def run(name):
+    file, old, new = MUTANTS[name]
+    path = COPY / "src" / file
+    text = path.read_text()
+    if text.count(old) != 1:
+        return f"the piece is there {text.count(old)} times in {file}"
+    path.write_text(text.replace(old, new))
+    try:
+        made = build()
+        if made.returncode != 0:
+            return "does not build: " + made.stderr.strip().splitlines()[-1]
+        sim = [str(COPY / "obj/tests/hearsay-sim"), "--seeds", str(SEEDS), "--first"]
+        try:
+            out = subprocess.run(sim, capture_output=True, text=True, timeout=300)
+        except subprocess.TimeoutExpired:
+            return None  # a run that never ends is found as well
+        if out.returncode < 0:
+            return None  # it fell over an assertion
+        found = re.search(r"^seed (\d+): (.*)$", out.stdout, re.M)
+        return None if found else f"SURVIVED {SEEDS} seeds"
+    finally:
+        path.write_text(text)
+
+
+def main():
+    names = sys.argv[1:] or list(MUTANTS)
+    shutil.rmtree(COPY, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT,
+                            capture_output=True, text=True, check=True).stdout.split()
+    for file in listed:
+        target = COPY / "src" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / file).is_file():
+            shutil.copy2(ROOT / file, target)
+    if build().returncode != 0:
+        print("the copy does not build")
+        return 1
+    failed = 0
+    for name in names:
+        started = time.monotonic()
+        why = run(name)
+        failed += why is not None
+        word = "found" if why is None else why
+        print(f"  {name:56s} {time.monotonic() - started:6.1f} s  {word}", flush=True)
+    shutil.rmtree(COPY, ignore_errors=True)
+    print(f"{len(names) - failed} of {len(names)} mutants found")
+    return 1 if failed else 0
+
+
+sys.exit(main())
