@@ -49,6 +49,7 @@ CFLAGS   ?= $(OPT) -g -fstack-protector-strong
 CFLAGS   += -std=c17 -pthread -fPIC -fvisibility=hidden $(WARNINGS)
 LDFLAGS  += -pthread
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CONTROL_LIBS := $(shell pkg-config --libs ncurses 2>/dev/null)# of hearsayctl alone
 TOOL_LIBS := $(shell pkg-config --libs $(TOOL_PKGS) 2>/dev/null)
 NODE_LIBS := $(shell pkg-config --libs $(NODE_PKGS) 2>/dev/null)
 SERVER_LIBS := $(shell pkg-config --libs $(SERVER_PKGS) 2>/dev/null)
@@ -69,7 +70,7 @@ main-hearsayctl     := control/main.c
 libs-hearsay        := $(TOOL_LIBS)
 libs-hearsay-node   := $(NODE_LIBS) $(SERVER_LIBS)
 libs-hearsay-broker := $(SERVER_LIBS)
-libs-hearsayctl     := $(NODE_LIBS)
+libs-hearsayctl     := $(NODE_LIBS) $(CONTROL_LIBS)
 MAINS    := $(foreach p,$(PROGRAMS),$(main-$(p)))
 
 # Files for people: path>folder under PREFIX/share. Manuals and completions are made from --help.

@@ -18,6 +18,7 @@
 #include "control/inspect.h"
 #include "control/show.h"
 #include "control/survey.h"
+#include "control/top.h"
 #include "control/trace.h"
 #include "control/verify.h"
 #include "control/wait.h"
@@ -515,6 +516,24 @@ static int run_sessions(control_t *self)
     return count >= 0 ? EXIT_DONE : EXIT_INTERRUPTED;
 }
 
+static int run_top(control_t *self)
+{
+    int64_t for_ms = options_ms(self->options, "for");
+    const top_config_t config = {
+        .cluster = options_text(self->options, "cluster"),
+        .sort = top_sort(options_text(self->options, "sort")),
+        .once = options_flag(self->options, "once"),
+        .until_ms = for_ms >= 0 ? net_now().boot_ms + for_ms : INT64_MAX,
+        .deadline_ms = self->deadline_ms,
+    };
+    err_t err;
+
+    if (self->as_json)
+        return fail_with(self, OUTCOME_USAGE, "top is for people: use hearsayctl nodes --json");
+    int code = top_run(self->survey, &config, &err);
+    return code >= 0 ? code : fail(self, &err);
+}
+
 /* ---- the program ---- */
 
 static const command_row_t commands[] = {
@@ -532,6 +551,7 @@ static const command_row_t commands[] = {
      run_verify, true},
     {"events", "", "what nodes and brokers have noticed of late: who came, who went, what is wrong",
      0, run_events, false},
+    {"top", "", "nodes, brokers, lag and events, each second anew", 0, run_top, false},
     {"key", " KEY", "a key at each replica, and what waits for it", 1, run_key, false},
     {"sessions", "", "sessions by client connection and replica, at each broker", 0, run_sessions,
      false},

@@ -9,7 +9,6 @@
 #include "bus/base/memory.h"
 #include "bus/wire/control_json.h"
 #include "bus/wire/peer.h"
-#include "control/table.h"
 
 enum {
     SECOND_MS = 1000,
@@ -81,8 +80,7 @@ void show_short_vector(char text[SHOW_VECTOR_SIZE], const survey_t *survey, slic
     vec_free(&vector);
 }
 
-/* "12s", "3m07s" ..., behind what. */
-static void put_age(table_view_t *table, const char *what, int64_t age_ms)
+void show_age(table_view_t *table, const char *what, int64_t age_ms)
 {
     const char *gap = what[0] != '\0' ? " " : "";
     int64_t s = age_ms / SECOND_MS;
@@ -100,7 +98,7 @@ static void put_age(table_view_t *table, const char *what, int64_t age_ms)
                         s % DAY_S / HOUR_S);
 }
 
-static void put_address(table_view_t *table, slice_t host, uint16_t port)
+void show_address(table_view_t *table, slice_t host, uint16_t port)
 {
     bool bracket = host.size != 0 && memchr(host.data, ':', host.size) != NULL;
     table_view_cell(table, "%s%.*s%s:%u", bracket ? "[" : "", (int)host.size,
@@ -195,7 +193,7 @@ static rows_t collect(const survey_t *survey)
     return rows;
 }
 
-static uint64_t lag_of(const control_node_t *node, const vec_t *everything)
+uint64_t show_lag(const control_node_t *node, const vec_t *everything)
 {
     vec_t vector = {0};
     show_vector(node->vector, &vector);
@@ -206,8 +204,7 @@ static uint64_t lag_of(const control_node_t *node, const vec_t *everything)
 
 /* ---- nodes ---- */
 
-/* "active", and behind it what else is to be known: "joining", "active, read-only". */
-static void put_status(table_view_t *table, const control_node_t *node)
+void show_status(table_view_t *table, const control_node_t *node)
 {
     const char *status = status_name(node->status);
     if (!node->is_ready)
@@ -215,7 +212,7 @@ static void put_status(table_view_t *table, const control_node_t *node)
     table_view_cell(table, "%s%s", status, node->read_only.size != 0 ? ", read-only" : "");
 }
 
-static void put_bytes(table_view_t *table, uint64_t bytes)
+void show_bytes(table_view_t *table, uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     enum { UNITS = sizeof(units) / sizeof(units[0]), STEP = 1024 };
@@ -226,8 +223,7 @@ static void put_bytes(table_view_t *table, uint64_t bytes)
     table_view_cell(table, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-/* The member that a node waits for before it forgets anything, when that is out of its reach. */
-static void put_held_back_by(table_view_t *table, const control_node_t *node)
+void show_held_back_by(table_view_t *table, const control_node_t *node)
 {
     mp_t members = mp_open(node->members_at);
     control_member_t member;
@@ -249,15 +245,15 @@ static void put_node_row(table_view_t *table, const survey_t *survey, const row_
 
     show_short_vector(vector, survey, node->vector);
     table_view_cell(table, "%u", node->id);
-    put_status(table, node);
+    show_status(table, node);
     table_view_cell(table, "%.*s", (int)node->mode.size, (const char *)node->mode.data);
-    put_address(table, node->host, node->port);
-    put_age(table, "", node->age_ms);
+    show_address(table, node->host, node->port);
+    show_age(table, "", node->age_ms);
     table_view_cell(table, "%" PRIu64, node->keys);
     table_view_cell(table, "%" PRIu64, node->sessions);
-    table_view_cell(table, "%" PRIu64, lag_of(node, everything));
-    put_bytes(table, node->log_bytes);
-    put_held_back_by(table, node);
+    table_view_cell(table, "%" PRIu64, show_lag(node, everything));
+    show_bytes(table, node->log_bytes);
+    show_held_back_by(table, node);
     table_view_cell(table, "%s", vector);
 }
 
@@ -271,10 +267,10 @@ static void put_off_row(table_view_t *table, const row_t *row)
     if (row->member.state == 0 || row->member.silent_ms < 0)
         table_view_cell(table, "%s", status);
     else
-        put_age(table, status, row->member.silent_ms);
+        show_age(table, status, row->member.silent_ms);
     table_view_cell(table, "-");
     if (row->peer.host.size != 0)
-        put_address(table, row->peer.host, row->peer.port);
+        show_address(table, row->peer.host, row->peer.port);
     else
         table_view_cell(table, "-");
     for (int j = 0; j < AFTER_ADDRESS; j++)
@@ -314,7 +310,7 @@ static void put_nodes_json(buf_t *out, const rows_t *rows, const vec_t *everythi
             json_uint(&json, "id", row->id);
             json_bool(&json, "gone", false);
             control_node_json(&json, row->node);
-            json_uint(&json, "lag", lag_of(row->node, everything));
+            json_uint(&json, "lag", show_lag(row->node, everything));
         } else {
             json_uint(&json, "id", row->id);
             json_bool(&json, "gone", true);
@@ -369,8 +365,8 @@ static void put_replicas(table_view_t *table, slice_t replicas_at)
 
 static void put_broker_row(table_view_t *table, const control_broker_t *broker)
 {
-    put_address(table, broker->host, broker->port);
-    put_age(table, "", broker->age_ms);
+    show_address(table, broker->host, broker->port);
+    show_age(table, "", broker->age_ms);
     table_view_cell(table, "%" PRIu64, broker->clients);
     table_view_cell(table, "%" PRIu64, broker->sessions);
     table_view_cell(table, "%" PRIu64, broker->in_flight);

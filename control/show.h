@@ -7,6 +7,7 @@
 #define HEARSAY_CONTROL_SHOW_H
 
 #include "control/survey.h"
+#include "control/table.h"
 
 /* Nodes that answered, by id, and others that are known, members among them ("off"). */
 void show_nodes(buf_t *out, const survey_t *survey, bool as_json);
@@ -23,5 +24,19 @@ void show_short_vector(char text[SHOW_VECTOR_SIZE], const survey_t *survey, slic
 
 /* Merges what all nodes that answered have into *out. */
 void show_everything(const survey_t *survey, vec_t *out);
+
+/* How many updates of everything, or of another node's vector, the node lacks. */
+uint64_t show_lag(const control_node_t *node, const vec_t *everything);
+
+/* ---- cells of tables ---- */
+
+/* "12s", "3m07s" ..., behind what. */
+void show_age(table_view_t *table, const char *what, int64_t age_ms);
+void show_address(table_view_t *table, slice_t host, uint16_t port);
+void show_bytes(table_view_t *table, uint64_t bytes);
+/* "active", and behind it what else is to be known: "joining", "active, read-only". */
+void show_status(table_view_t *table, const control_node_t *node);
+/* The member that a node waits for before it forgets anything, when that is out of its reach. */
+void show_held_back_by(table_view_t *table, const control_node_t *node);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "bus/base/bytes.h"
 
-enum { TABLE_COLUMNS_MAX = 12 };
+enum { TABLE_COLUMNS_MAX = 20 };
 
 typedef struct table_view table_view_t;
 

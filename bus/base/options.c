@@ -128,6 +128,8 @@ static const row_t table[] = {
     {"for", DURATION, OPTION_CONTROL, "DURATION", NULL, 1, 24 * HOUR_MS,
      "trace, events --follow, top: end after that time (default: at Ctrl-C)", NULL},
     {"follow", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0, "events: and those to come", NULL},
+    {"sort", CHOICE, OPTION_CONTROL, "COLUMN", "id", 0, 0, "top: by what nodes are sorted",
+     "id|requests|lag|sessions|memory|log"},
     {"once", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0, "top: print it, needs no terminal", NULL},
     {"yes", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0, "do not ask before what cannot be undone",
      NULL},
