@@ -765,11 +765,8 @@ static int segment_roll(disk_t *self, err_t *err)
     return error == 0 ? 0 : fail_full(self, error, err);
 }
 
-int disk_append(disk_t *self, slice_t bytes, err_t *err)
+static int append(disk_t *self, slice_t bytes, err_t *err)
 {
-    assert(self->is_replayed);
-    if (disk_state(self, err) != DISK_OK)
-        return -1;
     if (bytes.size == 0)
         return 0;
     if (self->is_torn) {
@@ -794,16 +791,17 @@ int disk_append(disk_t *self, slice_t bytes, err_t *err)
     return 0;
 }
 
+int disk_append(disk_t *self, slice_t bytes, err_t *err)
+{
+    assert(self->is_replayed);
+    return disk_state(self, err) == DISK_OK ? append(self, bytes, err) : -1;
+}
+
 int disk_append_reserved(disk_t *self, slice_t bytes, err_t *err)
 {
-    if (disk_state(self, err) == DISK_FAILED)
-        return -1;
+    assert(self->is_replayed);
     disk_spend_spare(self);
-    self->is_full = false;
-    int rc = disk_append(self, bytes, err);
-    if (!self->is_full)
-        fail_full(self, ENOSPC, NULL);
-    return rc;
+    return append(self, bytes, err);
 }
 
 /* ---- reading ---- */

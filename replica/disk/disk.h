@@ -111,8 +111,9 @@ uint64_t disk_end(const disk_t *self);
 int disk_append(disk_t *self, slice_t bytes, err_t *err);
 
 /*
- * As disk_append, for what is to be written at any price, also on a FULL disk: gives the reserve up
- * for it. The disk is FULL afterwards, until disk_probe finds room for the reserve again.
+ * As disk_append, for what is to be written at any price, also on a FULL disk, for which it gives
+ * the reserve up, or on a FAILED one, where it is as safe as what was written just before. The disk
+ * is what it was afterwards: FULL until disk_probe finds room for the reserve again.
  */
 int disk_append_reserved(disk_t *self, slice_t bytes, err_t *err);
 

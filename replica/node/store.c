@@ -289,7 +289,8 @@ void node_watch_room(node_t *self)
 {
     int64_t now_ms = net_now().boot_ms;
     err_t err;
-    if (now_ms < self->look_ms && disk_end(self->disk) < self->look_at)
+    bool has_fault = !self->is_read_only && disk_state(self->disk, NULL) != DISK_OK;
+    if (!has_fault && now_ms < self->look_ms && disk_end(self->disk) < self->look_at)
         return;
     self->look_ms = now_ms + NODE_LOOK_MS;
     self->look_at = disk_end(self->disk) + LOOK_BYTES;

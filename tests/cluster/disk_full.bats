@@ -116,3 +116,39 @@ has_value() { [ "$(value_of "$1" "$2")" = "$3" ]; }
     end_program node_0 TERM
     [ "$status" -eq 0 ]
 }
+
+@test "a sync that fails: read-only and why until a start, and then all is there" {
+    sanitized && skip "a sanitizer wants to be loaded first"
+    cat >"$folder/broken.c" <<'C'
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+int fdatasync(int fd)
+{
+    (void)fd;
+    if (access(getenv("BROKEN"), F_OK) != 0)
+        return 0;
+    errno = EIO;
+    return -1;
+}
+C
+    $CC -shared -fPIC -o "$folder/broken.so" "$folder/broken.c"
+    export BROKEN=$folder/broken
+    LD_PRELOAD="$folder/broken.so" small_node 0
+    broker
+    ctl wait --nodes 1 --brokers 1 --timeout 20s
+    [ "$(timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n)" = 1 ]
+    touch "$BROKEN"
+    wait_until 10 is_refused incr other
+    run timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n
+    [[ "$output" == *"cannot sync the log"*"start the node again"* ]]
+    [ "$(value_of 0 n)" = 1 ]
+    ctl nodes | grep -q 'read-only'
+    rm "$BROKEN"
+    # It does not believe the disk again by itself.
+    is_refused incr n
+    end_program node_0 TERM
+    node 0
+    ctl wait --nodes 1 --brokers 1 --timeout 20s
+    [ "$(timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n)" = 2 ]
+}

@@ -304,6 +304,15 @@ static void test_interval(void **state)
     assert_int_equal(entered(), 1);
 }
 
+static void append_reserved(fixture_t *f, const char *text)
+{
+    buf_t bytes = {0};
+    err_t err;
+    seglog_entry_put(&bytes, disk_end(f->disk), SEGLOG_KIND_UPDATE, slice_text(text));
+    assert_int_equal(disk_append_reserved(f->disk, buf_slice(&bytes), &err), 0);
+    buf_free(&bytes);
+}
+
 static void test_sync_fails(void **state)
 {
     fixture_t *f = *state;
@@ -318,8 +327,11 @@ static void test_sync_fails(void **state)
     assert_true(told(f, DEADLINE_MS));
     expect_failed(f);
     assert_true(disk_synced(f->disk) == synced);
+    append_reserved(f, "must");
+    assert_int_equal(disk_state(f->disk, NULL), DISK_FAILED);
+    assert_true(disk_synced(f->disk) == synced);
     disk_close(&f->disk);
-    assert_int_equal(open_disk(f, DISK_SYNC_ALWAYS), 2);
+    assert_int_equal(open_disk(f, DISK_SYNC_ALWAYS), 3);
     assert_int_equal(disk_state(f->disk, NULL), DISK_OK);
     append(f, 100);
 }
@@ -456,7 +468,7 @@ static void test_append_reserved(void **state)
     assert_int_equal(disk_append_reserved(f->disk, buf_slice(&bytes), &err), -1);
     assert_false(has_spare(f));
     faults.room = SIZE_MAX;
-    assert_int_equal(disk_append_reserved(f->disk, buf_slice(&bytes), &err), 0);
+    append_reserved(f, "must");
     assert_int_equal(disk_state(f->disk, &err), DISK_FULL);
     assert_non_null(strstr(err.text, "free space there"));
     assert_false(disk_probe(f->disk));
