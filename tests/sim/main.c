@@ -52,6 +52,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"partitions", c->partitions},
         {"set offline", c->offline},
         {"set draining", c->draining},
+        {"disks full", c->read_only},
         {"clock jumps", c->clock_jumps},
         {"disks lost", c->disks_lost},
         {"power cuts", c->power_cuts},

@@ -45,7 +45,8 @@ typedef struct proc {
     struct event *deferred; /* what came while it was paused, in that order */
     size_t deferred_size;
     size_t deferred_capacity;
-    int64_t tick_at; /* the tick that is scheduled, INT64_MAX: none */
+    int64_t tick_at;   /* the tick that is scheduled, INT64_MAX: none */
+    bool is_read_only; /* its disk is full */
     int64_t wall_skew_ms;
     /* a node */
     replica_t *replica;
@@ -493,7 +494,7 @@ static void kill_proc(world_t *w, proc_t *p)
 {
     if (!p->is_up)
         return;
-    p->is_up = false;
+    p->is_up = p->is_read_only = false;
     if (p->kind == NODE)
         add_node_counts(w, p->replica);
     if (p->kind == BROKER)
@@ -519,6 +520,19 @@ static bool dies_now(world_t *w)
     return !w->is_healing && w->now > QUIET_MS * MS && random_chance(&w->random, 300);
 }
 
+/* Nothing but what the node needs to be itself goes to a full disk. */
+static bool has_update(uint64_t position, slice_t bytes)
+{
+    seglog_entry_t entry;
+    while (seglog_next(bytes, position, &entry) == SEGLOG_GOOD) {
+        if (entry.kind == SEGLOG_KIND_UPDATE)
+            return true;
+        position += entry.size;
+        bytes = slice_of(bytes.data + entry.size, bytes.size - entry.size);
+    }
+    return false;
+}
+
 static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
 {
     size_t size = bytes.size;
@@ -527,6 +541,8 @@ static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
     if (!checker_logged(w->checker, p->index, p->incarnation, sim_disk_end(p->disk),
                         slice_of(bytes.data, size)))
         violate(w, "a log entry does not fit what was logged before (one update, two tags?)");
+    if (p->is_read_only && has_update(sim_disk_end(p->disk), bytes))
+        violate(w, "an update was written to a full disk");
     sim_disk_append(p->disk, slice_of(bytes.data, size));
 }
 
@@ -932,6 +948,16 @@ static void set_status(world_t *w, proc_t *p)
     run_turn(w, p);
 }
 
+/* A disk fills up, or has room again. */
+static void toggle_read_only(world_t *w, proc_t *p)
+{
+    bool is_full = replica_info(p->replica, time_of(w, p)).read_only == NULL;
+    w->coverage->read_only += is_full;
+    replica_set_read_only(p->replica, time_of(w, p), is_full ? "the disk is full" : NULL);
+    run_turn(w, p); /* updates that were taken before */
+    p->is_read_only = is_full && p->is_up;
+}
+
 /* People give a node up that is off; when it comes back after all, it has to join. */
 static void forget(world_t *w, const proc_t *gone)
 {
@@ -950,7 +976,7 @@ static void fault(world_t *w)
     push(w, (event_t){.at = w->now + between(w, 50 * MS, 1500 * MS), .kind = EV_FAULT});
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
-    switch (random_below(&w->random, 10)) {
+    switch (random_below(&w->random, 11)) {
     case 0:
         w->coverage->node_kills += node->is_up;
         kill_proc(w, node);
@@ -986,6 +1012,10 @@ static void fault(world_t *w)
         if (!node->is_up && chance(w, 20))
             forget(w, node);
         break;
+    case 9:
+        if (node->is_up)
+            toggle_read_only(w, node);
+        break;
     default:
         w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
         break;
@@ -1002,6 +1032,8 @@ static void heal(world_t *w)
         if (!p->is_up)
             start(w, p);
         if (p->kind == NODE) {
+            replica_set_read_only(p->replica, time_of(w, p), NULL);
+            p->is_read_only = false;
             replica_set_status(p->replica, time_of(w, p), STATUS_ACTIVE, MODE_MANUAL);
             run_turn(w, p);
         }

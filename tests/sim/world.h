@@ -48,6 +48,7 @@ typedef struct sim_coverage {
     uint64_t partitions;
     uint64_t offline;
     uint64_t draining;
+    uint64_t read_only;
     uint64_t clock_jumps;
     uint64_t disks_lost;
     uint64_t power_cuts;
