@@ -144,7 +144,7 @@ static bool learn_record(checker_t *self, uint32_t node, uint64_t incarnation, s
     op_t op;
     for (uint32_t i = 0; i < count && op_read(&ops, &op); i++, tag.hlc++) {
         uint32_t number;
-        if (op.code != OP_DEL && op.code != OP_SET)
+        if ((op.code != OP_DEL && op.code != OP_SET) || register_of(op.key) == CHECKER_REGISTERS)
             continue;
         if (slice_equal(op.value, slice_text(CHECKER_FIRST)))
             continue; /* nobody may ever see it */
@@ -303,6 +303,7 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
         context->tag[op->key] = tag_max(context->tag[op->key], op->tag);
         return true;
     case CHECK_DEL:
+    case CHECK_MIX:
         return true;
     case CHECK_GET:
         return check_register(self, context, op->key, end->value, why, why_size);

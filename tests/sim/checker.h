@@ -23,6 +23,7 @@ typedef enum check_kind {
     CHECK_GET,
     CHECK_ADD,  /* a counter */
     CHECK_LOOK, /* at a counter */
+    CHECK_MIX,  /* anything, at a key of no fixed type: only the replicas' being equal is checked */
 } check_kind_t;
 
 checker_t *checker_new(uint32_t sessions);

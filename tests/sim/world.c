@@ -719,7 +719,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
                        e->outcome == OUTCOME_MISSING || e->outcome == OUTCOME_CANCELLED ||
-                       e->outcome == OUTCOME_TOO_OLD || e->outcome == OUTCOME_READ_ONLY;
+                       e->outcome == OUTCOME_TOO_OLD || e->outcome == OUTCOME_READ_ONLY ||
+                       e->outcome == OUTCOME_WRONGTYPE || e->outcome == OUTCOME_NOT_A_NUMBER;
     if (!is_expected) {
         snprintf(why, sizeof why, "request %u ended as %s", number, outcome_name(e->outcome));
         violate(w, why);
@@ -840,8 +841,41 @@ static void hear_beacons(world_t *w, proc_t *p)
                       .life = p->life});
 }
 
+/* Types that meet, deadlines that pass: two keys, three fields. */
+static void issue_mixed(world_t *w, proc_t *p, uint32_t s)
+{
+    static const uint8_t codes[] = {COMMAND_SET,  COMMAND_INCR, COMMAND_HSET,   COMMAND_HINCR,
+                                    COMMAND_HDEL, COMMAND_SADD, COMMAND_SREM,   COMMAND_DEL,
+                                    COMMAND_DEL,  COMMAND_GET,  COMMAND_EXPIRE, COMMAND_PERSIST};
+    static const char *const names[] = {"m0", "m1"};
+    static const char *const fields[] = {"f", "g", "3"};
+    uint8_t code = codes[random_below(&w->random, sizeof codes)];
+    uint32_t session = p->index * SESSIONS_PER_CLIENT + s;
+    uint32_t number = checker_issue(w->checker, session, CHECK_MIX, 0);
+    buf_t arguments = {0};
+    uint32_t count = command_by_code(code)->least;
+    char text[24];
+    snprintf(text, sizeof text, "%u", number);
+    mp_put_bin(&arguments, slice_text(names[random_below(&w->random, 2)]));
+    if (code == COMMAND_EXPIRE)
+        mp_put_bin(&arguments, slice_text(chance(w, 50) ? "1" : "3"));
+    else if (count > 1)
+        mp_put_bin(&arguments, slice_text(fields[random_below(&w->random, 3)]));
+    if (count > 2)
+        mp_put_bin(&arguments, slice_text(text));
+    now_t now = time_of(w, p);
+    client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, code,
+                  buf_slice(&arguments), count, now.boot_ms + 20000);
+    p->pending[s]++;
+    buf_free(&arguments);
+}
+
 static void issue_one(world_t *w, proc_t *p, uint32_t s)
 {
+    if (chance(w, 12)) {
+        issue_mixed(w, p, s);
+        return;
+    }
     uint32_t key = (uint32_t)random_below(&w->random, CHECKER_KEYS);
     bool is_register = key < CHECKER_REGISTERS;
     check_kind_t kind = is_register     ? (check_kind_t)random_below(&w->random, 3)
@@ -1134,7 +1168,10 @@ static void trace_value(const world_t *w, const proc_t *p, uint32_t key, slice_t
 
 static void judge_end(world_t *w)
 {
-    uint64_t digest = replica_digest(w->procs[0].replica, UINT64_MAX);
+    hlc_t clock = 0;
+    for (uint32_t i = 0; i < w->nodes; i++)
+        clock = hlc_max(clock, replica_info(w->procs[i].replica, (now_t){0}).clock);
+    uint64_t digest = replica_digest(w->procs[0].replica, clock);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
@@ -1148,7 +1185,7 @@ static void judge_end(world_t *w)
                 violate(w, why);
             buf_free(&value);
         }
-        if (replica_digest(p->replica, UINT64_MAX) != digest)
+        if (replica_digest(p->replica, clock) != digest)
             violate(w, "replicas that applied the same updates differ");
         w->coverage->final_counts += replica_info(p->replica, (now_t){0}).ended;
         add_node_counts(w, p->replica);
