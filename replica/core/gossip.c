@@ -301,6 +301,22 @@ static bool lacks_dropped(replica_t *self, const peer_hello_t *hello)
            !vec_covers(&self->vector, &self->dropped);
 }
 
+/*
+ * Its updates would win over all of ours for as long as its clock is ahead: it is not taken in
+ * before that is set right. Both sides go on serving.
+ */
+static bool is_clock_too_far_ahead(replica_t *self, hlc_t clock, char *why, size_t size)
+{
+    int64_t ahead_ms = hlc_ms(clock) - hlc_ms(replica_clock(self));
+    if (ahead_ms <= self->config.max_drift_ms)
+        return false;
+    snprintf(why, size,
+             "its clock is %lld s ahead, --max-drift allows %lld s: set the machines' clocks, "
+             "then start the node that was wrong again",
+             (long long)(ahead_ms / 1000), (long long)(self->config.max_drift_ms / 1000));
+    return true;
+}
+
 /* A HELLO at our ROUTER: answer, and connect back to who is not known yet. */
 static void take_hello(replica_t *self, uint32_t link, slice_t message)
 {
@@ -324,7 +340,8 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
     }
     if (id_taken)
         snprintf(why, sizeof why, "id %u is taken", self->config.id);
-    if (id_taken || !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
+    if (id_taken || is_clock_too_far_ahead(self, hello.clock, why, sizeof why) ||
+        !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
         const peer_refused_t refused = {self->config.incarnation, id_taken, slice_text(why)};
         size_t offset = self->arena.size;
         peer_refused_put(&self->arena, &refused);
@@ -378,6 +395,13 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     if (hello.cluster != self->config.cluster ||
         !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
         lose(self, peer, "of another cluster or lineage");
+        peer->retry_step_ms = RETRY_MAX_MS;
+        return;
+    }
+    if (is_clock_too_far_ahead(self, hello.clock, why, sizeof why)) {
+        replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", hello.id,
+                     (unsigned long long)hello.incarnation, why);
+        lose(self, peer, "its clock is too far ahead");
         peer->retry_step_ms = RETRY_MAX_MS;
         return;
     }

@@ -821,6 +821,27 @@ static void test_unknown_link(void **state)
 
 /* ---- gossip ---- */
 
+/* A peer an hour ahead is not taken in, by either side; both go on serving. */
+static void test_peer_clock(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 7);
+    node_t *b = node_new(1, 20);
+    b->now.wall_ms += 3600 * 1000;
+    replica_tick(b->replica, b->now);
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(a->replica, a->now, 1, 20, slice_text("h"), 7720);
+    settle(a);
+    replica_peer_info_t info;
+    assert_true(replica_peer_info(a->replica, 0, &info));
+    assert_false(info.is_connected);
+    assert_int_equal(set(a, 7, 1, "x").outcome, OUTCOME_OK);
+    assert_true(hlc_ms(clock_of(a)) < b->now.wall_ms - 3000 * 1000);
+    node_free(a);
+    node_free(b);
+}
+
 /* A log of so many origins that no further one may be added: read, but not written. */
 static void test_too_many_starts(void **state)
 {
@@ -1395,6 +1416,7 @@ int main(void)
         cmocka_unit_test(test_decr_by_the_least),
         cmocka_unit_test(test_answer_too_large),
         cmocka_unit_test(test_multi),
+        cmocka_unit_test(test_peer_clock),
         cmocka_unit_test(test_sets_deadlines_scans),
         cmocka_unit_test(test_too_many_unacknowledged),
         cmocka_unit_test(test_behind_then_missing),
