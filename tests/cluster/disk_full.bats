@@ -24,32 +24,35 @@ small_node() {
     node "$@"
 }
 
+# once COMMAND...: the client, in time, as a session of its own.
+once() { timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session "$@"; }
+
 free_kib() { df --output=avail -k "$folder/small" | tail -n 1; }
 fill_to_kib() {
     local kib=$(($(free_kib) - $1))
     [ "$kib" -le 0 ] || dd if=/dev/zero of="$folder/small/filler" bs=1K count="$kib" status=none \
         oflag=append conv=notrunc 2>/dev/null || true
 }
-is_refused() { timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session "$@" 2>&1 | grep -q READ_ONLY; }
+is_refused() { once "$@" 2>&1 | grep -q READ_ONLY; }
 is_alive() { kill -0 "$(pid_of "$1")"; }
-value_of() { timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session --replica "$1" get "$2"; }
+value_of() { once --replica "$1" get "$2"; }
 has_value() { [ "$(value_of "$1" "$2")" = "$3" ]; }
 
 @test "a disk that fills up: updates are refused and why, reads go on; freed, all is as before" {
     small_node 0
     broker
     ctl wait --nodes 1 --brokers 1 --timeout 20s
-    [ "$(timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n)" = 1 ]
+    [ "$(once incr n)" = 1 ]
     fill_to_kib 4096
     wait_until 10 is_refused incr other
-    run timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n
+    run once incr n
     [ "$status" -eq 5 ]
     [[ "$output" == *"takes no updates"*"free space there"* ]]
     [ "$(value_of 0 n)" = 1 ]
     log_has node_0 'read only'
     rm "$folder/small/filler"
     wait_until 10 log_has node_0 'updates are taken again'
-    [ "$(timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n)" = 2 ]
+    [ "$(once incr n)" = 2 ]
     is_alive node_0
 }
 
@@ -70,8 +73,7 @@ has_value() { [ "$(value_of "$1" "$2")" = "$3" ]; }
         wait_until 20 is_refused incr other --replica 0
         is_alive node_0
         rm -f "$folder/small/filler"
-        wait_until 20 timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session \
-            --replica 0 incr "round:$round"
+        wait_until 20 once --replica 0 incr "round:$round"
     done
     wait "$load" || true
     local done_count unknown_count value
@@ -99,7 +101,7 @@ has_value() { [ "$(value_of "$1" "$2")" = "$3" ]; }
     # Between two looks of the node at its disk, so that it does not know.
     until log_has node_0 'this node serves nothing'; do
         [ "$SECONDS" -lt "$deadline" ]
-        wait_until 10 timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session set small 1
+        wait_until 10 once set small 1
         fill_to_kib 0
         timeout 3 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session --timeout 2s \
             set big --stdin <"$folder/big" >"$folder/said" 2>&1 || true
@@ -111,7 +113,7 @@ has_value() { [ "$(value_of "$1" "$2")" = "$3" ]; }
     rm -f "$folder/small/filler"
     wait_until 10 log_has node_0 'this node serves again'
     ctl wait --nodes 1 --brokers 1 --timeout 20s
-    wait_until 10 timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session get big
+    wait_until 10 once get big
     [ "$(value_of 0 big | wc -c)" -eq 7000001 ]
     end_program node_0 TERM
     [ "$status" -eq 0 ]
@@ -137,10 +139,10 @@ C
     LD_PRELOAD="$folder/broken.so" small_node 0
     broker
     ctl wait --nodes 1 --brokers 1 --timeout 20s
-    [ "$(timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n)" = 1 ]
+    [ "$(once incr n)" = 1 ]
     touch "$BROKEN"
     wait_until 10 is_refused incr other
-    run timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n
+    run once incr n
     [[ "$output" == *"cannot sync the log"*"start the node again"* ]]
     [ "$(value_of 0 n)" = 1 ]
     ctl nodes | grep -q 'read-only'
@@ -150,5 +152,5 @@ C
     end_program node_0 TERM
     node 0
     ctl wait --nodes 1 --brokers 1 --timeout 20s
-    [ "$(timeout 10 "$BUILD/hearsay" --beacon-port "$beacon_port" --no-session incr n)" = 2 ]
+    [ "$(once incr n)" = 2 ]
 }

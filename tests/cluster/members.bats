@@ -79,3 +79,38 @@ is_unknown() { ! is_known "$1"; }
     run timeout 10 "$BUILD/hearsayctl" verify "$folder/nothing"
     [ "$status" -eq 2 ]
 }
+
+# on_terminal ANSWER COMMAND...: what it shows and its exit code, when people answer so at [y/N].
+on_terminal() {
+    timeout 20 python3 -c '
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+out = b""
+asked = False
+while True:
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    out += data
+    if b"[y/N]" in out and not asked:
+        asked = True
+        os.write(fd, sys.argv[1].encode() + b"\n")
+print(out.decode(), "code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+' "$@"
+}
+
+@test "forget asks on a terminal: no is no, yes goes on" {
+    node 0
+    wait_until 10 log_has node_0 ready
+    run on_terminal n "$BUILD/hearsayctl" --beacon-port "$beacon_port" forget 1
+    [[ "$output" == *"no member any more"*"nothing was done"*"code 1" ]]
+    run on_terminal '' "$BUILD/hearsayctl" --beacon-port "$beacon_port" forget 1
+    [[ "$output" == *"code 1" ]]
+    run on_terminal y "$BUILD/hearsayctl" --beacon-port "$beacon_port" forget 1
+    [[ "$output" == *"no member: see hearsayctl nodes"*"code 2" ]]
+}
