@@ -2,9 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "bus/base/json.h"
 #include "bus/base/log.h"
+#include "bus/base/memory.h"
 #include "bus/net/runtime.h"
 #include "bus/wire/control_json.h"
 #include "bus/wire/inspect.h"
@@ -18,7 +20,9 @@ typedef struct listing {
     const survey_t *survey;
     table_view_t *table; /* NULL: JSON */
     json_t json;
-    int count; /* who has the key, or who answered */
+    int count;    /* who has the key, or who answered */
+    buf_t *kept;  /* documents of KEY, to be sorted */
+    size_t nodes; /* of them */
 } listing_t;
 
 static void json_hex64(json_t *json, const char *key, uint64_t value)
@@ -82,13 +86,11 @@ static void key_row(const listing_t *listing, const inspect_key_t *key)
     buf_free(&time);
 }
 
-static void take_key(void *arg, const survey_member_t *member, const control_reply_t *reply)
+static void put_key(listing_t *listing, slice_t document)
 {
-    listing_t *listing = arg;
     inspect_key_t key;
 
-    (void)member;
-    if (reply->outcome != OUTCOME_OK || !inspect_key_read(reply->document, &key))
+    if (!inspect_key_read(document, &key))
         return;
     bool is_there = !slice_equal(key.type, slice_text("none"));
     listing->count += is_there;
@@ -96,6 +98,27 @@ static void take_key(void *arg, const survey_member_t *member, const control_rep
         key_json(&listing->json, &key, is_there);
     else
         key_row(listing, &key);
+}
+
+static void keep_key(void *arg, const survey_member_t *member, const control_reply_t *reply)
+{
+    listing_t *listing = arg;
+
+    (void)member;
+    if (reply->outcome != OUTCOME_OK || listing->nodes == SURVEY_MEMBERS_MAX)
+        return;
+    buf_append_slice(&listing->kept[listing->nodes++], reply->document);
+}
+
+/* By the id of the node; what is malformed, anywhere. */
+static int compare_keys(const void *a, const void *b)
+{
+    inspect_key_t one = {0};
+    inspect_key_t other = {0};
+
+    inspect_key_read(buf_slice(a), &one);
+    inspect_key_read(buf_slice(b), &other);
+    return (one.id > other.id) - (one.id < other.id);
 }
 
 int inspect_key(buf_t *out, survey_t *survey, slice_t key, bool as_json, int64_t deadline_ms)
@@ -113,7 +136,14 @@ int inspect_key(buf_t *out, survey_t *survey, slice_t key, bool as_json, int64_t
     } else {
         listing.table = table_view_new(sizeof(headings) / sizeof(headings[0]), headings);
     }
-    int rc = survey_ask(survey, &request, CONTROL_NODE, deadline_ms, take_key, &listing);
+    listing.kept = mem_zero(SURVEY_MEMBERS_MAX, sizeof(*listing.kept));
+    int rc = survey_ask(survey, &request, CONTROL_NODE, deadline_ms, keep_key, &listing);
+    qsort(listing.kept, listing.nodes, sizeof(*listing.kept), compare_keys);
+    for (size_t i = 0; i < listing.nodes; i++) {
+        put_key(&listing, buf_slice(&listing.kept[i]));
+        buf_free(&listing.kept[i]);
+    }
+    free(listing.kept);
     if (as_json) {
         json_end(&listing.json);
         json_end(&listing.json);
