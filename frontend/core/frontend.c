@@ -371,13 +371,16 @@ static void lose_route(frontend_t *self, route_t *route)
     free_route(self, route);
 }
 
+/* Why a replica is lost that may still be there, behind a link that is not. */
+static const char silent[] = "silent";
+
 static void lose_replica(frontend_t *self, replica_t *replica, const char *why)
 {
     if (replica->state == REPLICA_IDLE)
         return;
     if (replica->state == REPLICA_UP)
-        note(self, NOTE_INFO,
-             "[leave] replica lost id=%u incarnation=%016llx why=\"%s\" sessions=%u", replica->id,
+        note(self, NOTE_INFO, "[%s] replica lost id=%u incarnation=%016llx why=\"%s\" sessions=%u",
+             why == silent ? "suspect" : "leave", replica->id,
              (unsigned long long)replica->incarnation, why, replica->sessions);
     while (replica->routes != NULL)
         lose_route(self, replica->routes);
@@ -878,7 +881,8 @@ static void count_unread(frontend_t *self, client_t *client, size_t size)
     self->unread += size;
     if (client->unread > FRONTEND_UNREAD_MAX) {
         self->counts.slow_clients++;
-        note(self, NOTE_WARN, "client let go unread=%llu why=\"it does not read its replies\"",
+        note(self, NOTE_WARN,
+             "[limit] client let go unread=%llu why=\"it does not read its replies\"",
              (unsigned long long)client->unread);
         const frame_t bye = {.kind = FRAME_BYE, .reason = OUTCOME_MOVED};
         send_client(self, client, &bye);
@@ -1083,7 +1087,7 @@ static void tick_replica(frontend_t *self, replica_t *replica)
             send_link_hello(self, replica);
         }
     } else if (now_ms - replica->heard_ms >= FRONTEND_SILENCE_MS) {
-        lose_replica(self, replica, "silent");
+        lose_replica(self, replica, silent);
     } else if (now_ms - replica->pinged_ms >= FRONTEND_HEARTBEAT_MS) {
         replica->pinged_ms = now_ms;
         if (replica->state == REPLICA_GREETED) {

@@ -79,13 +79,17 @@ static void remove_peer(replica_t *self, peer_t *peer)
     *peer = self->peers[self->peers_size];
 }
 
+/* Why a peer is lost that may still be there, behind a link that is not. */
+static const char silent[] = "silent";
+
 static void lose(replica_t *self, peer_t *peer, const char *why)
 {
     if (peer->state == PEER_READY)
         peer->answered_ms = peer->heard_ms;
     if (peer->state == PEER_READY)
-        replica_note(self, NOTE_INFO, "[leave] peer lost id=%u incarnation=%016llx why=\"%s\"",
-                     peer->id, (unsigned long long)peer->incarnation, why);
+        replica_note(self, NOTE_INFO, "[%s] peer lost id=%u incarnation=%016llx why=\"%s\"",
+                     why == silent ? "suspect" : "leave", peer->id,
+                     (unsigned long long)peer->incarnation, why);
     disconnect(self, peer);
     peer->retry_ms = self->now.boot_ms + peer->retry_step_ms;
     peer->retry_step_ms =
@@ -340,15 +344,20 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
     }
     if (id_taken)
         snprintf(why, sizeof why, "id %u is taken", self->config.id);
-    if (id_taken || is_clock_too_far_ahead(self, hello.clock, why, sizeof why) ||
-        !settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why)) {
+    const char *event = NULL;
+    if (id_taken)
+        event = "id-clash";
+    else if (is_clock_too_far_ahead(self, hello.clock, why, sizeof why))
+        event = "clock";
+    else if (!settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why))
+        event = "lineage-clash";
+    if (event != NULL) {
         const peer_refused_t refused = {self->config.incarnation, id_taken, slice_text(why)};
         size_t offset = self->arena.size;
         peer_refused_put(&self->arena, &refused);
         replica_emit(self, REPLICA_TO_PEER_ROUTER, link, offset);
-        replica_note(
-            self, NOTE_WARN, "[%s-clash] node refused id=%u incarnation=%016llx why=\"%s\"",
-            id_taken ? "id" : "lineage", hello.id, (unsigned long long)hello.incarnation, why);
+        replica_note(self, NOTE_WARN, "[%s] node refused id=%u incarnation=%016llx why=\"%s\"",
+                     event, hello.id, (unsigned long long)hello.incarnation, why);
         return;
     }
     if (!stability_take_rows(self, hello.members)) {
@@ -399,8 +408,8 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
         return;
     }
     if (is_clock_too_far_ahead(self, hello.clock, why, sizeof why)) {
-        replica_note(self, NOTE_WARN, "node refused id=%u incarnation=%016llx why=\"%s\"", hello.id,
-                     (unsigned long long)hello.incarnation, why);
+        replica_note(self, NOTE_WARN, "[clock] node refused id=%u incarnation=%016llx why=\"%s\"",
+                     hello.id, (unsigned long long)hello.incarnation, why);
         lose(self, peer, "its clock is too far ahead");
         peer->retry_step_ms = RETRY_MAX_MS;
         return;
@@ -1267,7 +1276,7 @@ static void tick_peer(replica_t *self, peer_t *peer)
         if (now_ms >= peer->retry_ms)
             greet(self, peer);
     } else if (now_ms - peer->heard_ms >= REPLICA_SILENCE_MS) {
-        lose(self, peer, "silent");
+        lose(self, peer, silent);
     } else if (peer->state == PEER_READY && now_ms - peer->pinged_ms >= REPLICA_HEARTBEAT_MS) {
         peer->pinged_ms = now_ms;
         ping(self, peer);

@@ -75,5 +75,5 @@ teardown() {
     [[ $output =~ node\ 0\ +-\ \ 0$'\n'node\ 1\ +0\ \ - ]]
     [[ $output == *$'\n50\n7\nbefore the cut\n'* ]]
     [[ $output == *$'\n57\n57\nwritten on the right\n'* ]]
-    [[ $output == *" partition "* ]]
+    [[ $output == *" suspect "*" partition "* ]]
 }
