@@ -95,9 +95,9 @@ static const row_t table[] = {
     {"window", INTEGER, OPTION_CLIENT, "N", "64", 1, 4096,
      "commands in flight in a pipe, rows in import and export", NULL},
     {"sessions", INTEGER, OPTION_CLIENT, "N", "50", 1, 100000,
-     "bench: sessions that ask at the same time", NULL},
+     "bench: sessions that ask at the same time (-c)", NULL},
     {"pipeline", INTEGER, OPTION_CLIENT, "N", "1", 1, 4096,
-     "bench: requests of each session under way", NULL},
+     "bench: requests of each session under way (-P)", NULL},
     {"connections", INTEGER, OPTION_CLIENT, "N", "1", 1, 16384,
      "bench: connections that the sessions are spread over", NULL},
     {"rate", INTEGER, OPTION_CLIENT, "N", NULL, 1, 10000000,
@@ -418,13 +418,23 @@ static int unknown_option(const options_t *self, const char *word, err_t *err)
     return err_set(err, OUTCOME_USAGE, "%s is no option: see %s --help", shown.text, program);
 }
 
+/* The two options of a load that people know by a letter from other programs. */
+static size_t find_letter(const char *word, size_t size, unsigned program)
+{
+    if (size == 2 && word[1] == 'c')
+        return find("sessions", strlen("sessions"), program);
+    if (size == 2 && word[1] == 'P')
+        return find("pipeline", strlen("pipeline"), program);
+    return ROWS;
+}
+
 /* Takes the option at argv[*at] and its value, if that is the next word. */
 static int take_option(options_t *self, int argc, char *const argv[], int *at, err_t *err)
 {
     const char *word = argv[*at];
     const char *equals = strchr(word, '=');
     size_t name_size = equals != NULL ? (size_t)(equals - word) : strlen(word);
-    size_t index = ROWS;
+    size_t index = find_letter(word, name_size, self->program);
     if (word[1] == '-')
         index = find(word + 2, name_size - 2, self->program);
     if (index == ROWS)

@@ -130,6 +130,18 @@ static void test_options_and_words_in_any_order(void **state)
     options_destroy(&o);
 }
 
+static void test_letters(void **state)
+{
+    (void)state;
+    size_t count;
+    options_t *o = accept(OPTION_CLIENT, "bench -c 7 -P 3");
+    options_words(o, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(options_int(o, "sessions"), 7);
+    assert_int_equal(options_int(o, "pipeline"), 3);
+    options_destroy(&o);
+}
+
 static void test_the_last_one_holds_and_lists_grow(void **state)
 {
     (void)state;
@@ -432,6 +444,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_last_one_holds_and_lists_grow, set_up),
         cmocka_unit_test_setup(test_flag_over_environment_over_default, set_up),
         cmocka_unit_test_setup(test_environment_errors, set_up),
+        cmocka_unit_test_setup(test_letters, set_up),
         cmocka_unit_test_setup(test_unknown_options, set_up),
         cmocka_unit_test_setup(test_missing_values, set_up),
         cmocka_unit_test_setup(test_bad_values, set_up),
