@@ -57,7 +57,8 @@ bool peer_members_read(slice_t members, peer_member_t *rows, uint32_t *count)
         rows[i].stamp = mp_uint(&in);
         rows[i].state = fields_u8(&in);
         mp_array_end(&in, items, 4);
-        if (!mp_ok(&in) || rows[i].state < MEMBER_IN || rows[i].state > MEMBER_FORGOTTEN)
+        if (!mp_ok(&in) || rows[i].state < MEMBER_IN || rows[i].state > MEMBER_FORGOTTEN ||
+            rows[i].id >= PEER_MEMBERS_MAX || rows[i].stamp > UINT64_MAX / 2)
             return false;
     }
     return mp_done(&in);

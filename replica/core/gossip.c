@@ -170,6 +170,11 @@ static uint8_t said_status(const replica_t *self)
 
 static void take_status(peer_t *peer, uint8_t status)
 {
+    /* It has taken over a state, which may lack what it had: what it says next counts alone. */
+    if (peer->is_joining && (status & PEER_IS_JOINING) == 0) {
+        vec_reset(&peer->vector);
+        peer->must_pull = true;
+    }
     peer->is_joining = (status & PEER_IS_JOINING) != 0;
     peer->status = (uint8_t)(status & ~PEER_IS_JOINING);
 }
@@ -892,7 +897,8 @@ static void consider_gaps(replica_t *self)
         is_lacking = true;
         can_be_had |= !has_gap(self, peer);
     }
-    if (!is_lacking || can_be_had || self->is_read_only)
+    if (!is_lacking || can_be_had || self->is_read_only || self->is_forgotten ||
+        self->joining.state != JOINING_NOT)
         self->gap_since_ms = INT64_MAX;
     else if (self->gap_since_ms == INT64_MAX)
         self->gap_since_ms = self->now.boot_ms;

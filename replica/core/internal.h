@@ -127,6 +127,7 @@ typedef struct joining {
     int64_t since_ms;  /* without progress */
     int64_t wanted_ms; /* when it began */
     uint64_t position; /* of the log: it says that we are joining */
+    bool is_unlogged;  /* nothing may go to the log now */
     bool is_short;     /* what the donor lacks of ours is in our log no more */
     store_t *store;
     executed_t *executed;
@@ -398,6 +399,10 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta);
 
 /* We cannot follow by the log: the state of another is to be taken over. */
 void transfer_want(replica_t *self);
+/* The log may be written again. */
+void transfer_log_again(replica_t *self);
+/* Not before the next start: people have taken us out. */
+void transfer_stop(replica_t *self);
 void transfer_tick(replica_t *self);
 int64_t transfer_deadline(const replica_t *self);
 /* The checkpoint of what was taken over is durable. */

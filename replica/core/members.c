@@ -235,10 +235,3 @@ void members_known(const members_t *self, vec_t *out)
         is_first = false;
     }
 }
-
-const vec_t *members_vector(const members_t *self, uint16_t id)
-{
-    uint32_t at = place(self, id);
-    bool is_known = is_at(self, at, id) && self->known[at].counted.is_there;
-    return is_known ? &self->known[at].counted.vector : NULL;
-}

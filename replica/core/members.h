@@ -81,7 +81,4 @@ void members_known(const members_t *self, vec_t *out);
 /* The member that holds the horizon back: the one never heard of, or with the least floor. */
 const peer_member_t *members_last(const members_t *self);
 
-/* The counted vector of a member, NULL while there is none. */
-const vec_t *members_vector(const members_t *self, uint16_t id);
-
 #endif

@@ -52,8 +52,9 @@ bool recovery_load(recovery_target_t *target, uint8_t table, slice_t key, slice_
     uint64_t number;
     switch (table) {
     case STATE_META:
-        if (!state_meta_read(value, target->meta))
-            return false;
+        if (target->meta->lineage != 0 || store_entries(target->store) != 0 ||
+            !state_meta_read(value, target->meta))
+            return false; /* once, before all others */
         store_seed(target->store, target->meta->lineage);
         store_reserve(target->store, target->meta->keys);
         return true;

@@ -412,6 +412,7 @@ void replica_set_read_only(replica_t *self, now_t now, const char *why)
         log_lineage(self);
     else if (self->has_unlogged_members)
         stability_log_members(self);
+    transfer_log_again(self);
     gossip_catch_up(self);
 }
 

@@ -110,6 +110,7 @@ static void have_left(replica_t *self, const peer_member_t *row)
     if (self->is_forgotten)
         return;
     self->is_forgotten = true;
+    transfer_stop(self);
     sessions_turn_back_all(self);
     replica_note(
         self, NOTE_ERROR,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus/base/memory.h"
+#include "bus/wire/command.h"
 #include "replica/core/store_internal.h"
 
 enum { REMOVED_BYTES_MAX = 16 * 1024 * 1024 }; /* of names; beyond them the next is a whole one */
@@ -148,7 +149,7 @@ static bool read_entry(const store_t *self, mp_t *in, entry_t *entry)
 
 bool store_load(store_t *self, slice_t key, slice_t value)
 {
-    if (key.size == 0 || table_find(&self->keys, key) != NULL)
+    if (key.size == 0 || key.size > COMMAND_KEY_MAX || table_find(&self->keys, key) != NULL)
         return false;
     entry_t *entry = table_add(&self->keys, key, sizeof *entry);
     entry->epoch = self->epoch;

@@ -45,10 +45,28 @@ static void drop_staged(replica_t *self)
  */
 static void log_joining(replica_t *self, bool is_joining)
 {
+    self->joining.is_unlogged = self->is_read_only;
+    self->joining.position = UINT64_MAX;
+    if (self->is_read_only)
+        return;
     buf_reset(&self->encoded);
     seglog_number_put(&self->encoded, is_joining);
     replica_log(self, SEGLOG_KIND_JOINING, buf_slice(&self->encoded));
     self->joining.position = self->log_end;
+}
+
+void transfer_log_again(replica_t *self)
+{
+    if (self->joining.is_unlogged)
+        log_joining(self, self->joining.state != JOINING_NOT);
+}
+
+void transfer_stop(replica_t *self)
+{
+    if (self->joining.state != JOINING_WANTED && self->joining.state != JOINING_TAKING)
+        return;
+    drop_staged(self);
+    self->joining.state = JOINING_NOT; /* the log still says that it is to be done */
 }
 
 void transfer_want(replica_t *self)
@@ -57,6 +75,9 @@ void transfer_want(replica_t *self)
         return;
     self->joining.state = JOINING_WANTED;
     self->joining.donor = 0;
+    self->joining.asked_ms = self->now.boot_ms;
+    self->pull.is_open = false; /* what it brings will be in the state */
+    self->gap_since_ms = INT64_MAX;
     log_joining(self, true);
     self->joining.wanted_ms = self->now.boot_ms;
     sessions_turn_back_all(self);
@@ -176,8 +197,8 @@ void transfer_tick(replica_t *self)
 int64_t transfer_deadline(const replica_t *self)
 {
     const joining_t *j = &self->joining;
-    bool is_asking =
-        (j->state == JOINING_WANTED || j->state == JOINING_TAKING) && !self->is_read_only;
+    bool is_asking = (j->state == JOINING_WANTED || j->state == JOINING_TAKING) &&
+                     !self->is_read_only && self->synced_to >= j->position;
     int64_t deadline = is_asking ? j->asked_ms + ASK_MS : INT64_MAX;
     if (self->donating.is_open)
         deadline = time_earlier(deadline, self->donating.used_ms + DONATION_MS);
@@ -299,6 +320,7 @@ void transfer_is_on_disk(replica_t *self)
     if (self->joining.state != JOINING_WRITING)
         return;
     self->joining.state = JOINING_NOT;
+    vec_copy(&self->durable, &self->applied);
     replica_emit(self, REPLICA_TRUNCATE, 0, self->arena.size)->position = self->log_begin;
     for (size_t i = 0; i < self->peers_size; i++)
         self->peers[i].must_pull = true;
@@ -420,7 +442,8 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
         answer_part(self, link);
         return;
     }
-    if (is_its_own && join.transfer == d->transfer && join.part == d->part) {
+    bool is_asked_again = join.transfer == 0 && d->part == 0 && !d->is_last;
+    if (is_its_own && (is_asked_again || (join.transfer == d->transfer && join.part == d->part))) {
         answer_part(self, link);
         return;
     }
@@ -456,6 +479,10 @@ static bool is_of_member(const replica_t *self, uint64_t origin)
 slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out)
 {
     record_t *record = &self->record;
+    uint64_t origin;
+    uint64_t n;
+    if (!record_peek(raw, &origin, &n) || n <= vec_get(&self->applied, origin))
+        return raw; /* we have it already */
     if (!record_read(raw, record) || record->tag.hlc > self->floor ||
         is_of_member(self, record->origin))
         return raw;

@@ -30,10 +30,10 @@
 
 enum {
     CHECKPOINT_FORMAT = 1,
-    CHECKPOINT_KEY_MAX = 1100,               /* bytes */
-    CHECKPOINT_VALUE_MAX = 20 * 1024 * 1024, /* bytes */
-    CHECKPOINT_SHORT_KEY = 500,              /* bytes; shorter keys are stored as they are */
-    CHECKPOINT_QUEUE_MAX = 8 * 1024 * 1024,  /* bytes of changes, and two rows more at most */
+    CHECKPOINT_KEY_MAX = 1100,                /* bytes */
+    CHECKPOINT_VALUE_MAX = 256 * 1024 * 1024, /* bytes: all of one key */
+    CHECKPOINT_SHORT_KEY = 500,               /* bytes; shorter keys are stored as they are */
+    CHECKPOINT_QUEUE_MAX = 8 * 1024 * 1024,   /* bytes of changes, and two rows more at most */
 };
 
 typedef struct checkpoint checkpoint_t;

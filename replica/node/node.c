@@ -15,8 +15,9 @@
 
 enum {
     MESSAGE_MAX = 20 * 1024 * 1024, /* bytes; the greatest value and what is around it */
-    QUEUE = 1000,                   /* messages in each direction of a connection */
-    BROKER_QUEUE = 10000,           /* frames for one broker */
+    PEER_MESSAGE_MAX = CHECKPOINT_VALUE_MAX + MESSAGE_MAX, /* a key that is given to who joins */
+    QUEUE = 1000,         /* messages in each direction of a connection */
+    BROKER_QUEUE = 10000, /* frames for one broker */
     HEARTBEAT_MS = 1000,
     BEACON_MS = 1000,
     LOAD_MS = 1000,
@@ -250,7 +251,7 @@ static int open_replica(node_t *self, err_t *err)
 static int open_sockets(node_t *self, err_t *err)
 {
     static const socket_options_t options[NODE_PORTS] = {
-        [PORT_PEER] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+        [PORT_PEER] = {ZMQ_ROUTER, PEER_MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
         [PORT_SERVICE] = {ZMQ_ROUTER, MESSAGE_MAX, BROKER_QUEUE, QUEUE, HEARTBEAT_MS, true},
         [PORT_GOSSIP] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
         [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
@@ -318,8 +319,8 @@ void node_hold_input(node_t *self, bool is_held)
 
 static int serve_sockets(node_t *self, err_t *err)
 {
-    if (links_new(&self->links, self->loop, self->monitor, MESSAGE_MAX, take_linked, self, err) !=
-        0)
+    if (links_new(&self->links, self->loop, self->monitor, PEER_MESSAGE_MAX, take_linked, self,
+                  err) != 0)
         return -1;
     for (int i = 0; i <= PORT_CONTROL; i++)
         if (loop_add_socket(self->loop, self->sockets[i], ready[i], self, err) != 0)

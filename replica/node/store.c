@@ -160,16 +160,28 @@ static void begin(node_t *self)
             checkpoint_clear_table(self->checkpoint, table);
 }
 
-static void put_row(node_t *self, uint8_t table, slice_t key, slice_t value, bool is_gone)
+/* False for a row that is too great to be kept: all of one key is one row. */
+static bool put_row(node_t *self, uint8_t table, slice_t key, slice_t value, bool is_gone)
 {
+    if (value.size > CHECKPOINT_VALUE_MAX || key.size > CHECKPOINT_KEY_MAX)
+        return false;
     if (is_gone)
         checkpoint_delete(self->checkpoint, table, key);
     else
         checkpoint_put(self->checkpoint, table, key, value);
+    return true;
 }
 
-/* Hands rows on as far as the queue takes them. */
-static void pump_rows(node_t *self)
+/* What was put so far is given up; the log goes on to hold what the last checkpoint lacks. */
+static void give_up(node_t *self, const char *why)
+{
+    node_checkpoint_abort(self);
+    self->is_writing = false;
+    replica_checkpoint_done(self->replica, net_now(), false, slice_text(why));
+}
+
+/* Hands rows on as far as the queue takes them; false when one of them cannot be kept. */
+static bool pump_rows(node_t *self)
 {
     while (self->rows_at < self->rows.size) {
         const uint8_t *head = self->rows.data + self->rows_at;
@@ -181,15 +193,17 @@ static void pump_rows(node_t *self)
         bool is_gone;
         while (checkpoint_room(self->checkpoint) != 0 &&
                state_next_row(&run, &key, &value, &is_gone))
-            put_row(self, head[0], key, value, is_gone);
+            if (!put_row(self, head[0], key, value, is_gone))
+                return false;
         self->run_at = (size_t)(run.at - (head + ROWS_HEAD));
         if (self->run_at < size)
-            return;
+            return true;
         self->run_at = 0;
         self->rows_at += ROWS_HEAD + size;
     }
     buf_reset(&self->rows);
     self->rows_at = 0;
+    return true;
 }
 
 static void pump_checkpoint(node_t *self)
@@ -212,13 +226,18 @@ static void pump_checkpoint(node_t *self)
         return;
     }
     self->is_writing = true;
-    pump_rows(self);
+    if (!pump_rows(self)) {
+        give_up(self, "a key and all it holds are more than 256 MiB: delete it, or split it up");
+        return;
+    }
     if (!self->has_commit || self->rows.size != 0)
         return;
     /* With --sync never nobody else would; a segment that is full waits for the device as well. */
     if (disk_synced(self->disk) < self->commit_position &&
-        self->settings->sync == DISK_SYNC_NEVER && disk_sync(self->disk, &err) != 0)
-        log_line(LOG_LEVEL_ERROR, "%s", err.text);
+        self->settings->sync == DISK_SYNC_NEVER && disk_sync(self->disk, &err) != 0) {
+        give_up(self, err.text);
+        return;
+    }
     if (disk_synced(self->disk) < self->commit_position)
         return;
     self->has_commit = false;
@@ -234,6 +253,8 @@ void node_keep_lost(node_t *self, slice_t text)
     snprintf(path, sizeof(path), "%s/lost+found", self->settings->data);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ssize_t written = fd >= 0 ? write(fd, text.data, text.size) : -1;
+    if (written == (ssize_t)text.size && fdatasync(fd) != 0)
+        written = -1; /* the log says already that the update counts no more */
     if (written != (ssize_t)text.size)
         log_line(LOG_LEVEL_ERROR, "cannot write %s: %s; an update that came too late is lost: %.*s",
                  path, strerror(errno), (int)text.size, (const char *)text.data);

@@ -76,8 +76,8 @@ static uint32_t draw_members(random_t *rng, peer_member_t *rows)
 {
     uint32_t count = (uint32_t)random_below(rng, MEMBERS);
     for (uint32_t i = 0; i < count; i++)
-        rows[i] = (peer_member_t){(uint16_t)random_u64(rng), any_u64(rng), any_u64(rng),
-                                  (uint8_t)(MEMBER_IN + random_below(rng, 3))};
+        rows[i] = (peer_member_t){(uint16_t)random_below(rng, PEER_MEMBERS_MAX), any_u64(rng),
+                                  any_u64(rng) / 2, (uint8_t)(MEMBER_IN + random_below(rng, 3))};
     return count;
 }
 

@@ -21,6 +21,8 @@
 #include "bus/base/random.h"
 #include "replica/disk/checkpoint.h"
 
+enum { GREAT = 20 * 1024 * 1024 }; /* bytes of a value */
+
 enum {
     PATH_SIZE = 512,
     DEADLINE_MS = 60000,
@@ -385,8 +387,8 @@ static void test_the_largest_values(void **state)
     checkpoint_begin(f->checkpoint);
     for (uint8_t i = 1; i < 4; i++) {
         buf_reset(&value);
-        memset(buf_reserve(&value, CHECKPOINT_VALUE_MAX), i, CHECKPOINT_VALUE_MAX);
-        value.size = CHECKPOINT_VALUE_MAX;
+        memset(buf_reserve(&value, GREAT), i, GREAT);
+        value.size = GREAT;
         put(f, i, slice_text("large"), buf_slice(&value));
     }
     commit(f);
