@@ -75,6 +75,8 @@ static const row_t table[] = {
     {"replica", INTEGER, OPTION_CLIENT, "ID", NULL, 0, 255, "pin the session to one replica", NULL},
     {"session", TEXT, OPTION_CLIENT, "NAME", "default", 1, 64, "session that several calls share",
      NULL},
+    {"relax", FLAG, OPTION_CLIENT, NULL, NULL, 0, 0,
+     "go on without what no replica in reach has, instead of MISSING", NULL},
     {"no-session", FLAG, OPTION_CLIENT, NULL, NULL, 0, 0, "read and write no session file", NULL},
     {"stdin", FLAG, OPTION_CLIENT, NULL, NULL, 0, 0,
      "one command: its last argument is what standard input holds", NULL},

@@ -35,6 +35,7 @@ struct pending {
     uint64_t seq;
     uint8_t command;
     bool is_update;
+    bool is_relaxed;
     bool is_sent;     /* under way in the present epoch */
     bool is_doubtful; /* a transmission went unanswered: it may have been executed */
     bool has_token;   /* it was sent with what client_session_merge brought */
@@ -64,6 +65,7 @@ struct client_session {
     bool wants_new_id; /* once nothing that this id stands for is open */
     bool is_draining;  /* nothing new before what is under way was answered */
     bool has_news;     /* the token grew by client_session_merge */
+    bool relaxes;      /* MISSING is no end: what is missing is given up */
     uint64_t epoch;
     uint64_t next_seq;
     uint32_t route;
@@ -242,6 +244,7 @@ static void finish(client_t *self, client_session_t *session, pending_t *request
     done->replica = replica;
     done->copies = copies;
     done->sends = request->sends;
+    done->is_relaxed = request->is_relaxed;
     remove_request(self, session, request, outcome);
 }
 
@@ -569,6 +572,28 @@ static bool is_turned_back(outcome_t outcome)
            outcome == OUTCOME_MOVED;
 }
 
+void client_session_relax(client_session_t *session, bool relaxes)
+{
+    session->relaxes = relaxes;
+}
+
+/* The replica says how much of the token it has: the session goes on with that, as another client. */
+static void relax(client_t *self, client_session_t *session, pending_t *request,
+                  const reply_t *reply)
+{
+    mp_t token = mp_open(reply->token);
+    mp_vector(&token, &self->vector);
+    if (!mp_ok(&token))
+        vec_reset(&self->vector);
+    vec_copy(&session->token.seen, &self->vector);
+    clock_raise(self, reply->clock);
+    request->is_relaxed = true;
+    take_back(self, session, request);
+    session->moves = 0;
+    session->wants_new_id = true;
+    note(self, "session relaxed: what replica %d does not have is given up", session->replica);
+}
+
 static void take_reply(client_t *self, const reply_t *reply)
 {
     client_session_t *session = find_session(self, reply->session);
@@ -587,6 +612,10 @@ static void take_reply(client_t *self, const reply_t *reply)
     if (is_turned_back(reply->outcome)) {
         clock_raise(self, reply->clock);
         turn_back_from(self, session, request, reply->outcome);
+        return;
+    }
+    if (reply->outcome == OUTCOME_MISSING && session->relaxes && !request->is_doubtful) {
+        relax(self, session, request, reply);
         return;
     }
     learn(self, session, reply);

@@ -58,7 +58,8 @@ typedef struct client_effect {
     outcome_t outcome;
     int32_t replica; /* id of who answered, -1: nobody */
     uint16_t copies;
-    uint32_t sends; /* transmissions it took */
+    uint32_t sends;  /* transmissions it took */
+    bool is_relaxed; /* the session gave up, for this one, some of what it had seen */
     uint64_t ticket;
     size_t offset; /* into the arena: for DONE the value, one msgpack value, a text for an error */
     size_t size;
@@ -93,6 +94,12 @@ const client_token_t *client_session_token(const client_t *self, const client_se
 
 /* Lets the session know what another one has seen: later requests are causally after it. */
 void client_session_merge(client_t *self, client_session_t *session, const client_token_t *token);
+
+/*
+ * From now on a request that would end with MISSING goes again, under a new client id, with as much
+ * of the session's token as the replica has; or it does not, as at first.
+ */
+void client_session_relax(client_session_t *session, bool relaxes);
 
 /*
  * Issues a request. arguments: count msgpack bin values (copied). deadline_ms: in boot time; the

@@ -52,6 +52,7 @@ struct call {
 struct hearsay_session {
     hearsay_t *owner;
     client_session_t *core;
+    bool was_relaxed;
     call_t *calls; /* under way */
     buf_t token;
     bool is_closing;
@@ -271,11 +272,13 @@ static void end_call(call_t *call, hearsay_reply_t *reply)
 static void take_done(const client_effect_t *effect, slice_t value)
 {
     call_t *call = (call_t *)(uintptr_t)effect->ticket;
+    call->session->was_relaxed |= effect->is_relaxed;
     const reply_head_t head = {
         .outcome = effect->outcome,
         .replica = effect->replica,
         .copies = effect->copies,
         .sends = effect->sends,
+        .is_relaxed = effect->is_relaxed,
         .elapsed_us = now_us() - call->begun_us,
     };
     end_call(call, reply_new(&head, value));
@@ -575,6 +578,16 @@ hearsay_session_t *hearsay_session_open(hearsay_t *self, const char *token, int 
     DL_APPEND(self->sessions, session);
     vec_free(&seen.seen);
     return session;
+}
+
+void hearsay_session_relax(hearsay_session_t *session, int relax)
+{
+    client_session_relax(session->core, relax != 0);
+}
+
+int hearsay_session_relaxed(const hearsay_session_t *session)
+{
+    return session->was_relaxed;
 }
 
 static void close_session(hearsay_session_t *session)

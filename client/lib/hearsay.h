@@ -118,6 +118,16 @@ const char *hearsay_token(hearsay_session_t *session);
  */
 int hearsay_session_merge(hearsay_session_t *session, const char *token);
 
+/*
+ * relax not 0: a request that would end with "MISSING", since the session has seen what no replica
+ * in reach has, goes again without that: the session gives up what is missing, and is told no lie
+ * but less than it had seen. Said of the reply (hearsay_reply_relaxed). 0 as at first: it ends.
+ */
+void hearsay_session_relax(hearsay_session_t *session, int relax);
+
+/* Not 0 once the session has given something up. */
+int hearsay_session_relaxed(const hearsay_session_t *session);
+
 /* ---- requests ---- */
 
 /* Bytes, borrowed; they need no NUL and may hold any value. */
@@ -255,6 +265,9 @@ unsigned hearsay_reply_copies(const hearsay_reply_t *reply);
 
 /* How often it was sent; more than 1 after a replica or broker was lost. */
 unsigned hearsay_reply_sends(const hearsay_reply_t *reply);
+
+/* Not 0 when the session gave up, for this one, some of what it had seen. */
+int hearsay_reply_relaxed(const hearsay_reply_t *reply);
 
 /* From issue to end, in microseconds. */
 long long hearsay_reply_elapsed_us(const hearsay_reply_t *reply);

@@ -176,6 +176,11 @@ unsigned hearsay_reply_copies(const hearsay_reply_t *reply)
     return reply->head.copies;
 }
 
+int hearsay_reply_relaxed(const hearsay_reply_t *reply)
+{
+    return reply->head.is_relaxed;
+}
+
 unsigned hearsay_reply_sends(const hearsay_reply_t *reply)
 {
     return reply->head.sends;

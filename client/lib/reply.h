@@ -16,6 +16,7 @@ typedef struct reply_head {
     int replica;
     unsigned copies;
     unsigned sends;
+    bool is_relaxed;
     int64_t elapsed_us;
 } reply_head_t;
 

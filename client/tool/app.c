@@ -228,10 +228,11 @@ static void open_session(app_t *self)
             app_warn(err.text);
     }
     self->session = hearsay_session_open(self->hearsay, token, self->replica);
-    if (self->session != NULL)
-        return;
-    app_warn("the session file is damaged and will be replaced");
-    self->session = hearsay_session_open(self->hearsay, NULL, self->replica);
+    if (self->session == NULL) {
+        app_warn("the session file is damaged and will be replaced");
+        self->session = hearsay_session_open(self->hearsay, NULL, self->replica);
+    }
+    hearsay_session_relax(self->session, self->relaxes);
 }
 
 static int open_connection(app_t *self, const options_t *options, err_t *err)
@@ -256,6 +257,7 @@ int app_open(app_t *self, const options_t *options, err_t *err)
     *self = (app_t){
         .cluster = options_text(options, "cluster"),
         .replica = (int)options_int(options, "replica"),
+        .relaxes = options_flag(options, "relax"),
         .last_replica = -1,
         .as_json = options_flag(options, "json"),
         .log_level = LOG_LEVEL_INFO,

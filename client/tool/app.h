@@ -20,6 +20,7 @@ typedef struct app {
     const char *cluster; /* of the options */
     char *session_name;  /* owned; NULL: no session is to be kept */
     int replica;         /* that the session is pinned to, or HEARSAY_ANY_REPLICA */
+    bool relaxes;        /* what no replica in reach has is given up */
     int last_replica;    /* that answered at the prompt, -1: none did */
     bool as_json;
     log_level_t log_level;

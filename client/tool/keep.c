@@ -154,7 +154,8 @@ int keep_store(keep_t *self, hearsay_session_t *session, err_t *err)
     if (lock_fd < 0)
         return -1;
     /* What cannot be read or is no token is replaced. */
-    if (read_token(self, NULL) == 0 && self->token.size != 0)
+    bool merges = !hearsay_session_relaxed(session); /* or what was given up would be back */
+    if (merges && read_token(self, NULL) == 0 && self->token.size != 0)
         hearsay_session_merge(session, buf_text(&self->token));
     int rc = write_token(self, hearsay_token(session), err);
     close(lock_fd);

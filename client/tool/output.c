@@ -75,6 +75,7 @@ typedef struct trailer {
     const char *token;
     unsigned copies;
     unsigned sends;
+    bool is_relaxed;
     long long us;
 } trailer_t;
 
@@ -99,6 +100,8 @@ static void end_json(json_t *json, buf_t *out, const trailer_t *trailer)
         json_null(json, "token");
     json_uint(json, "copies", trailer->copies);
     json_uint(json, "sends", trailer->sends);
+    if (trailer->is_relaxed)
+        json_bool(json, "relaxed", true);
     json_int(json, "us", trailer->us);
     json_end(json);
     buf_append_u8(out, '\n');
@@ -111,6 +114,7 @@ static void put_json_reply(buf_t *out, const hearsay_reply_t *reply, const char 
         .token = token,
         .copies = hearsay_reply_copies(reply),
         .sends = hearsay_reply_sends(reply),
+        .is_relaxed = hearsay_reply_relaxed(reply) != 0,
         .us = hearsay_reply_elapsed_us(reply),
     };
     json_t json = json_open(out);

@@ -379,12 +379,19 @@ static void give_up(replica_t *self, session_t *session)
         return;
     }
     vec_covers_or(&self->applied, &session->token, &lacking);
+    /* With the answer goes as much of the token as is here: who relaxes goes on with that. */
+    vec_reset(&self->difference);
+    for (uint32_t i = 0; i < session->token.size; i++) {
+        vec_part_t part = session->token.parts[i];
+        uint64_t has = vec_get(&self->applied, part.incarnation);
+        vec_raise(&self->difference, part.incarnation, has < part.count ? has : part.count);
+    }
     buf_t text = {0};
-    buf_printf(
-        &text,
-        "update %llu of replica incarnation %016llx, which this session has seen, has not "
-        "arrived here: bring back the node that has it and ask again, or start a new session",
-        (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
+    buf_printf(&text,
+               "update %llu of replica incarnation %016llx, which this session has seen, has not "
+               "arrived here: bring back the node that has it and ask again, or go on without it "
+               "(--relax)",
+               (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
     buf_reset(&self->value);
     mp_put_str(&self->value, buf_slice(&text));
     buf_free(&text);
@@ -397,7 +404,7 @@ static void give_up(replica_t *self, session_t *session)
         .clock = replica_clock(self),
     };
     self->counts.missing++;
-    session_reply(self, session, &reply, &no_token, 0, request.whole.size);
+    session_reply(self, session, &reply, &self->difference, 0, request.whole.size);
     free_waiting(self, session, waiting);
 }
 

@@ -155,4 +155,11 @@ NOES
     echo "$output"
     [ "$status" -eq 5 ]
     jq -e '.ok == false and .error.code == "MISSING" and .replica == 0' <<<"$output"
+    run hearsay --json --relax --timeout 2s get k
+    echo "$output"
+    [ "$status" -eq 1 ]
+    jq -e '.ok and .relaxed and .value == null' <<<"$(grep '^{"ok' <<<"$output")"
+    # What was given up does not come back with the session file.
+    hearsay --timeout 2s set k again
+    [ "$(hearsay get k)" = again ]
 }

@@ -67,6 +67,9 @@ void checker_disk_lost(checker_t *self, uint32_t node);
  */
 void checker_lost(checker_t *self);
 
+/* The session of this request gave up, for it, some of what it had seen. */
+void checker_relaxed(checker_t *self, uint32_t number);
+
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);
 

@@ -440,8 +440,10 @@ static void start_client(world_t *w, proc_t *p)
     const client_config_t config = {
         .cluster = CLUSTER, .seed = random_u64(&w->random), .window = 64};
     p->client = client_new(&config);
-    for (int i = 0; i < SESSIONS_PER_CLIENT; i++)
+    for (int i = 0; i < SESSIONS_PER_CLIENT; i++) {
         p->sessions[i] = client_session_open(p->client, NULL, -1);
+        client_session_relax(p->sessions[i], chance(w, 20));
+    }
 }
 
 static void start(world_t *w, proc_t *p)
@@ -713,6 +715,9 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
         fprintf(w->trace, "%9lld c%u done %u %s sends=%u replica=%d\n", (long long)w->now, p->index,
                 number, outcome_name(e->outcome), e->sends, e->replica);
     c->copied += e->outcome == OUTCOME_OK && e->copies > 1;
+    c->relaxed += e->is_relaxed;
+    if (e->is_relaxed)
+        checker_relaxed(w->checker, number);
     const checker_end_t end = {e->outcome, e->copies, e->sends, bytes};
     if (!checker_done(w->checker, number, &end, why, sizeof why))
         violate(w, why);

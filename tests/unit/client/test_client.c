@@ -394,6 +394,40 @@ static void test_late_answer_is_learned(void **state)
     rig_free(rig);
 }
 
+/* MISSING is no end for who relaxes: again, under a new id, with what the replica has of the token. */
+static void test_relax(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_GET, COMMAND_SET};
+    rig_t *rig = serving(commands, 2);
+    const uint64_t id = rig->id;
+    client_token_t seen = {0};
+    vec_t clipped = {0};
+    vec_raise(&seen.seen, 99, 5);
+    vec_raise(&clipped, 99, 3);
+    client_session_relax(rig->session, true);
+    client_session_merge(rig->client, rig->session, &seen);
+    for (int i = 0; i < 2; i++) {
+        const seen_request_t request = rig->requests[i];
+        const reply_t reply = {.session = request.item.session,
+                               .epoch = request.item.epoch,
+                               .seq = request.item.seq,
+                               .outcome = OUTCOME_MISSING,
+                               .value = slice_of("\xC0", 1)};
+        give(rig, frames_reply((frame_t){.route = ROUTE}, &reply, &clipped));
+    }
+    turn(rig);
+    assert_int_equal(rig->done_size, 0);
+    assert_true(rig->id != id);
+    assert_true(vec_get(&client_session_token(rig->client, rig->session)->seen, 99) == 3);
+    welcome(rig, ROUTE + 1);
+    assert_int_equal(rig->requests_size, 2);
+    assert_int_equal(rig->requests[0].item.seq, 1);
+    vec_free(&seen.seen);
+    vec_free(&clipped);
+    rig_free(rig);
+}
+
 /* One that may have been executed: what comes later goes under a new id, after what is open. */
 static void test_cancel_unknown(void **state)
 {
@@ -639,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_cancel_harmless),
         cmocka_unit_test(test_late_answer_is_learned),
+        cmocka_unit_test(test_relax),
         cmocka_unit_test(test_cancel_unknown),
         cmocka_unit_test(test_cancel_doubtful),
         cmocka_unit_test(test_clock),
