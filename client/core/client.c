@@ -577,7 +577,9 @@ void client_session_relax(client_session_t *session, bool relaxes)
     session->relaxes = relaxes;
 }
 
-/* The replica says how much of the token it has: the session goes on with that, as another client. */
+/*
+ * The replica says how much of the token it has: the session goes on with that, as another client.
+ */
 static void relax(client_t *self, client_session_t *session, pending_t *request,
                   const reply_t *reply)
 {

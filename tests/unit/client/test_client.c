@@ -394,7 +394,9 @@ static void test_late_answer_is_learned(void **state)
     rig_free(rig);
 }
 
-/* MISSING is no end for who relaxes: again, under a new id, with what the replica has of the token. */
+/*
+ * MISSING is no end for who relaxes: again, under a new id, with what the replica has of the token.
+ */
 static void test_relax(void **state)
 {
     (void)state;
