@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <lmdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,20 +265,8 @@ static void *thread_run(void *arg)
 
 static int thread_start(checkpoint_t *self, err_t *err)
 {
-    /* Signals are for the loop. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&self->thread, NULL, thread_run, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0)
-        return err_set(err, OUTCOME_READ_ONLY,
-                       "cannot start the thread of the checkpoint: %s; allow the user more "
-                       "processes",
-                       strerror(error));
-    self->has_thread = true;
-    return 0;
+    self->has_thread = files_start_thread(&self->thread, thread_run, self, "checkpoint", err) == 0;
+    return self->has_thread ? 0 : -1;
 }
 
 /* ---- writing ---- */

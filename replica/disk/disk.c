@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,19 +225,8 @@ static void *thread_run(void *arg)
 
 static int thread_start(disk_t *self, err_t *err)
 {
-    /* Signals are for the loop. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&self->thread, NULL, thread_run, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0)
-        return err_set(err, OUTCOME_READ_ONLY,
-                       "cannot start the disk thread: %s; allow the user more processes",
-                       strerror(error));
-    self->has_thread = true;
-    return 0;
+    self->has_thread = files_start_thread(&self->thread, thread_run, self, "log", err) == 0;
+    return self->has_thread ? 0 : -1;
 }
 
 /* The log ends at disk_end now. */

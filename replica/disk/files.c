@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,4 +97,20 @@ int files_fail_open(const char *path, const char *name, int error, err_t *err)
         return err_set(err, OUTCOME_USAGE, "cannot open %s%s%s: %s; say --data DIR", path, slash,
                        name, strerror(error));
     }
+}
+
+int files_start_thread(pthread_t *out, void *(*run)(void *arg), void *arg, const char *what,
+                       err_t *err)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(out, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        return 0;
+    return err_set(err, OUTCOME_READ_ONLY,
+                   "cannot start the thread of the %s: %s; allow the user more processes", what,
+                   strerror(error));
 }

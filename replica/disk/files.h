@@ -7,6 +7,7 @@
 #ifndef HEARSAY_REPLICA_DISK_FILES_H
 #define HEARSAY_REPLICA_DISK_FILES_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include "bus/base/bytes.h"
@@ -42,6 +43,13 @@ int files_read(int fd, uint64_t offset, size_t size, buf_t *out);
 
 /* Makes the file size bytes long; 0 or the errno. */
 int files_truncate(int fd, uint64_t size);
+
+/*
+ * Starts a thread that takes no signals: they are for the loop. what it works on is for the error.
+ * 0, or -1 with err (READ_ONLY).
+ */
+int files_start_thread(pthread_t *out, void *(*run)(void *arg), void *arg, const char *what,
+                       err_t *err);
 
 /* The errno is one of a device, quota or limit that has no room. */
 bool files_is_full(int error);
