@@ -216,7 +216,7 @@ static int open_sessions(load_t *self, unsigned first, unsigned count)
     for (unsigned i = first; i < first + count; i++) {
         asker_t *asker = &self->askers[i];
         hearsay_t *connection = self->connections[i % plan->connections];
-        *asker = (asker_t){self, hearsay_session_open(connection, NULL, HEARSAY_ANY_REPLICA)};
+        *asker = (asker_t){self, hearsay_session_open(connection, NULL, plan->replica)};
         self->pending++;
         hearsay_submit(asker->session, words, 2, plan->timeout_ms, take_opened, self);
     }

@@ -130,7 +130,7 @@ static int watch_all(watch_t *self, const bench_plan_t *plan, err_t *err)
 {
     const hearsay_word_t words[] = {{"exists", 6}, {key, sizeof(key) - 1}};
 
-    self->writer = hearsay_session_open(self->hearsay, NULL, HEARSAY_ANY_REPLICA);
+    self->writer = hearsay_session_open(self->hearsay, NULL, plan->replica);
     hearsay_reply_t *reply = hearsay_call(self->writer, words, 2, plan->timeout_ms);
     int rc = hearsay_reply_ok(reply) ? 0
                                      : err_set(err, (outcome_t)hearsay_reply_code(reply), "%s",

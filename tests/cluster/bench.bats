@@ -57,6 +57,16 @@ holds() { jq -e "$1" "$folder/json" >/dev/null || { echo "not so: $1"; return 1;
     holds '.all.requests >= 2990 and .all.us.max > 500000 and .all.us.p90 > 100000'
 }
 
+@test "a bench that is pinned asks that replica alone" {
+    cluster 2
+    bench --replica 1 --requests 1000 --warm-up 0 --sessions 5
+    [ "$status" -eq 0 ]
+    log_has node_1 "session opened"
+    if log_has node_0 "session opened"; then
+        return 1
+    fi
+}
+
 @test "a replica killed in the middle: a bench without a failure" {
     cluster 3
     bench --mix incr:1 --keys 1 --warm-up 0 --requests 100000000 --duration 3s --timeout 20s &
