@@ -135,7 +135,8 @@ uint64_t members_view(const peer_member_t *rows, uint32_t count)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t row[] = {rows[i].id, rows[i].incarnation, rows[i].state};
+        /* The stamp as well: who left, came back and left again has not left as before. */
+        const uint64_t row[] = {rows[i].id, rows[i].incarnation, rows[i].stamp, rows[i].state};
         sum += XXH3_64bits(row, sizeof row);
     }
     return sum;

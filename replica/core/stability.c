@@ -223,7 +223,8 @@ bool stability_leave_behind(replica_t *self)
         all += rows[i].state != MEMBER_FORGOTTEN;
         at_hand += rows[i].state == MEMBER_IN && is_at_hand(self, &rows[i]);
     }
-    if (at_hand == in || at_hand * 2 <= all)
+    /* Who is offline takes no part in gossip: whom it reaches says nothing. */
+    if (self->status == STATUS_OFFLINE || at_hand == in || at_hand * 2 <= all)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].state != MEMBER_IN || is_at_hand(self, &rows[i]))
