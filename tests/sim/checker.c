@@ -12,6 +12,7 @@
 typedef struct context {
     tag_t tag[CHECKER_REGISTERS];
     int64_t count[CHECKER_COUNTERS];
+    bool is_relaxed; /* it has given something up: it is not held to what it had seen any more */
 } context_t;
 
 typedef struct issued {
@@ -80,8 +81,9 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
         self->issued_capacity = self->issued_capacity != 0 ? self->issued_capacity * 2 : 256;
         self->issued = mem_resize(self->issued, self->issued_capacity * sizeof *self->issued);
     }
-    self->issued[self->issued_size] = (issued_t){
-        .session = session, .kind = kind, .key = key, .context = self->sessions[session]};
+    self->issued[self->issued_size] = (issued_t){.session = session, .kind = kind, .key = key};
+    if (!self->sessions[session].is_relaxed)
+        self->issued[self->issued_size].context = self->sessions[session];
     return self->issued_size++;
 }
 
@@ -216,7 +218,7 @@ static bool check_register(checker_t *self, context_t *context, uint32_t key, sl
 {
     mp_t in = mp_open(value);
     if (mp_nil(&in)) {
-        if (self->is_handed_in_late || check_absent(self, context, key))
+        if (self->is_handed_in_late || context->is_relaxed || check_absent(self, context, key))
             return true;
         snprintf(why, why_size, "%s read as absent, but the session knew a later value",
                  names[key]);
@@ -232,7 +234,8 @@ static bool check_register(checker_t *self, context_t *context, uint32_t key, sl
         snprintf(why, why_size, "%s read as v%u, which was not logged for it", names[key], number);
         return false;
     }
-    if (tag_compare(write->tag, context->tag[key]) < 0 && !self->is_handed_in_late) {
+    bool is_held = !self->is_handed_in_late && !context->is_relaxed;
+    if (tag_compare(write->tag, context->tag[key]) < 0 && is_held) {
         snprintf(why, why_size, "%s read as v%u: the session knew a later update", names[key],
                  number);
         return false;
@@ -253,7 +256,7 @@ static bool check_counter(const checker_t *self, context_t *context, uint32_t ke
         mp_fail(&in);
     int64_t *known = &context->count[key - CHECKER_REGISTERS];
     bool is_less = count < *known + (is_own ? 1 : 0);
-    if (!mp_ok(&in) || (is_less && !self->is_handed_in_late)) {
+    if (!mp_ok(&in) || (is_less && !self->is_handed_in_late && !context->is_relaxed)) {
         snprintf(why, why_size, "%s read as %lld after the session had seen %lld", names[key],
                  (long long)count, (long long)*known);
         return false;
@@ -270,7 +273,7 @@ void checker_disk_lost(checker_t *self, uint32_t node)
 
 void checker_relaxed(checker_t *self, uint32_t number)
 {
-    self->sessions[self->issued[number].session] = (context_t){0};
+    self->sessions[self->issued[number].session].is_relaxed = true;
 }
 
 void checker_lost(checker_t *self)

@@ -67,7 +67,10 @@ void checker_disk_lost(checker_t *self, uint32_t node);
  */
 void checker_lost(checker_t *self);
 
-/* The session of this request gave up, for it, some of what it had seen. */
+/*
+ * The session of this request gave up, for it, some of what it had seen: from now on it is held to
+ * nothing, and what it writes tells nobody anything.
+ */
 void checker_relaxed(checker_t *self, uint32_t number);
 
 /* After all is healed: what a key must show at every replica. */
