@@ -129,10 +129,8 @@ static void take_kept(void *arg, const survey_member_t *member, const control_re
     start_t *start = get_start(self, events.incarnation);
     mp_t in = mp_open(events.events_at);
     while (inspect_event_next(&in, &event)) {
-        if (self->size == self->capacity) {
-            self->capacity = self->capacity != 0 ? self->capacity * 2 : 256;
-            self->list = mem_resize(self->list, self->capacity * sizeof(*self->list));
-        }
+        if (self->size == self->capacity)
+            self->list = mem_grow(self->list, &self->capacity, sizeof(*self->list));
         entry_t *entry = &self->list[self->size++];
         *entry = (entry_t){
             .incarnation = events.incarnation,

@@ -123,10 +123,8 @@ typedef struct rows {
 
 static void add_row(rows_t *rows, row_t row)
 {
-    if (rows->size == rows->capacity) {
-        rows->capacity = rows->capacity != 0 ? rows->capacity * 2 : 32;
-        rows->list = mem_resize(rows->list, rows->capacity * sizeof(*rows->list));
-    }
+    if (rows->size == rows->capacity)
+        rows->list = mem_grow(rows->list, &rows->capacity, sizeof(*rows->list));
     rows->list[rows->size++] = row;
 }
 

@@ -49,10 +49,8 @@ void table_view_cell(table_view_t *self, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (self->size == self->capacity) {
-        self->capacity = self->capacity != 0 ? self->capacity * 2 : 64;
-        self->cells = mem_resize(self->cells, self->capacity * sizeof(*self->cells));
-    }
+    if (self->size == self->capacity)
+        self->cells = mem_grow(self->cells, &self->capacity, sizeof(*self->cells));
     size_t width = strlen(text);
     size_t column = self->size % self->columns;
     if (width > self->widths[column])

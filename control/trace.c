@@ -145,10 +145,8 @@ static void take_item(void *arg, const follow_stream_t *stream, const trace_item
         memcpy(pending->bytes + item->key.size, item->text.data, item->text.size);
     pending->item.key.data = pending->bytes;
     pending->item.text.data = pending->bytes + item->key.size;
-    if (self->size == self->capacity) {
-        self->capacity = self->capacity != 0 ? self->capacity * 2 : 1024;
-        self->pending = mem_resize(self->pending, self->capacity * sizeof(*self->pending));
-    }
+    if (self->size == self->capacity)
+        self->pending = mem_grow(self->pending, &self->capacity, sizeof(*self->pending));
     self->pending[self->size++] = pending;
     if (self->size == PENDING_MAX)
         show_ripe(self, INT64_MAX);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_CAPACITY = 16 };
+
 void *mem_alloc(size_t size)
 {
     void *p = malloc(size != 0 ? size : 1);
@@ -25,6 +27,12 @@ void *mem_resize(void *old, size_t size)
     if (p == NULL)
         abort();
     return p;
+}
+
+void *mem_grow(void *items, size_t *capacity, size_t item_size)
+{
+    *capacity = *capacity != 0 ? *capacity * 2 : FIRST_CAPACITY;
+    return mem_resize(items, *capacity * item_size);
 }
 
 char *mem_text(const void *data, size_t size)

@@ -147,10 +147,8 @@ static void enter(client_t *self, now_t now)
 
 static client_effect_t *emit(client_t *self, client_effect_kind_t kind, size_t offset)
 {
-    if (self->effects_size == self->effects_capacity) {
-        self->effects_capacity = self->effects_capacity != 0 ? self->effects_capacity * 2 : 16;
-        self->effects = mem_resize(self->effects, self->effects_capacity * sizeof *self->effects);
-    }
+    if (self->effects_size == self->effects_capacity)
+        self->effects = mem_grow(self->effects, &self->effects_capacity, sizeof *self->effects);
     client_effect_t *effect = &self->effects[self->effects_size++];
     *effect = (client_effect_t){
         .kind = kind,

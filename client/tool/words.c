@@ -80,10 +80,8 @@ void words_clear(words_t *self)
 
 void words_end(words_t *self)
 {
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity != 0 ? self->capacity * 2 : 16;
-        self->list = mem_resize(self->list, self->capacity * sizeof(*self->list));
-    }
+    if (self->count == self->capacity)
+        self->list = mem_grow(self->list, &self->capacity, sizeof(*self->list));
     self->list[self->count++].size = self->bytes.size - self->ended;
     self->ended = self->bytes.size;
 }

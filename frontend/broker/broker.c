@@ -98,10 +98,8 @@ struct broker {
 
 static void note_loss(broker_t *self, bool is_replica, uint32_t target)
 {
-    if (self->losses_size == self->losses_capacity) {
-        self->losses_capacity = self->losses_capacity != 0 ? self->losses_capacity * 2 : 16;
-        self->losses = mem_resize(self->losses, self->losses_capacity * sizeof(*self->losses));
-    }
+    if (self->losses_size == self->losses_capacity)
+        self->losses = mem_grow(self->losses, &self->losses_capacity, sizeof(*self->losses));
     self->losses[self->losses_size++] = (loss_t){is_replica, target};
 }
 

@@ -127,10 +127,8 @@ static void enter(frontend_t *self, now_t now)
 static frontend_effect_t *emit(frontend_t *self, frontend_effect_kind_t kind, uint32_t target,
                                size_t offset)
 {
-    if (self->effects_size == self->effects_capacity) {
-        self->effects_capacity = self->effects_capacity != 0 ? self->effects_capacity * 2 : 16;
-        self->effects = mem_resize(self->effects, self->effects_capacity * sizeof *self->effects);
-    }
+    if (self->effects_size == self->effects_capacity)
+        self->effects = mem_grow(self->effects, &self->effects_capacity, sizeof *self->effects);
     frontend_effect_t *effect = &self->effects[self->effects_size++];
     *effect = (frontend_effect_t){
         .kind = kind, .target = target, .offset = offset, .size = self->arena.size - offset};

@@ -101,10 +101,8 @@ holdback_result_t holdback_put(holdback_t *self, uint64_t incarnation, uint64_t 
         return HOLDBACK_FULL;
     origin_t *origin = get(self, incarnation);
     size_t at = place(origin, n);
-    if (origin->size == origin->capacity) {
-        origin->capacity = origin->capacity != 0 ? origin->capacity * 2 : 16;
-        origin->records = mem_resize(origin->records, origin->capacity * sizeof(held_t));
-    }
+    if (origin->size == origin->capacity)
+        origin->records = mem_grow(origin->records, &origin->capacity, sizeof(held_t));
     held_t *held = &origin->records[at];
     memmove(held + 1, held, (origin->size - at) * sizeof *held);
     *held = (held_t){n, (uint8_t *)mem_text(record.data, record.size), record.size};

@@ -70,10 +70,8 @@ void logindex_add(logindex_t *self, uint64_t incarnation, uint64_t n, uint64_t p
     origin_t *origin = get(self, incarnation);
     if (origin->size != 0 && position - origin->places[origin->size - 1].position < SPACING)
         return;
-    if (origin->size == origin->capacity) {
-        origin->capacity = origin->capacity != 0 ? origin->capacity * 2 : 8;
-        origin->places = mem_resize(origin->places, origin->capacity * sizeof(place_t));
-    }
+    if (origin->size == origin->capacity)
+        origin->places = mem_grow(origin->places, &origin->capacity, sizeof(place_t));
     origin->places[origin->size++] = (place_t){n, position};
 }
 

@@ -97,10 +97,8 @@ void replica_enter(replica_t *self, now_t now)
 replica_effect_t *replica_emit(replica_t *self, replica_effect_kind_t kind, uint32_t link,
                                size_t offset)
 {
-    if (self->effects_size == self->effects_capacity) {
-        self->effects_capacity = self->effects_capacity != 0 ? self->effects_capacity * 2 : 64;
-        self->effects = mem_resize(self->effects, self->effects_capacity * sizeof *self->effects);
-    }
+    if (self->effects_size == self->effects_capacity)
+        self->effects = mem_grow(self->effects, &self->effects_capacity, sizeof *self->effects);
     replica_effect_t *effect = &self->effects[self->effects_size++];
     *effect = (replica_effect_t){
         .kind = kind, .link = link, .offset = offset, .size = self->arena.size - offset};

@@ -236,10 +236,8 @@ static int long_order(const void *a, const void *b)
 
 static void group_add(group_t *self, slice_t prefix, long_row_t row)
 {
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity == 0 ? 16 : 2 * self->capacity;
-        self->rows = mem_resize(self->rows, self->capacity * sizeof(self->rows[0]));
-    }
+    if (self->count == self->capacity)
+        self->rows = mem_grow(self->rows, &self->capacity, sizeof(self->rows[0]));
     self->prefix = prefix;
     self->rows[self->count++] = row;
 }

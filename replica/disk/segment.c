@@ -47,10 +47,8 @@ void segments_free(segments_t *self)
 
 void segments_add(segments_t *self, segment_t segment)
 {
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity == 0 ? 16 : 2 * self->capacity;
-        self->items = mem_resize(self->items, self->capacity * sizeof(self->items[0]));
-    }
+    if (self->count == self->capacity)
+        self->items = mem_grow(self->items, &self->capacity, sizeof(self->items[0]));
     self->items[self->count++] = segment;
 }
 

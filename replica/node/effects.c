@@ -34,12 +34,9 @@ static log_level_t level_of(replica_level_t level)
 
 static void follow_up(node_t *self, followup_t followup)
 {
-    if (self->followups_size == self->followups_capacity) {
-        self->followups_capacity =
-            self->followups_capacity != 0 ? self->followups_capacity * 2 : 16;
+    if (self->followups_size == self->followups_capacity)
         self->followups =
-            mem_resize(self->followups, self->followups_capacity * sizeof(*self->followups));
-    }
+            mem_grow(self->followups, &self->followups_capacity, sizeof(*self->followups));
     self->followups[self->followups_size++] = followup;
 }
 

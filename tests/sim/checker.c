@@ -34,10 +34,10 @@ struct checker {
     context_t *sessions;
     issued_t *issued;
     uint32_t issued_size;
-    uint32_t issued_capacity;
+    size_t issued_capacity;
     deletion_t *deletions;
     uint32_t deletions_size;
-    uint32_t deletions_capacity;
+    size_t deletions_capacity;
     bool is_disk_lost;
     bool is_handed_in_late;
     uint64_t acked[CHECKER_COUNTERS];
@@ -77,10 +77,8 @@ void checker_destroy(checker_t **self_p)
 
 uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uint32_t key)
 {
-    if (self->issued_size == self->issued_capacity) {
-        self->issued_capacity = self->issued_capacity != 0 ? self->issued_capacity * 2 : 256;
-        self->issued = mem_resize(self->issued, self->issued_capacity * sizeof *self->issued);
-    }
+    if (self->issued_size == self->issued_capacity)
+        self->issued = mem_grow(self->issued, &self->issued_capacity, sizeof *self->issued);
     self->issued[self->issued_size] = (issued_t){.session = session, .kind = kind, .key = key};
     if (!self->sessions[session].is_relaxed)
         self->issued[self->issued_size].context = self->sessions[session];
@@ -126,12 +124,9 @@ static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
 {
     uint32_t k = register_of(key);
     if (k != CHECKER_REGISTERS) {
-        if (self->deletions_size == self->deletions_capacity) {
-            self->deletions_capacity =
-                self->deletions_capacity != 0 ? self->deletions_capacity * 2 : 64;
+        if (self->deletions_size == self->deletions_capacity)
             self->deletions =
-                mem_resize(self->deletions, self->deletions_capacity * sizeof *self->deletions);
-        }
+                mem_grow(self->deletions, &self->deletions_capacity, sizeof *self->deletions);
         self->deletions[self->deletions_size++] = (deletion_t){k, tag};
     }
 }

@@ -112,7 +112,7 @@ typedef struct world {
     uint32_t clients;
     chan_t *chans;
     uint32_t chans_size;
-    uint32_t chans_capacity;
+    size_t chans_capacity;
     bool is_cut[PROCS_MAX][PROCS_MAX]; /* from, to */
     uint32_t loss_ppm;
     uint32_t ack; /* copies that the replicas wait for */
@@ -174,10 +174,8 @@ static bool is_before(const event_t *a, const event_t *b)
 static void push(world_t *w, event_t event)
 {
     event.serial = w->serial++;
-    if (w->heap_size == w->heap_capacity) {
-        w->heap_capacity = w->heap_capacity != 0 ? w->heap_capacity * 2 : 256;
-        w->heap = mem_resize(w->heap, w->heap_capacity * sizeof *w->heap);
-    }
+    if (w->heap_size == w->heap_capacity)
+        w->heap = mem_grow(w->heap, &w->heap_capacity, sizeof *w->heap);
     size_t at = w->heap_size++;
     while (at > 0 && is_before(&event, &w->heap[(at - 1) / 2])) {
         w->heap[at] = w->heap[(at - 1) / 2];
@@ -293,10 +291,8 @@ static proc_t *proc_at(world_t *w, slice_t host)
 
 static void connect_chan(world_t *w, const proc_t *from, uint32_t link, slice_t host, uint16_t port)
 {
-    if (w->chans_size == w->chans_capacity) {
-        w->chans_capacity = w->chans_capacity != 0 ? w->chans_capacity * 2 : 64;
-        w->chans = mem_resize(w->chans, w->chans_capacity * sizeof *w->chans);
-    }
+    if (w->chans_size == w->chans_capacity)
+        w->chans = mem_grow(w->chans, &w->chans_capacity, sizeof *w->chans);
     const proc_t *to = proc_at(w, host);
     uint32_t number = w->chans_size++;
     w->chans[number] = (chan_t){
@@ -1293,10 +1289,8 @@ static bool defer(world_t *w, const event_t *e)
     proc_t *p = &w->procs[e->proc];
     if (!is_for_proc || !p->is_up || (p->paused_until <= w->now && p->deferred_size == 0))
         return false;
-    if (p->deferred_size == p->deferred_capacity) {
-        p->deferred_capacity = p->deferred_capacity != 0 ? p->deferred_capacity * 2 : 16;
-        p->deferred = mem_resize(p->deferred, p->deferred_capacity * sizeof *p->deferred);
-    }
+    if (p->deferred_size == p->deferred_capacity)
+        p->deferred = mem_grow(p->deferred, &p->deferred_capacity, sizeof *p->deferred);
     p->deferred[p->deferred_size++] = *e;
     return true;
 }
