@@ -15,6 +15,7 @@
 
 #include "bus/net/beacon.h"
 #include "bus/net/runtime.h"
+#include "tests/unit/bus/net_fixture.h"
 
 enum { DEADLINE_MS = 5000, RARELY_MS = 3600 * 1000 };
 
@@ -272,19 +273,6 @@ static void test_bad_interfaces(void **state)
     assert_null(finder);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return net_start(NULL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    net_stop(1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,5 +281,5 @@ int main(void)
         cmocka_unit_test(test_drops_are_counted), cmocka_unit_test(test_unread_finder_ends),
         cmocka_unit_test(test_bad_interfaces),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

@@ -17,6 +17,7 @@
 #include "bus/net/runtime.h"
 #include "bus/net/socket.h"
 #include "bus/net/wake.h"
+#include "tests/unit/bus/net_fixture.h"
 
 enum { LATE_MS = 5000 };
 
@@ -255,19 +256,6 @@ static void test_limit(void **state)
     close_test(&test);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return net_start(NULL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    net_stop(1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,5 +266,5 @@ int main(void)
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_limit),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

@@ -12,6 +12,7 @@
 #include "bus/net/monitor.h"
 #include "bus/net/runtime.h"
 #include "bus/net/socket.h"
+#include "tests/unit/bus/net_fixture.h"
 
 enum { DEADLINE_MS = 5000 };
 
@@ -170,19 +171,6 @@ static void test_monitors_follow_each_other(void **state)
     }
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return net_start(NULL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    net_stop(1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,5 +180,5 @@ int main(void)
         cmocka_unit_test(test_unwatch_forgets_the_loss),
         cmocka_unit_test(test_monitors_follow_each_other),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

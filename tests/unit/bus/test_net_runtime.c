@@ -18,6 +18,7 @@
 
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
+#include "tests/unit/bus/net_fixture.h"
 
 static void test_started(void **state)
 {
@@ -184,19 +185,6 @@ static void test_log_without_stderr(void **state)
     assert_int_equal(run_child(log_to_nobody, text, sizeof(text)), 4);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return net_start(NULL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    net_stop(1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest children[] = {
@@ -211,5 +199,5 @@ int main(void)
         cmocka_unit_test(test_clocks_and_numbers),
     };
     int failed = cmocka_run_group_tests(children, NULL, NULL);
-    return failed + cmocka_run_group_tests(tests, start, stop);
+    return failed + cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

@@ -16,6 +16,7 @@
 #include "bus/net/monitor.h"
 #include "bus/net/runtime.h"
 #include "bus/net/socket.h"
+#include "tests/unit/bus/net_fixture.h"
 
 enum { DEADLINE_MS = 5000 };
 
@@ -325,19 +326,6 @@ static void test_endpoints(void **state)
     assert_true(endpoint_parse(name, &endpoint, NULL));
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return net_start(NULL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    net_stop(1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,5 +338,5 @@ int main(void)
         cmocka_unit_test(test_router_and_dealer_talk),
         cmocka_unit_test(test_endpoints),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

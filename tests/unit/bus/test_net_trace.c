@@ -16,6 +16,7 @@
 #include "bus/net/runtime.h"
 #include "bus/net/socket.h"
 #include "bus/net/trace.h"
+#include "tests/unit/bus/net_fixture.h"
 
 enum { DEADLINE_MS = 5000 };
 
@@ -280,19 +281,6 @@ static void test_sockets_of_a_monitor(void **state)
     close_bench(&bench);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    return net_start(NULL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    net_stop(1);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,5 +290,5 @@ int main(void)
         cmocka_unit_test(test_ring_under_load),
         cmocka_unit_test(test_sockets_of_a_monitor),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <signal.h>
@@ -13,13 +12,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bus/base/memory.h"
 #include "bus/base/random.h"
 #include "replica/disk/checkpoint.h"
+#include "tests/unit/child.h"
+#include "tests/unit/folder.h"
 
 enum { GREAT = 20 * 1024 * 1024 }; /* bytes of a value */
 
@@ -55,10 +55,7 @@ static void path_in(char path[PATH_SIZE], const fixture_t *f, const char *name)
 static int set_up(void **state)
 {
     fixture_t *f = mem_zero(1, sizeof(*f));
-    const char *tmp = getenv("TMPDIR");
-    snprintf(f->folder, sizeof(f->folder), "%s/hearsay-checkpoint-XXXXXX",
-             tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(f->folder) == NULL)
+    if (folder_make(f->folder, sizeof(f->folder), "checkpoint") != 0)
         return -1;
     random_seed(&f->random, 7);
     *state = f;
@@ -69,13 +66,7 @@ static void remove_folder(const fixture_t *f, const char *name)
 {
     char path[PATH_SIZE];
     path_in(path, f, name);
-    DIR *dir = opendir(path);
-    if (dir == NULL)
-        return;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    closedir(dir);
-    rmdir(path);
+    folder_remove(path);
 }
 
 static void rows_free(fixture_t *f)
@@ -456,6 +447,28 @@ static void put_numbered(fixture_t *f, uint32_t count, uint8_t fill, size_t size
     buf_free(&value);
 }
 
+/* Some rows to be written by a child in place of all that is there. */
+typedef struct rewrite {
+    fixture_t *f;
+    uint32_t count;
+    uint8_t fill;
+    size_t size;
+    bool has_commit;
+} rewrite_t;
+
+static uint64_t rewrite_child(void *arg)
+{
+    const rewrite_t *rewrite = arg;
+    fixture_t *f = rewrite->f;
+    open_checkpoint(f);
+    checkpoint_begin(f->checkpoint);
+    clear(f, 1);
+    put_numbered(f, rewrite->count, rewrite->fill, rewrite->size);
+    if (rewrite->has_commit)
+        checkpoint_commit(f->checkpoint);
+    return 0;
+}
+
 /* Killed in the middle of a transaction. */
 static void test_kill(void **state)
 {
@@ -465,28 +478,10 @@ static void test_kill(void **state)
     put_numbered(f, 500, 'a', 1000);
     commit(f);
     checkpoint_close(&f->checkpoint);
-    for (int turn = 0; turn < 6; turn++) {
-        int told[2];
-        assert_int_equal(pipe(told), 0);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            open_checkpoint(f);
-            checkpoint_begin(f->checkpoint);
-            clear(f, 1);
-            /* More than the queue holds: the thread has begun. */
-            put_numbered(f, (uint32_t)(20000 + 3000 * turn), 'b', 1000);
-            if (write(told[1], "x", 1) != 1)
-                _exit(1);
-            for (;;)
-                pause();
-        }
-        char byte;
-        close(told[1]);
-        assert_int_equal(read(told[0], &byte, 1), 1);
-        close(told[0]);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+    for (uint32_t turn = 0; turn < 6; turn++) {
+        /* More than the queue holds: the thread has begun. */
+        rewrite_t rewrite = {f, 20000 + 3000 * turn, 'b', 1000, false};
+        child_kill(child_start(rewrite_child, &rewrite, NULL));
         open_checkpoint(f);
         expect_rows(f);
         checkpoint_close(&f->checkpoint);
@@ -520,38 +515,18 @@ static void test_kill_in_a_commit(void **state)
 {
     fixture_t *f = *state;
     filled_t before = {0};
-    for (int turn = 0; turn < 10; turn++) {
-        int told[2];
-        uint32_t count = (uint32_t)(4000 + turn);
-        uint8_t fill = (uint8_t)(1 + turn);
-        assert_int_equal(pipe(told), 0);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            open_checkpoint(f);
-            checkpoint_begin(f->checkpoint);
-            clear(f, 1);
-            put_numbered(f, count, fill, 500);
-            checkpoint_commit(f->checkpoint);
-            if (write(told[1], "x", 1) != 1)
-                _exit(1);
-            for (;;)
-                pause();
-        }
-        char byte;
-        close(told[1]);
-        assert_int_equal(read(told[0], &byte, 1), 1);
-        close(told[0]);
+    for (uint32_t turn = 0; turn < 10; turn++) {
+        rewrite_t rewrite = {f, 4000 + turn, (uint8_t)(1 + turn), 500, true};
+        pid_t pid = child_start(rewrite_child, &rewrite, NULL);
         long delay_ns = 1000L * (long)random_below(&f->random, 20000);
         nanosleep(&(struct timespec){.tv_nsec = delay_ns}, NULL);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        child_kill(pid);
         filled_t found = {0};
         open_checkpoint(f);
         assert_int_equal(checkpoint_load(f->checkpoint, look_filled, &found, NULL), 0);
         checkpoint_close(&f->checkpoint);
         bool is_old = found.count == before.count && found.fill == before.fill;
-        assert_true(is_old || (found.count == count && found.fill == fill));
+        assert_true(is_old || (found.count == rewrite.count && found.fill == rewrite.fill));
         before = found;
     }
 }
@@ -574,8 +549,9 @@ static void test_close_finishes_or_gives_up(void **state)
 }
 
 /* In a child: no file may grow beyond a size, then it may. */
-static void no_room_child(fixture_t *f)
+static void no_room_child(void *arg)
 {
+    fixture_t *f = arg;
     struct rlimit limit;
     err_t err = {.text = ""};
     signal(SIGXFSZ, SIG_IGN);
@@ -616,17 +592,7 @@ static void no_room_child(fixture_t *f)
 
 static void test_no_room(void **state)
 {
-    fixture_t *f = *state;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        no_room_child(f); /* a failed assertion ends with another code */
-        _exit(0);
-    }
-    int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    child_passes(no_room_child, *state);
 }
 
 /* A map that is too small fails a checkpoint once and is larger for the next. */

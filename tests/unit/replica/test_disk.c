@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +20,8 @@
 #include "bus/base/random.h"
 #include "replica/core/seglog.h"
 #include "replica/disk/disk.h"
+#include "tests/unit/child.h"
+#include "tests/unit/folder.h"
 
 enum {
     NODE = 3,
@@ -45,17 +46,6 @@ static const char FIRST[] = "log-0000000000000000.seg";
 static void path_in(char path[PATH_SIZE], const fixture_t *f, const char *name)
 {
     snprintf(path, PATH_SIZE, "%s/%s", f->folder, name);
-}
-
-static void folder_remove(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    if (dir == NULL)
-        return;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    closedir(dir);
-    rmdir(folder);
 }
 
 static buf_t file_read(const fixture_t *f, const char *name)
@@ -89,9 +79,7 @@ static void file_write(const fixture_t *f, const char *name, slice_t bytes)
 static int set_up(void **state)
 {
     fixture_t *f = mem_zero(1, sizeof(*f));
-    const char *tmp = getenv("TMPDIR");
-    snprintf(f->top, sizeof(f->top), "%s/hearsay-disk-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(f->top) == NULL)
+    if (folder_make(f->top, sizeof(f->top), "disk") != 0)
         return -1;
     snprintf(f->folder, sizeof(f->folder), "%s/replica_%d", f->top, NODE);
     random_seed(&f->random, 42);
@@ -785,8 +773,9 @@ static void test_folders_that_do_not_do(void **state)
 }
 
 /* In a child: a file size limit makes the write fail half way, then it is lifted. */
-static void write_error_child(fixture_t *f)
+static void write_error_child(void *arg)
 {
+    fixture_t *f = arg;
     struct rlimit limit;
     signal(SIGXFSZ, SIG_IGN);
     fill(f, DISK_SEGMENT_SIZE, 5, 100);
@@ -839,42 +828,25 @@ static void write_error_child(fixture_t *f)
 
 static void test_write_error(void **state)
 {
-    fixture_t *f = *state;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        write_error_child(f); /* a failed assertion ends with another code */
-        _exit(0);
-    }
-    int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    child_passes(write_error_child, *state);
+}
+
+/* What it returns is there for good. */
+static uint64_t fill_child(void *arg)
+{
+    fixture_t *f = arg;
+    fill(f, 2000, 50, 300);
+    return disk_end(f->disk);
 }
 
 /* kill -9 loses nothing that disk_append took, and frees the lock. */
 static void test_kill(void **state)
 {
     fixture_t *f = *state;
-    int told[2];
-    assert_int_equal(pipe(told), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        fill(f, 2000, 50, 300);
-        uint64_t end = disk_end(f->disk);
-        if (write(told[1], &end, sizeof(end)) != (ssize_t)sizeof(end))
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    uint64_t end = 0;
-    close(told[1]);
-    assert_int_equal(read(told[0], &end, sizeof(end)), sizeof(end));
-    close(told[0]);
+    uint64_t end;
+    pid_t pid = child_start(fill_child, f, &end);
     open_refused(f, OUTCOME_USAGE, "is in use by process");
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    child_kill(pid);
     open_disk(f);
     collected_t seen = {0};
     assert_int_equal(disk_replay(f->disk, 0, collect, &seen, NULL, NULL), 0);

@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,6 +18,7 @@
 #include "replica/core/seglog.h"
 #include "replica/disk/disk.h"
 #include "replica/disk/files.h"
+#include "tests/unit/folder.h"
 
 enum {
     NODE = 3,
@@ -107,9 +107,7 @@ static void tell(void *arg)
 static int set_up(void **state)
 {
     fixture_t *f = mem_zero(1, sizeof(*f));
-    const char *tmp = getenv("TMPDIR");
-    snprintf(f->top, sizeof(f->top), "%s/hearsay-disk-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(f->top) == NULL || pipe(f->told) != 0)
+    if (folder_make(f->top, sizeof(f->top), "disk") != 0 || pipe(f->told) != 0)
         return -1;
     snprintf(f->folder, sizeof(f->folder), "%s/replica_%d", f->top, NODE);
     faults.real = files_system;
@@ -134,12 +132,7 @@ static int tear_down(void **state)
     fixture_t *f = *state;
     disk_close(&f->disk);
     files_system = faults.real;
-    DIR *dir = opendir(f->folder);
-    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;)
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir != NULL)
-        closedir(dir);
-    rmdir(f->folder);
+    folder_remove(f->folder);
     int rc = rmdir(f->top);
     close(f->told[0]);
     close(f->told[1]);

@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "replica/disk/checkpoint.h"
 #include "replica/disk/disk.h"
 #include "replica/disk/verify.h"
+#include "tests/unit/folder.h"
 
 enum {
     NODE = 3,
@@ -85,25 +85,12 @@ static void fill(fixture_t *f)
 static int set_up(void **state)
 {
     fixture_t *f = mem_zero(1, sizeof(*f));
-    const char *tmp = getenv("TMPDIR");
-    snprintf(f->top, sizeof(f->top), "%s/hearsay-verify-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(f->top) == NULL)
+    if (folder_make(f->top, sizeof(f->top), "verify") != 0)
         return -1;
     snprintf(f->folder, sizeof(f->folder), "%s/replica_%d", f->top, NODE);
     fill(f);
     *state = f;
     return 0;
-}
-
-static void folder_remove(const char *path)
-{
-    DIR *dir = opendir(path);
-    if (dir == NULL)
-        return;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    closedir(dir);
-    rmdir(path);
 }
 
 static void forget_findings(fixture_t *f)
