@@ -92,13 +92,10 @@ static void ask_info(survey_t *self, entry_t *entry)
 static entry_t *add(survey_t *self, const char *host, uint16_t first_port, uint16_t offset,
                     uint64_t incarnation)
 {
-    endpoint_t control = {.port = (uint16_t)(first_port + offset)};
-    char text[ENDPOINT_TEXT_SIZE];
+    endpoint_t control;
 
-    if (first_port == 0 || first_port > UINT16_MAX - offset)
-        return NULL;
-    snprintf(control.host, sizeof(control.host), "%.*s", (int)sizeof(control.host) - 1, host);
-    if (!endpoint_parse(endpoint_format(&control, text), &control, NULL))
+    if (first_port == 0 || first_port > UINT16_MAX - offset ||
+        !endpoint_of(slice_text(host), (uint16_t)(first_port + offset), &control, NULL))
         return NULL;
     for (size_t i = 0; i < self->size; i++) {
         entry_t *entry = self->entries[i];

@@ -286,6 +286,21 @@ bool endpoint_parse(const char *text, endpoint_t *out, err_t *err)
     return false;
 }
 
+bool endpoint_of(slice_t host, uint16_t port, endpoint_t *out, err_t *err)
+{
+    endpoint_t told = {.port = port};
+    char text[ENDPOINT_TEXT_SIZE];
+
+    if (host.size >= sizeof(told.host) ||
+        (host.size != 0 && memchr(host.data, '\0', host.size) != NULL)) {
+        err_set(err, OUTCOME_USAGE, "what was told as the name of a host is none");
+        return false;
+    }
+    if (host.size != 0)
+        memcpy(told.host, host.data, host.size);
+    return endpoint_parse(endpoint_format(&told, text), out, err);
+}
+
 const char *endpoint_format(const endpoint_t *self, char text[ENDPOINT_TEXT_SIZE])
 {
     format_address(text, ENDPOINT_TEXT_SIZE, self->host, self->port);

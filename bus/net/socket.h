@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bus/base/bytes.h"
 #include "bus/base/err.h"
 
 enum {
@@ -70,6 +71,12 @@ int socket_connect(void *self, const endpoint_t *endpoint, err_t *err);
 
 /* Reads "tcp://host:port". False with err when the text is anything else. */
 bool endpoint_parse(const char *text, endpoint_t *out, err_t *err);
+
+/*
+ * The endpoint of a host, without brackets, and a port as others tell them over the network. False
+ * with err for what endpoint_parse would not read.
+ */
+bool endpoint_of(slice_t host, uint16_t port, endpoint_t *out, err_t *err);
 
 /* Writes "tcp://host:port" with a NUL; returns text. */
 const char *endpoint_format(const endpoint_t *self, char text[ENDPOINT_TEXT_SIZE]);

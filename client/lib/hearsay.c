@@ -21,6 +21,7 @@
 #include "bus/net/pollset.h"
 #include "bus/net/runtime.h"
 #include "bus/net/wake.h"
+#include "bus/net/watched.h"
 #include "bus/wire/token.h"
 #include "client/core/client.h"
 #include "client/lib/reply.h"
@@ -184,16 +185,14 @@ static void drop_dealer(hearsay_t *self)
         return;
     if (self->has_loop)
         pollset_remove(&self->pollset, socket_fd(self->dealer));
-    monitor_unwatch(self->monitor, self->dealer);
-    socket_close(&self->dealer);
+    watched_close(&self->dealer, NULL, self->monitor);
 }
 
 static int open_dealer(hearsay_t *self, const endpoint_t *endpoint, err_t *err)
 {
     const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, 0, true};
 
-    if (socket_open(&self->dealer, &options, err) != 0 ||
-        monitor_watch(self->monitor, self->dealer, "broker", self->connection, err) != 0)
+    if (watched_open(&self->dealer, &options, self->monitor, "broker", self->connection, err) != 0)
         return -1;
     if (self->has_loop && pollset_add(&self->pollset, socket_fd(self->dealer), err) != 0)
         return -1;
@@ -202,13 +201,10 @@ static int open_dealer(hearsay_t *self, const endpoint_t *endpoint, err_t *err)
 
 static int connect_dealer(hearsay_t *self, slice_t host, uint16_t port)
 {
-    endpoint_t endpoint = {.port = port};
+    endpoint_t endpoint;
     err_t err;
 
-    if (host.size >= sizeof(endpoint.host) || port == 0)
-        return -1;
-    memcpy(endpoint.host, host.data, host.size);
-    if (open_dealer(self, &endpoint, &err) == 0) {
+    if (endpoint_of(host, port, &endpoint, &err) && open_dealer(self, &endpoint, &err) == 0) {
         endpoint_format(&endpoint, self->broker);
         return 0;
     }

@@ -20,6 +20,7 @@
 #include "bus/net/notes.h"
 #include "bus/net/notify.h"
 #include "bus/net/runtime.h"
+#include "bus/net/watched.h"
 #include "bus/wire/control.h"
 #include "frontend/broker/inspect.h"
 #include "frontend/broker/trace.h"
@@ -139,32 +140,22 @@ static void disconnect(broker_t *self, uint32_t number)
     link_t *link = find_link(self, number);
     if (link == NULL)
         return;
-    loop_remove_socket(self->loop, link->dealer);
-    monitor_unwatch(self->monitor, link->dealer);
-    socket_close(&link->dealer);
+    watched_close(&link->dealer, self->loop, self->monitor);
     link->number = 0;
 }
 
 static int open_link(broker_t *self, link_t *link, slice_t host, uint16_t port, err_t *err)
 {
     const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true};
-    endpoint_t endpoint = {.port = port};
-    char text[ENDPOINT_TEXT_SIZE];
+    endpoint_t endpoint;
 
-    if (port == 0 || host.size >= sizeof(endpoint.host))
-        return err_set(err, OUTCOME_USAGE, "no address of a node: port %u", port);
-    memcpy(endpoint.host, host.data, host.size);
-    /* It came over the network: taken only when it reads as an address. */
-    if (!endpoint_parse(endpoint_format(&endpoint, text), &endpoint, err) ||
-        socket_open(&link->dealer, &options, err) != 0)
+    if (!endpoint_of(host, port, &endpoint, err) ||
+        watched_open(&link->dealer, &options, self->monitor, "replica", link->number, err) != 0)
         return -1;
-    if (monitor_watch(self->monitor, link->dealer, "replica", link->number, err) == 0 &&
-        loop_add_socket(self->loop, link->dealer, link_ready, link, err) == 0 &&
+    if (loop_add_socket(self->loop, link->dealer, link_ready, link, err) == 0 &&
         socket_connect(link->dealer, &endpoint, err) == 0)
         return 0;
-    loop_remove_socket(self->loop, link->dealer);
-    monitor_unwatch(self->monitor, link->dealer);
-    socket_close(&link->dealer);
+    watched_close(&link->dealer, self->loop, self->monitor);
     return -1;
 }
 
@@ -539,8 +530,8 @@ static int open_sockets(broker_t *self, err_t *err)
     const broker_settings_t *settings = self->settings;
 
     for (int i = 0; i < PORTS; i++)
-        if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
-            monitor_watch(self->monitor, self->sockets[i], names[i], MONITOR_NO_TOKEN, err) != 0)
+        if (watched_open(&self->sockets[i], &options[i], self->monitor, names[i], MONITOR_NO_TOKEN,
+                         err) != 0)
             return -1;
     int port = socket_bind_block(self->sockets, PORTS, settings->served.listen.host,
                                  settings->served.listen.port, settings->served.listen_exact, err);
@@ -646,13 +637,8 @@ static void stop(broker_t *self)
             disconnect(self, self->links[i].number);
     if (self->trace != NULL)
         trace_leave(self->trace);
-    for (int i = 0; i < PORTS; i++) {
-        if (self->sockets[i] == NULL)
-            continue;
-        loop_remove_socket(self->loop, self->sockets[i]);
-        monitor_unwatch(self->monitor, self->sockets[i]);
-        socket_close(&self->sockets[i]);
-    }
+    for (int i = 0; i < PORTS; i++)
+        watched_close(&self->sockets[i], self->loop, self->monitor);
     monitor_destroy(&self->monitor);
     trace_destroy(&self->trace);
     events_destroy(&self->events);

@@ -8,7 +8,7 @@
 
 #include "bus/base/memory.h"
 #include "bus/net/message.h"
-#include "bus/net/socket.h"
+#include "bus/net/watched.h"
 
 enum {
     GOSSIP_PORT = 2, /* behind the first of the block */
@@ -84,25 +84,14 @@ int links_new(links_t **out, loop_t *loop, monitor_t *monitor, int64_t message_m
 
     *self = (links_t){
         .loop = loop, .monitor = monitor, .message_max = message_max, .fn = fn, .arg = arg};
-    if (socket_open(&self->sub, &options, err) != 0) {
-        free(self);
-        return -1;
-    }
-    zmq_setsockopt(self->sub, ZMQ_SUBSCRIBE, "", 0);
-    if (monitor_watch(monitor, self->sub, "sub", MONITOR_NO_TOKEN, err) != 0 ||
+    if (watched_open(&self->sub, &options, monitor, "sub", MONITOR_NO_TOKEN, err) != 0 ||
         loop_add_socket(loop, self->sub, gossip_ready, self, err) != 0) {
         links_destroy(&self);
         return -1;
     }
+    zmq_setsockopt(self->sub, ZMQ_SUBSCRIBE, "", 0);
     *out = self;
     return 0;
-}
-
-static void close_dealer(links_t *self, peer_link_t *peer)
-{
-    loop_remove_socket(self->loop, peer->dealer);
-    monitor_unwatch(self->monitor, peer->dealer);
-    socket_close(&peer->dealer);
 }
 
 void links_destroy(links_t **self_p)
@@ -112,9 +101,7 @@ void links_destroy(links_t **self_p)
         return;
     while (self->first != NULL)
         links_disconnect(self, self->first->link);
-    loop_remove_socket(self->loop, self->sub);
-    monitor_unwatch(self->monitor, self->sub);
-    socket_close(&self->sub);
+    watched_close(&self->sub, self->loop, self->monitor);
     free(self);
     *self_p = NULL;
 }
@@ -130,13 +117,12 @@ static int open_dealer(links_t *self, peer_link_t *peer, const endpoint_t *endpo
         .receive_queue = QUEUE,
         .heartbeat_ms = HEARTBEAT_MS,
     };
-    if (socket_open(&peer->dealer, &options, err) != 0)
+    if (watched_open(&peer->dealer, &options, self->monitor, "dealer", peer->link, err) != 0)
         return -1;
-    if (monitor_watch(self->monitor, peer->dealer, "dealer", peer->link, err) == 0 &&
-        loop_add_socket(self->loop, peer->dealer, dealer_ready, peer, err) == 0 &&
+    if (loop_add_socket(self->loop, peer->dealer, dealer_ready, peer, err) == 0 &&
         socket_connect(peer->dealer, endpoint, err) == 0)
         return 0;
-    close_dealer(self, peer);
+    watched_close(&peer->dealer, self->loop, self->monitor);
     return -1;
 }
 
@@ -151,15 +137,12 @@ static bool is_shared(const links_t *self, const peer_link_t *than)
 
 int links_connect(links_t *self, uint32_t link, slice_t host, uint16_t port, err_t *err)
 {
-    endpoint_t endpoint = {.port = port};
-    char text[ENDPOINT_TEXT_SIZE];
+    endpoint_t endpoint;
 
     assert(link != 0);
-    if (port == 0 || port > UINT16_MAX - GOSSIP_PORT || host.size >= sizeof(endpoint.host))
+    if (port > UINT16_MAX - GOSSIP_PORT)
         return err_set(err, OUTCOME_USAGE, "no address of a node: port %u", port);
-    memcpy(endpoint.host, host.data, host.size);
-    /* It came over the network: taken only when it reads as an address. */
-    if (!endpoint_parse(endpoint_format(&endpoint, text), &endpoint, err))
+    if (!endpoint_of(host, port, &endpoint, err))
         return -1;
     peer_link_t *peer = mem_zero(1, sizeof(*peer));
     peer->owner = self;
@@ -197,7 +180,7 @@ void links_disconnect(links_t *self, uint32_t link)
     *at = peer->next;
     if (!is_shared(self, peer))
         zmq_disconnect(self->sub, peer->gossip);
-    close_dealer(self, peer);
+    watched_close(&peer->dealer, self->loop, self->monitor);
     free(peer);
 }
 

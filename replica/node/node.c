@@ -11,6 +11,7 @@
 #include "bus/net/message.h"
 #include "bus/net/notify.h"
 #include "bus/net/runtime.h"
+#include "bus/net/watched.h"
 #include "replica/node/internal.h"
 
 enum {
@@ -261,8 +262,8 @@ static int open_sockets(node_t *self, err_t *err)
     const settings_t *settings = self->settings;
 
     for (int i = 0; i < NODE_PORTS; i++)
-        if (socket_open(&self->sockets[i], &options[i], err) != 0 ||
-            monitor_watch(self->monitor, self->sockets[i], names[i], MONITOR_NO_TOKEN, err) != 0)
+        if (watched_open(&self->sockets[i], &options[i], self->monitor, names[i], MONITOR_NO_TOKEN,
+                         err) != 0)
             return -1;
     buf_t welcome = {0};
     peer_joined_put(&welcome, beacon_cluster_tag(settings->cluster), self->incarnation);
@@ -394,15 +395,9 @@ static void stop(node_t *self)
     links_destroy(&self->links);
     if (self->trace != NULL)
         trace_leave(self->trace);
-    for (int i = 0; i < NODE_PORTS; i++) {
-        if (self->sockets[i] == NULL)
-            continue;
-        loop_remove_socket(self->loop, self->sockets[i]);
-        monitor_unwatch(self->monitor, self->sockets[i]);
-        socket_close(&self->sockets[i]);
-    }
-    if (self->monitor != NULL)
-        monitor_destroy(&self->monitor);
+    for (int i = 0; i < NODE_PORTS; i++)
+        watched_close(&self->sockets[i], self->loop, self->monitor);
+    monitor_destroy(&self->monitor);
     trace_destroy(&self->trace);
     events_destroy(&self->events);
     loop_destroy(&self->loop);

@@ -15,7 +15,7 @@
 
 #include "bus/net/monitor.h"
 #include "bus/net/runtime.h"
-#include "bus/net/socket.h"
+#include "bus/net/watched.h"
 #include "tests/unit/bus/net_fixture.h"
 
 enum { DEADLINE_MS = 5000 };
@@ -326,6 +326,50 @@ static void test_endpoints(void **state)
     assert_true(endpoint_parse(name, &endpoint, NULL));
 }
 
+static void test_endpoints_that_were_told(void **state)
+{
+    (void)state;
+    endpoint_t endpoint;
+    err_t err = {0};
+    char long_name[400];
+
+    assert_true(endpoint_of(slice_text("::1"), 7710, &endpoint, &err));
+    assert_string_equal(endpoint.host, "::1");
+    assert_int_equal(endpoint.port, 7710);
+    assert_false(endpoint_of(slice_text("h"), 0, &endpoint, &err));
+    assert_non_null(strstr(err.text, "the port from 1 to 65535"));
+    assert_false(endpoint_of(slice_text(""), 1, &endpoint, &err));
+    assert_false(endpoint_of(slice_text("h:5/"), 1, &endpoint, &err));
+    assert_false(endpoint_of(slice_of("h\0x", 3), 1, &endpoint, &err));
+    assert_non_null(strstr(err.text, "is none"));
+    memset(long_name, 'a', sizeof(long_name));
+    assert_true(endpoint_of(slice_of(long_name, ENDPOINT_HOST_SIZE - 1), 1, &endpoint, NULL));
+    assert_false(endpoint_of(slice_of(long_name, ENDPOINT_HOST_SIZE), 1, &endpoint, NULL));
+    assert_int_equal(strlen(endpoint.host), ENDPOINT_HOST_SIZE - 1); /* as it was */
+}
+
+/* In a loop or not; closing what is closed does nothing. */
+static void test_watched(void **state)
+{
+    (void)state;
+    loop_t *loop = loop_new();
+    monitor_t *monitor = NULL;
+    void *sockets[2] = {NULL};
+
+    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            watched_open(&sockets[i], &router_options, monitor, "router", MONITOR_NO_TOKEN, NULL),
+            0);
+    watched_close(&sockets[0], loop, monitor); /* was never in the loop */
+    watched_close(&sockets[1], NULL, monitor);
+    assert_null(sockets[0]);
+    assert_null(sockets[1]);
+    watched_close(&sockets[0], loop, monitor);
+    monitor_destroy(&monitor);
+    loop_destroy(&loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +381,8 @@ int main(void)
         cmocka_unit_test(test_successor_gets_nothing_old),
         cmocka_unit_test(test_router_and_dealer_talk),
         cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_endpoints_that_were_told),
+        cmocka_unit_test(test_watched),
     };
     return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }
