@@ -505,15 +505,14 @@ static bool is_at_hand(const peer_t *peer)
     return peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
 }
 
-bool gossip_may_with(const replica_t *self, const peer_t *peer)
-{
-    return is_at_hand(peer) && !peer->is_joining &&
-           members_has(self->members, peer->id, peer->incarnation);
-}
-
 bool gossip_is_at_hand(const replica_t *self, const peer_t *peer)
 {
     return is_at_hand(peer) && members_has(self->members, peer->id, peer->incarnation);
+}
+
+bool gossip_may_with(const replica_t *self, const peer_t *peer)
+{
+    return gossip_is_at_hand(self, peer) && !peer->is_joining;
 }
 
 static bool has_gap(const replica_t *self, const peer_t *peer)

@@ -84,6 +84,9 @@ typedef struct sync_mark {
 
 /* ---- checkpoints ---- */
 
+/* Bytes copied for a snapshot because updates came faster than its rows go: more, and it ends. */
+enum { SNAPSHOT_EARLY_MAX = 64 * 1024 * 1024 };
+
 typedef enum checkpointing_state {
     CHECKPOINTING_IDLE,
     CHECKPOINTING_ROWS,

@@ -100,6 +100,14 @@ const peer_member_t *members_find(const members_t *self, uint16_t id)
     return is_at(self, at, id) ? &self->rows[at] : NULL;
 }
 
+const peer_member_t *members_of(const members_t *self, uint64_t incarnation)
+{
+    for (uint32_t i = 0; i < self->size; i++)
+        if (self->rows[i].incarnation == incarnation)
+            return &self->rows[i];
+    return NULL;
+}
+
 bool members_has(const members_t *self, uint16_t id, uint64_t incarnation)
 {
     const peer_member_t *row = members_find(self, id);
@@ -178,17 +186,23 @@ bool members_count_rounds(members_t *self, const vec_t *applied)
     return has_counted;
 }
 
+/* What counts of it, it said of the same members as are here. */
+static bool agrees(const members_t *self, uint32_t at, uint64_t view)
+{
+    const said_t *counted = &self->known[at].counted;
+    return counted->is_there && counted->view == view;
+}
+
 const peer_member_t *members_last(const members_t *self)
 {
     uint64_t view = members_view(self->rows, self->size);
     uint32_t last = self->size;
     for (uint32_t i = 0; i < self->size; i++) {
-        const said_t *counted = &self->known[i].counted;
         if (self->rows[i].state != MEMBER_IN)
             continue;
-        if (!counted->is_there || counted->view != view)
+        if (!agrees(self, i, view))
             return &self->rows[i];
-        if (last == self->size || counted->floor < self->known[last].counted.floor)
+        if (last == self->size || self->known[i].counted.floor < self->known[last].counted.floor)
             last = i;
     }
     return last != self->size ? &self->rows[last] : NULL;
@@ -206,11 +220,9 @@ hlc_t members_horizon(const members_t *self)
 bool members_agree(const members_t *self)
 {
     uint64_t view = members_view(self->rows, self->size);
-    for (uint32_t i = 0; i < self->size; i++) {
-        const said_t *counted = &self->known[i].counted;
-        if (self->rows[i].state == MEMBER_IN && (!counted->is_there || counted->view != view))
+    for (uint32_t i = 0; i < self->size; i++)
+        if (self->rows[i].state == MEMBER_IN && !agrees(self, i, view))
             return false;
-    }
     return true;
 }
 

@@ -34,13 +34,16 @@ void members_destroy(members_t **self);
  */
 bool members_merge(members_t *self, const peer_member_t *row);
 
-/* The row of an id, or NULL; borrowed until the next members_merge. */
+/* The row of an id, or NULL; borrowed until members_merge takes a row of an id that is new. */
 const peer_member_t *members_find(const members_t *self, uint16_t id);
+
+/* The row whose present incarnation this is, or NULL; borrowed as members_find. */
+const peer_member_t *members_of(const members_t *self, uint64_t incarnation);
 
 /* True for the present incarnation of a member that has not left. */
 bool members_has(const members_t *self, uint16_t id, uint64_t incarnation);
 
-/* All rows, by id; borrowed until the next members_merge. */
+/* All rows, by id; borrowed as members_find. */
 const peer_member_t *members_rows(const members_t *self, uint32_t *count);
 
 /* How many have not left. */

@@ -8,10 +8,9 @@
 #include "replica/core/internal.h"
 
 enum {
-    BATCH_BYTES = 256 * 1024,           /* of rows in one turn */
-    EARLY_BYTES_MAX = 64 * 1024 * 1024, /* copied for a snapshot: more, and it is given up */
-    AGAIN_MS = 2000,                    /* after one that failed */
-    TRIM_BYTES = 64 * 1024,             /* of log, for less it is not worth a word to the disk */
+    BATCH_BYTES = 256 * 1024, /* of rows in one turn */
+    AGAIN_MS = 2000,          /* after one that failed */
+    TRIM_BYTES = 64 * 1024,   /* of log, for less it is not worth a word to the disk */
 };
 
 /* ---- the state as rows ---- */
@@ -151,7 +150,7 @@ static void put_rows(replica_t *self)
 {
     checkpointing_t *c = &self->checkpoint;
     size_t most = c->room < BATCH_BYTES ? c->room : BATCH_BYTES;
-    if (store_snapshot_early(self->store) > EARLY_BYTES_MAX) {
+    if (store_snapshot_early(self->store) > SNAPSHOT_EARLY_MAX) {
         replica_emit(self, REPLICA_CHECKPOINT_ABORT, 0, self->arena.size);
         fail(self, "updates came faster than the disk took rows");
         return;
@@ -271,10 +270,10 @@ static void hold_to_limit(replica_t *self)
 
 void recovery_consider_log(replica_t *self)
 {
-    uint64_t position = droppable(self);
-    uint64_t least = self->config.log_max / 8;
     if (self->joining.state != JOINING_NOT)
         return;
+    uint64_t position = droppable(self);
+    uint64_t least = self->config.log_max / 8;
     if (position > self->log_begin + (least < TRIM_BYTES ? least : TRIM_BYTES))
         drop_before(self, position);
     /* A checkpoint that lags must not be what keeps the log long. */

@@ -339,12 +339,8 @@ void stability_reopen(replica_t *self, uint64_t incarnation)
 
 static bool is_present(const replica_t *self, uint64_t incarnation)
 {
-    uint32_t count;
-    const peer_member_t *rows = members_rows(self->members, &count);
-    for (uint32_t i = 0; i < count; i++)
-        if (rows[i].incarnation == incarnation)
-            return true;
-    return incarnation == self->config.incarnation;
+    return incarnation == self->config.incarnation ||
+           members_of(self->members, incarnation) != NULL;
 }
 
 /*

@@ -16,12 +16,11 @@
 #include "replica/core/seglog.h"
 
 enum {
-    ASK_MS = 250,                       /* then the part is asked for again */
-    DONOR_MS = 3000,                    /* without progress: then another donor is tried */
-    DONATION_MS = 10000,                /* unused so long, a donation is given up */
-    SHORT_MS = 1500,                    /* of trying, until what cannot be handed in is given up */
-    HAND_IN_MS = 2000,                  /* after a JOIN its sender is pulled from for so long */
-    EARLY_BYTES_MAX = 64 * 1024 * 1024, /* copied for a donation: more, and it is given up */
+    ASK_MS = 250,        /* then the part is asked for again */
+    DONOR_MS = 3000,     /* without progress: then another donor is tried */
+    DONATION_MS = 10000, /* unused so long, a donation is given up */
+    SHORT_MS = 1500,     /* of trying, until what cannot be handed in is given up */
+    HAND_IN_MS = 2000,   /* after a JOIN its sender is pulled from for so long */
 };
 
 /* ---- the joiner ---- */
@@ -433,7 +432,7 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
         return; /* it asks another */
     bool is_its_own = d->is_open && d->joiner == join.incarnation;
     if (is_its_own && join.transfer == d->transfer && join.part == d->part + 1 && !d->is_last) {
-        if (store_snapshot_early(self->store) > EARLY_BYTES_MAX) {
+        if (store_snapshot_early(self->store) > SNAPSHOT_EARLY_MAX) {
             store_snapshot_abort(self->store);
             d->is_open = false;
             return;
@@ -468,12 +467,8 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
 /* An update of a member that is up comes from there as well, as it is. */
 static bool is_of_member(const replica_t *self, uint64_t origin)
 {
-    uint32_t count;
-    const peer_member_t *rows = members_rows(self->members, &count);
-    for (uint32_t i = 0; i < count; i++)
-        if (rows[i].incarnation == origin && rows[i].state == MEMBER_IN)
-            return true;
-    return false;
+    const peer_member_t *row = members_of(self->members, origin);
+    return row != NULL && row->state == MEMBER_IN;
 }
 
 slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out)
