@@ -232,14 +232,11 @@ static void pump_checkpoint(node_t *self)
     }
     if (!self->has_commit || self->rows.size != 0)
         return;
-    /* With --sync never nobody else would; a segment that is full waits for the device as well. */
-    if (disk_synced(self->disk) < self->commit_position &&
-        self->settings->sync == DISK_SYNC_NEVER && disk_sync(self->disk, &err) != 0) {
-        give_up(self, err.text);
+    if (disk_synced(self->disk) < self->commit_position) {
+        if (self->settings->sync == DISK_SYNC_NEVER)
+            disk_ask_sync(self->disk); /* nobody else does */
         return;
     }
-    if (disk_synced(self->disk) < self->commit_position)
-        return;
     self->has_commit = false;
     self->is_committed = true;
     checkpoint_commit(self->checkpoint);

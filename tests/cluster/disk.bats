@@ -37,6 +37,15 @@ one_node() {
     [ "$(hearsay get key)" = never ]
 }
 
+@test "--sync never: a checkpoint is written all the same, what it stands on synced before" {
+    one_node --sync never --log-max 16MiB
+    head -c 1000000 /dev/zero | tr '\0' x >"$folder/value"
+    for i in $(seq 18); do
+        hearsay set "big:$i" --value-file "$folder/value"
+    done
+    wait_until 20 log_has node_0 "checkpoint written"
+}
+
 @test "--sync with a word that is none of them: what there is" {
     run timeout 10 "$BUILD/hearsay-node" 0 --sync sometimes --data "$folder/replica_0"
     [ "$status" -eq 2 ]
