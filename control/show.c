@@ -20,7 +20,7 @@ enum {
 void show_vector(slice_t bytes, vec_t *out)
 {
     mp_t in = mp_open(bytes);
-    mp_vector(&in, out);
+    mp_vector_of(&in, out, VEC_WHOLE_MAX);
 }
 
 void show_everything(const survey_t *survey, vec_t *out)

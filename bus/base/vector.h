@@ -17,6 +17,7 @@
 enum {
     VEC_PARTS_MAX = 1024,
     VEC_ENDED_MAX = 16384, /* of the vector of final counts, which travels seldom */
+    VEC_WHOLE_MAX = VEC_PARTS_MAX + VEC_ENDED_MAX, /* of one with its final counts in it */
 };
 
 typedef struct vec_part {

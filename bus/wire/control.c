@@ -28,7 +28,7 @@ static slice_t vector(mp_t *in)
 {
     const uint8_t *start = in->at;
     vec_t parts = {0};
-    mp_vector(in, &parts);
+    mp_vector_of(in, &parts, VEC_WHOLE_MAX);
     vec_free(&parts);
     return slice_of(start, (size_t)(in->at - start));
 }

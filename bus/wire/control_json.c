@@ -20,7 +20,7 @@ void control_vector_json(json_t *json, const char *key, slice_t bytes)
     char name[20];
 
     mp_t in = mp_open(bytes);
-    mp_vector(&in, &vector);
+    mp_vector_of(&in, &vector, VEC_WHOLE_MAX);
     json_object(json, key);
     for (uint32_t i = 0; i < vector.size; i++) {
         snprintf(name, sizeof(name), "%016" PRIx64, vector.parts[i].incarnation);

@@ -112,7 +112,7 @@ bool inspect_key_read(slice_t document, inspect_key_t *out)
     out->deadline = mp_uint(&in);
     out->tag = mp_uint(&in);
     const uint8_t *start = in.at;
-    mp_vector(&in, &dots);
+    mp_vector_of(&in, &dots, VEC_WHOLE_MAX);
     vec_free(&dots);
     out->dots = slice_of(start, (size_t)(in.at - start));
     out->updates_waiting = mp_uint(&in);

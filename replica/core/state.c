@@ -36,8 +36,8 @@ bool state_meta_read(slice_t value, state_meta_t *out)
     out->floor = mp_uint(&in);
     out->horizon = mp_uint(&in);
     out->keys = mp_uint(&in);
-    mp_vector_of(&in, &out->applied, VEC_PARTS_MAX + VEC_ENDED_MAX);
-    mp_vector_of(&in, &out->dropped, VEC_PARTS_MAX + VEC_ENDED_MAX);
+    mp_vector_of(&in, &out->applied, VEC_WHOLE_MAX);
+    mp_vector_of(&in, &out->dropped, VEC_WHOLE_MAX);
     out->members = mp_bytes(&in);
     mp_vector_of(&in, &out->ended, VEC_ENDED_MAX);
     mp_array_end(&in, items, META_FIELDS);

@@ -308,6 +308,21 @@ static void test_node(void **state)
     buf_free(&bytes);
 }
 
+/* A node tells of final counts too, of which a cluster that is old has many. */
+static void test_old_cluster(void **state)
+{
+    (void)state;
+    buf_t bytes = {0};
+    vec_t vector = {0};
+    control_node_t node;
+    for (uint64_t incarnation = 1; incarnation <= VEC_PARTS_MAX + 1; incarnation++)
+        vec_raise(&vector, incarnation, 1);
+    control_node_put(&bytes, &(control_node_t){.id = 1}, &vector);
+    assert_true(control_node_read(buf_slice(&bytes), &node));
+    vec_free(&vector);
+    buf_free(&bytes);
+}
+
 static void test_broker(void **state)
 {
     (void)state;
@@ -419,8 +434,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request), cmocka_unit_test(test_request_bounds),
         cmocka_unit_test(test_json),    cmocka_unit_test(test_reply),
-        cmocka_unit_test(test_node),    cmocka_unit_test(test_broker),
-        property_test(test_random),     property_test(test_mutated),
+        cmocka_unit_test(test_node),    cmocka_unit_test(test_old_cluster),
+        cmocka_unit_test(test_broker),  property_test(test_random),
+        property_test(test_mutated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
