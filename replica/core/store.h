@@ -98,8 +98,38 @@ size_t store_keys(const store_t *self);
 /* All keys there is something to remember of, shown or not. */
 size_t store_entries(const store_t *self);
 
-/* Equal for stores that show the same keys, types, fields and values; costs a walk over all. */
+/* ---- comparing ---- */
+
+/*
+ * Equal for stores that show the same keys, types, fields, values and deadlines; costs a walk over
+ * all.
+ */
 uint64_t store_digest(const store_t *self);
+
+/* The keys fall into 1 << bits buckets; bits 0: into one. */
+enum { STORE_BUCKET_BITS_MAX = 16 };
+
+/*
+ * The same for single buckets, and as of a clock: into sums those from the first on, size of them
+ * at most, until about most keys have been looked at, or until the last bucket. Returns how many,
+ * at least 1. first is one of the buckets, size is not 0.
+ */
+uint32_t store_digests(const store_t *self, unsigned bits, uint32_t first, size_t most, hlc_t clock,
+                       uint64_t *sums, uint32_t size);
+
+/* A key and what it shows; one of which only is remembered that it is gone as well (NOTHING). */
+typedef struct store_shown {
+    slice_t key;
+    store_type_t type;
+    uint64_t digest;
+    const vec_t *dots; /* updates that make it so */
+} store_shown_t;
+
+typedef void store_shown_fn(void *arg, const store_shown_t *shown);
+
+/* All keys of a bucket as of a clock, in no order. */
+void store_each_shown(const store_t *self, unsigned bits, uint32_t bucket, hlc_t clock,
+                      store_shown_fn *fn, void *arg);
 
 /* ---- forgetting ---- */
 

@@ -1,6 +1,5 @@
 /*
- * What the files of the store share: how a key is kept. Included by store.c, store_read.c,
- * store_fold.c and store_snapshot.c only.
+ * What the files of the store share: how a key is kept. Included by store.c and store_*.c only.
  */
 #ifndef HEARSAY_REPLICA_CORE_STORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_STORE_INTERNAL_H
@@ -86,6 +85,12 @@ struct store {
     size_t queue_first;
 };
 
+/* The fields of a hash or the elements of a set, NULL when there are none. */
+static inline const group_t *entry_group(const entry_t *entry, store_type_t type)
+{
+    return entry->groups[type - STORE_HASH];
+}
+
 /* ---- store.c ---- */
 
 /* The greatest operation of a type on a key: its live cells know, or the kills do. */
@@ -114,6 +119,11 @@ void store_queue(store_t *self, entry_t *entry);
 
 /* Takes the entry out and frees it. */
 void store_remove(store_t *self, entry_t *entry);
+
+/* ---- store_read.c ---- */
+
+/* Adds to seen all that makes the key as it shows, each field of it included. */
+void entry_see(const entry_t *entry, store_type_t type, seen_t *seen);
 
 /* ---- store_fold.c ---- */
 

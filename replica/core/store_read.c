@@ -1,7 +1,5 @@
 /* What a key shows, and what a reader has seen then. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "bus/base/memory.h"
 #include "replica/core/store_internal.h"
@@ -11,14 +9,9 @@ static const entry_t *find(const store_t *self, slice_t key)
     return (const entry_t *)table_find(&self->keys, key);
 }
 
-static const group_t *group_of(const entry_t *entry, store_type_t type)
-{
-    return entry->groups[type - STORE_HASH];
-}
-
 static const cell_t *find_field(const entry_t *entry, store_type_t type, slice_t field)
 {
-    const group_t *group = group_of(entry, type);
+    const group_t *group = entry_group(entry, type);
     const field_t *found = NULL;
     if (group != NULL)
         found = (const field_t *)table_find(&group->fields, field);
@@ -94,9 +87,24 @@ static void see_absence(const entry_t *entry, seen_t *seen)
     for (store_type_t type = STORE_HASH; type <= STORE_SET; type++) {
         kill = entry_kill(entry, type);
         seen_mark(seen, &kill);
-        if (group_of(entry, type) != NULL)
-            see_fields(group_of(entry, type), &kill, (tag_t){0}, false, seen);
+        if (entry_group(entry, type) != NULL)
+            see_fields(entry_group(entry, type), &kill, (tag_t){0}, false, seen);
     }
+}
+
+void entry_see(const entry_t *entry, store_type_t type, seen_t *seen)
+{
+    see_expiries(entry, seen);
+    if (type == STORE_NOTHING) {
+        see_absence(entry, seen);
+        return;
+    }
+    mark_t kill = entry_kill(entry, type);
+    seen_mark(seen, &kill);
+    if (type == STORE_REGISTER)
+        cell_see(entry->cell, &kill, seen);
+    else
+        see_fields(entry_group(entry, type), &kill, (tag_t){0}, false, seen);
 }
 
 store_type_t store_type(const store_t *self, slice_t key, seen_t *seen)
@@ -117,7 +125,7 @@ store_type_t store_type(const store_t *self, slice_t key, seen_t *seen)
     if (type == STORE_REGISTER)
         cell_see(entry->cell, &kill, seen);
     else
-        see_fields(group_of(entry, type), &kill, expired, true, seen);
+        see_fields(entry_group(entry, type), &kill, expired, true, seen);
     return type;
 }
 
@@ -169,7 +177,7 @@ size_t store_each_field(const store_t *self, store_type_t type, slice_t key, sto
     /* Which fields are absent is part of the answer, so the kill is seen in any case. */
     seen_mark(seen, &kill);
     see_expiries(entry, seen);
-    const group_t *group = group_of(entry, type);
+    const group_t *group = entry_group(entry, type);
     if (group == NULL)
         return 0;
     field_t **sorted = mem_alloc((group->fields.size + 1) * sizeof *sorted);
@@ -229,49 +237,4 @@ uint64_t store_scan(const store_t *self, slice_t prefix, uint64_t cursor, size_t
     page_t page = {self, prefix, fn, arg};
     uint64_t next = table_page(&self->keys, cursor, most, scan_item, &page);
     return next == TABLE_END ? 0 : next;
-}
-
-/* ---- all of it ---- */
-
-static uint64_t digest_cell(slice_t key, slice_t field, store_type_t type, const cell_view_t *view)
-{
-    uint8_t number[24];
-    slice_t text = view->text;
-    if (view->is_number) {
-        int size = snprintf((char *)number, sizeof number, "%lld", (long long)view->number);
-        text = slice_of(number, (size_t)size);
-    }
-    uint64_t seed = XXH3_64bits_withSeed(key.data, key.size, type);
-    seed = XXH3_64bits_withSeed(field.data, field.size, seed);
-    return XXH3_64bits_withSeed(text.data, text.size, seed);
-}
-
-static uint64_t digest_entry(const entry_t *entry, tag_t expired)
-{
-    slice_t key = table_name(&entry->item);
-    store_type_t type = entry_type(entry, expired);
-    uint64_t sum = 0; /* of the cells, so that the order of the walk does not matter */
-    if (type == STORE_REGISTER) {
-        cell_view_t view = cell_view_above(entry->cell, expired);
-        return digest_cell(key, slice_of(NULL, 0), type, &view);
-    }
-    size_t at = 0;
-    for (table_item_t *item; type != STORE_NOTHING &&
-                             (item = table_next(&group_of(entry, type)->fields, &at)) != NULL;) {
-        cell_view_t view = cell_view_above(&((const field_t *)item)->cell, expired);
-        if (view.is_there)
-            sum += digest_cell(key, table_name(item), type, &view);
-    }
-    return sum;
-}
-
-uint64_t store_digest(const store_t *self)
-{
-    uint64_t sum = 0;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&self->keys, &at)) != NULL;) {
-        const entry_t *entry = (const entry_t *)item;
-        sum += digest_entry(entry, entry_expired(entry, self->clock));
-    }
-    return sum;
 }

@@ -525,6 +525,124 @@ static void check_seen_tags(random_t *rng)
     store_destroy(&store);
 }
 
+/* ---- by buckets ---- */
+
+enum { MANY = 5000, BITS = 6, BUCKETS = 1 << BITS };
+
+static store_t *many_keys(uint64_t shift)
+{
+    store_t *store = store_new(7);
+    for (uint64_t i = 1; i <= MANY; i++) {
+        char name[24];
+        uint64_t number = (i + shift) % MANY; /* another order, the same keys */
+        snprintf(name, sizeof name, "key:%" PRIu64, number);
+        op_t op = {.code = OP_SET, .key = slice_text(name), .value = slice_text("v")};
+        mark_t mark = {{number + 1, 1, 1}, {1, number + 1}};
+        store_apply(store, &op, &mark);
+    }
+    return store;
+}
+
+static void all_sums(const store_t *store, size_t most, uint32_t size, uint64_t sums[BUCKETS])
+{
+    uint32_t pages = 0;
+    for (uint32_t first = 0; first < BUCKETS; pages++) {
+        uint32_t room = size < BUCKETS - first ? size : BUCKETS - first;
+        uint32_t done = store_digests(store, BITS, first, most, 0, sums + first, room);
+        assert_true(done >= 1 && done <= room);
+        first += done;
+    }
+    assert_true(pages > 1 || most > MANY);
+}
+
+static void test_buckets(void **state)
+{
+    (void)state;
+    store_t *one = many_keys(0);
+    store_t *other = many_keys(MANY / 3);
+    uint64_t a[BUCKETS];
+    uint64_t b[BUCKETS];
+    uint64_t whole;
+    uint64_t sum = 0;
+
+    all_sums(one, 2 * MANY, BUCKETS, a);
+    all_sums(other, 100, 5, b);
+    for (int i = 0; i < BUCKETS; i++) {
+        assert_true(a[i] == b[i]);
+        sum += a[i];
+    }
+    assert_true(sum == store_digest(one));
+    assert_int_equal(store_digests(one, 0, 0, 1, 0, &whole, 1), 1);
+    assert_true(whole == sum);
+
+    op_t op = {.code = OP_SET, .key = slice_text("key:77"), .value = slice_text("w")};
+    mark_t mark = {{MANY + 1, 1, 1}, {2, 1}};
+    store_apply(other, &op, &mark);
+    all_sums(other, 100, BUCKETS, b);
+    int differ = 0;
+    for (int i = 0; i < BUCKETS; i++)
+        differ += a[i] != b[i];
+    assert_int_equal(differ, 1);
+    store_destroy(&one);
+    store_destroy(&other);
+}
+
+typedef struct found {
+    uint64_t sum;
+    size_t keys;
+    size_t gone;
+    vec_t dots;
+} found_t;
+
+static void take_shown(void *arg, const store_shown_t *shown)
+{
+    found_t *found = arg;
+    found->sum += shown->digest;
+    found->keys++;
+    found->gone += shown->type == STORE_NOTHING;
+    vec_merge(&found->dots, shown->dots);
+}
+
+/* A bucket's keys one by one: the same sum, and all that has been applied is named. */
+static void test_shown(void **state)
+{
+    (void)state;
+    store_t *store = many_keys(0);
+    op_t ops[] = {
+        {.code = OP_DEL, .key = slice_text("key:1")},
+        {.code = OP_HSET,
+         .key = slice_text("hash"),
+         .field = slice_text("f"),
+         .value = slice_text("1")},
+        {.code = OP_HDEL, .key = slice_text("hash"), .field = slice_text("g")},
+        {.code = OP_EXPIRE, .key = slice_text("key:2"), .amount = MANY + 100},
+    };
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        mark_t mark = {{MANY + 1 + i, 1, 1}, {2 + i, 1}};
+        store_apply(store, &ops[i], &mark);
+    }
+    found_t found = {0};
+    uint64_t sums[BUCKETS];
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        found.sum = 0;
+        store_each_shown(store, BITS, i, 0, take_shown, &found);
+        assert_int_equal(store_digests(store, BITS, i, 1, 0, &sums[i], 1), 1);
+        assert_true(found.sum == sums[i]);
+    }
+    assert_int_equal(found.keys, MANY + 1);
+    assert_int_equal(found.gone, 1);
+    assert_true(vec_get(&found.dots, 1) == MANY && found.dots.size == 5);
+
+    /* A deadline is of what is shown, and once it has passed the key is gone for all. */
+    uint64_t before;
+    uint64_t late;
+    store_digests(store, 0, 0, MANY, MANY + 99, &before, 1);
+    store_digests(store, 0, 0, MANY, MANY + 100, &late, 1);
+    assert_true(before == store_digest(store) && before != late);
+    vec_free(&found.dots);
+    store_destroy(&store);
+}
+
 static void test_order(void **state)
 {
     (void)state;
@@ -576,8 +694,9 @@ static void test_empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        property_test(test_order), property_test(test_digest),    property_test(test_hides),
-        property_test(test_seen),  property_test(test_seen_tags), cmocka_unit_test(test_empty),
+        property_test(test_order),      property_test(test_digest),    property_test(test_hides),
+        property_test(test_seen),       property_test(test_seen_tags), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_buckets), cmocka_unit_test(test_shown),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
