@@ -14,6 +14,7 @@
 #include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
+#include "control/check.h"
 #include "control/events.h"
 #include "control/inspect.h"
 #include "control/show.h"
@@ -516,6 +517,20 @@ static int run_sessions(control_t *self)
     return count >= 0 ? EXIT_DONE : EXIT_INTERRUPTED;
 }
 
+static int run_check(control_t *self)
+{
+    buf_t out = {0};
+    err_t err;
+
+    if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    if (!anybody_answered(self, CONTROL_NODE))
+        return fail_nobody(self, "node");
+    int code = check_run(&out, self->survey, self->as_json, self->deadline_ms, &err);
+    write_out(&out);
+    return code >= 0 ? code : fail(self, &err);
+}
+
 static int run_top(control_t *self)
 {
     int64_t for_ms = options_ms(self->options, "for");
@@ -547,6 +562,9 @@ static const command_row_t commands[] = {
     {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace, false},
     {"forget", " ID", "takes a member out that is not coming back: nothing waits for it any more",
      1, run_forget, false},
+    {"check", "",
+     "compares what all nodes show, while they serve, and names the first key that differs", 0,
+     run_check, false},
     {"verify", " DIR", "looks through the data folder of a node that is not running for damage", 1,
      run_verify, true},
     {"events", "", "what nodes and brokers have noticed of late: who came, who went, what is wrong",

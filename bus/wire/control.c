@@ -3,7 +3,7 @@
 #include "bus/wire/fields.h"
 
 enum {
-    REQUEST_FIELDS = 7,
+    REQUEST_FIELDS = 11,
     REPLY_FIELDS = 5,
     PEER_FIELDS = 8,
     MEMBER_FIELDS = 5,
@@ -23,21 +23,11 @@ static void put_text(buf_t *out, slice_t value)
                slice_of(value.data, value.size < CONTROL_TEXT_MAX ? value.size : CONTROL_TEXT_MAX));
 }
 
-/* Checked as it passes and kept as its bytes. */
-static slice_t vector(mp_t *in)
-{
-    const uint8_t *start = in->at;
-    vec_t parts = {0};
-    mp_vector_of(in, &parts, VEC_WHOLE_MAX);
-    vec_free(&parts);
-    return slice_of(start, (size_t)(in->at - start));
-}
-
 /* ---- requests and replies ---- */
 
 void control_request_put(buf_t *out, const control_request_t *request)
 {
-    mp_put_array(out, REQUEST_FIELDS + 1);
+    mp_put_array(out, REQUEST_FIELDS);
     mp_put_uint(out, CONTROL_VERSION);
     mp_put_uint(out, request->request);
     mp_put_uint(out, (uint64_t)request->command);
@@ -49,6 +39,9 @@ void control_request_put(buf_t *out, const control_request_t *request)
     mp_put_uint(out, request->timeout_ms);
     mp_put_uint(out, request->id);
     mp_put_bin(out, request->key);
+    mp_put_uint(out, request->at.bits);
+    mp_put_uint(out, request->at.bucket);
+    mp_put_uint(out, request->at.clock);
 }
 
 bool control_request_read(slice_t message, control_request_t *out)
@@ -67,9 +60,11 @@ bool control_request_read(slice_t message, control_request_t *out)
     out->mode = (control_mode_t)fields_uint(&in, CONTROL_MODE_AUTO);
     out->timeout_ms = fields_u32(&in);
     out->id = fields_u16(&in);
-    bool has_key = items > REQUEST_FIELDS; /* programs before it had none */
-    out->key = has_key ? fields_bytes(&in, COMMAND_KEY_MAX) : slice_of(NULL, 0);
-    return fields_close(&in, items, has_key ? REQUEST_FIELDS + 1 : REQUEST_FIELDS);
+    out->key = fields_bytes(&in, COMMAND_KEY_MAX);
+    out->at.bits = (uint8_t)fields_uint(&in, COMPARE_BITS_MAX);
+    out->at.bucket = (uint32_t)fields_uint(&in, (UINT64_C(1) << out->at.bits) - 1);
+    out->at.clock = mp_uint(&in);
+    return fields_close(&in, items, REQUEST_FIELDS);
 }
 
 void control_reply_put(buf_t *out, const control_reply_t *reply)
@@ -143,7 +138,7 @@ bool control_peer_next(mp_t *in, control_peer_t *out)
     out->is_connected = mp_bool(in);
     out->status = (replica_status_t)fields_uint(in, STATUS_LAST);
     out->sessions = mp_uint(in);
-    out->vector = vector(in);
+    out->vector = fields_whole_vector(in);
     mp_array_end(in, items, PEER_FIELDS);
     return mp_ok(in);
 }
@@ -192,8 +187,6 @@ static void put_items(buf_t *out, uint32_t count, slice_t items)
     buf_append_slice(out, items);
 }
 
-typedef bool skip_item_fn(mp_t *in);
-
 static bool skip_count(mp_t *in)
 {
     control_count_t item;
@@ -212,25 +205,14 @@ static bool skip_member(mp_t *in)
     return control_member_next(in, &item);
 }
 
-/* The items of an array, each read once so that later readers cannot meet a bad one. */
-static slice_t items_at(mp_t *in, uint32_t most, skip_item_fn *skip, uint32_t *count)
-{
-    *count = mp_array(in, most);
-    const uint8_t *start = in->at;
-    for (uint32_t i = 0; i < *count; i++)
-        if (!skip(in))
-            mp_fail(in);
-    return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
-}
-
 static slice_t counts(mp_t *in, uint32_t *count)
 {
-    return items_at(in, CONTROL_COUNTS_MAX, skip_count, count);
+    return fields_items(in, CONTROL_COUNTS_MAX, skip_count, count);
 }
 
 static slice_t peers(mp_t *in, uint32_t *count)
 {
-    return items_at(in, CONTROL_PEERS_MAX, skip_peer, count);
+    return fields_items(in, CONTROL_PEERS_MAX, skip_peer, count);
 }
 
 /* ---- documents ---- */
@@ -293,7 +275,7 @@ bool control_node_read(slice_t document, control_node_t *out)
     out->port = fields_u16(&in);
     out->clock = mp_uint(&in);
     out->age_ms = (int64_t)fields_uint(&in, INT64_MAX);
-    out->vector = vector(&in);
+    out->vector = fields_whole_vector(&in);
     out->keys = mp_uint(&in);
     out->sessions = mp_uint(&in);
     out->brokers = mp_uint(&in);
@@ -312,7 +294,7 @@ bool control_node_read(slice_t document, control_node_t *out)
     out->held_back_by = (int32_t)held_back_by;
     out->horizon_ms = optional(&in);
     out->memory_bytes = mp_uint(&in);
-    out->members_at = items_at(&in, CONTROL_MEMBERS_MAX, skip_member, &out->members);
+    out->members_at = fields_items(&in, CONTROL_MEMBERS_MAX, skip_member, &out->members);
     return fields_close(&in, items, NODE_FIELDS);
 }
 

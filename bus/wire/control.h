@@ -11,15 +11,16 @@
 #define HEARSAY_BUS_WIRE_CONTROL_H
 
 #include "bus/base/hlc.h"
+#include "bus/wire/compare.h"
 #include "bus/wire/session.h"
 
 enum {
     CONTROL_VERSION = 1,
-    CONTROL_PEERS_MAX = 1024,                   /* in one document */
-    CONTROL_COUNTS_MAX = 256,                   /* likewise */
-    CONTROL_MEMBERS_MAX = 256,                  /* likewise */
-    CONTROL_TEXT_MAX = 1024,                    /* bytes of a text */
-    CONTROL_REQUEST_MAX = 64 + COMMAND_KEY_MAX, /* bytes of a request */
+    CONTROL_PEERS_MAX = 1024,                    /* in one document */
+    CONTROL_COUNTS_MAX = 256,                    /* likewise */
+    CONTROL_MEMBERS_MAX = 256,                   /* likewise */
+    CONTROL_TEXT_MAX = 1024,                     /* bytes of a text */
+    CONTROL_REQUEST_MAX = 128 + COMMAND_KEY_MAX, /* bytes of a request */
 };
 
 typedef enum control_command {
@@ -29,9 +30,11 @@ typedef enum control_command {
     CONTROL_EVENTS = 4,     /* what has happened (bus/wire/inspect.h) */
     CONTROL_KEY = 5,        /* of a node: how a key is there */
     CONTROL_SESSIONS = 6,   /* of a broker: which connection has how many, where */
+    CONTROL_DIGESTS = 7,    /* of a node: of what its keys show (bus/wire/compare.h) */
+    CONTROL_SHOWN = 8,      /* of a node: the keys of one bucket */
 } control_command_t;
 
-enum { CONTROL_COMMAND_LAST = CONTROL_SESSIONS };
+enum { CONTROL_COMMAND_LAST = CONTROL_SHOWN };
 
 /* Who decides on a status from now on. */
 typedef enum control_mode {
@@ -49,6 +52,7 @@ typedef struct control_request {
     uint32_t timeout_ms; /* how long to wait for confirmations */
     uint16_t id;         /* of the member to be forgotten */
     slice_t key;         /* of KEY */
+    compare_at_t at;     /* of DIGESTS and SHOWN */
 } control_request_t;
 
 void control_request_put(buf_t *out, const control_request_t *request);

@@ -53,3 +53,28 @@ slice_t fields_vector(mp_t *in)
         mp_fail(in);
     return mp_skip(in);
 }
+
+slice_t fields_whole_vector(mp_t *in)
+{
+    const uint8_t *start = in->at;
+    vec_t parts = {0};
+    mp_vector_of(in, &parts, VEC_WHOLE_MAX);
+    vec_free(&parts);
+    return slice_of(start, (size_t)(in->at - start));
+}
+
+slice_t fields_items(mp_t *in, uint32_t most, fields_skip_fn *skip, uint32_t *count)
+{
+    *count = mp_array(in, most);
+    const uint8_t *start = in->at;
+    for (uint32_t i = 0; i < *count; i++)
+        if (!skip(in))
+            mp_fail(in);
+    return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
+}
+
+void fields_items_put(buf_t *out, uint32_t count, slice_t items)
+{
+    mp_put_array(out, count);
+    buf_append_slice(out, items);
+}

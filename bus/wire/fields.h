@@ -30,4 +30,19 @@ slice_t fields_bytes(mp_t *in, size_t most);
 /* A vector as its bytes, to be read with mp_vector by who needs it: here it is only an array. */
 slice_t fields_vector(mp_t *in);
 
+/* The same, checked as it passes: it may have final counts in it (VEC_WHOLE_MAX). */
+slice_t fields_whole_vector(mp_t *in);
+
+/* Reads one item and forgets it; false when it is malformed. */
+typedef bool fields_skip_fn(mp_t *in);
+
+/*
+ * The items of an array of at most so many as their bytes, and into count how many they are. Each
+ * is read once, so that later readers cannot meet a bad one.
+ */
+slice_t fields_items(mp_t *in, uint32_t most, fields_skip_fn *skip, uint32_t *count);
+
+/* What fields_items reads. */
+void fields_items_put(buf_t *out, uint32_t count, slice_t items);
+
 #endif

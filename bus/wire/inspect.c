@@ -10,25 +10,6 @@ enum {
     SESSIONS_FIELDS = 5,
 };
 
-typedef bool item_fn(mp_t *in);
-
-/* The items of an array, each read once so that later readers cannot meet a bad one. */
-static slice_t items_at(mp_t *in, uint32_t most, item_fn *skip, uint32_t *count)
-{
-    *count = mp_array(in, most);
-    const uint8_t *start = in->at;
-    for (uint32_t i = 0; i < *count; i++)
-        if (!skip(in))
-            mp_fail(in);
-    return slice_of(start, mp_ok(in) ? (size_t)(in->at - start) : 0);
-}
-
-static void put_items(buf_t *out, uint32_t count, slice_t items)
-{
-    mp_put_array(out, count);
-    buf_append_slice(out, items);
-}
-
 /* ---- EVENTS ---- */
 
 void inspect_event_put(buf_t *out, const inspect_event_t *event)
@@ -66,7 +47,7 @@ void inspect_events_put(buf_t *out, const inspect_events_t *events)
     mp_put_uint(out, events->id);
     mp_put_uint(out, events->port);
     mp_put_uint(out, events->incarnation);
-    put_items(out, events->events, events->events_at);
+    fields_items_put(out, events->events, events->events_at);
 }
 
 bool inspect_events_read(slice_t document, inspect_events_t *out)
@@ -80,7 +61,7 @@ bool inspect_events_read(slice_t document, inspect_events_t *out)
     out->id = fields_u16(&in);
     out->port = fields_u16(&in);
     out->incarnation = mp_uint(&in);
-    out->events_at = items_at(&in, INSPECT_EVENTS_MAX, skip_event, &out->events);
+    out->events_at = fields_items(&in, INSPECT_EVENTS_MAX, skip_event, &out->events);
     return fields_close(&in, items, EVENTS_FIELDS);
 }
 
@@ -103,7 +84,6 @@ void inspect_key_put(buf_t *out, const inspect_key_t *key, const vec_t *dots)
 bool inspect_key_read(slice_t document, inspect_key_t *out)
 {
     mp_t in = mp_open(document);
-    vec_t dots = {0};
     uint32_t items = fields_open(&in, KEY_FIELDS);
     out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
@@ -111,10 +91,7 @@ bool inspect_key_read(slice_t document, inspect_key_t *out)
     out->size = mp_uint(&in);
     out->deadline = mp_uint(&in);
     out->tag = mp_uint(&in);
-    const uint8_t *start = in.at;
-    mp_vector_of(&in, &dots, VEC_WHOLE_MAX);
-    vec_free(&dots);
-    out->dots = slice_of(start, (size_t)(in.at - start));
+    out->dots = fields_whole_vector(&in);
     out->updates_waiting = mp_uint(&in);
     out->requests_waiting = mp_uint(&in);
     return fields_close(&in, items, KEY_FIELDS);
@@ -157,7 +134,7 @@ void inspect_sessions_put(buf_t *out, const inspect_sessions_t *sessions)
     mp_put_uint(out, sessions->port);
     mp_put_uint(out, sessions->sessions);
     mp_put_uint(out, sessions->routes);
-    put_items(out, sessions->routes_here, sessions->routes_at);
+    fields_items_put(out, sessions->routes_here, sessions->routes_at);
 }
 
 bool inspect_sessions_read(slice_t document, inspect_sessions_t *out)
@@ -168,6 +145,6 @@ bool inspect_sessions_read(slice_t document, inspect_sessions_t *out)
     out->port = fields_u16(&in);
     out->sessions = mp_uint(&in);
     out->routes = mp_uint(&in);
-    out->routes_at = items_at(&in, INSPECT_ROUTES_MAX, skip_route, &out->routes_here);
+    out->routes_at = fields_items(&in, INSPECT_ROUTES_MAX, skip_route, &out->routes_here);
     return fields_close(&in, items, SESSIONS_FIELDS);
 }

@@ -109,8 +109,13 @@ void trace_batch_put(buf_t *out, const trace_batch_t *batch)
     mp_put_uint(out, batch->incarnation);
     mp_put_uint(out, batch->before);
     mp_put_uint(out, batch->dropped);
-    mp_put_array(out, batch->items);
-    buf_append_slice(out, batch->items_at);
+    fields_items_put(out, batch->items, batch->items_at);
+}
+
+static bool skip_item(mp_t *in)
+{
+    trace_item_t item;
+    return trace_item_next(in, &item);
 }
 
 bool trace_batch_read(slice_t message, trace_batch_t *out)
@@ -130,12 +135,6 @@ bool trace_batch_read(slice_t message, trace_batch_t *out)
     out->incarnation = mp_uint(&in);
     out->before = mp_uint(&in);
     out->dropped = mp_uint(&in);
-    out->items = mp_array(&in, TRACE_ITEMS_MAX);
-    const uint8_t *start = in.at;
-    trace_item_t item;
-    for (uint32_t i = 0; i < out->items; i++)
-        if (!trace_item_next(&in, &item))
-            mp_fail(&in);
-    out->items_at = slice_of(start, mp_ok(&in) ? (size_t)(in.at - start) : 0);
+    out->items_at = fields_items(&in, TRACE_ITEMS_MAX, skip_item, &out->items);
     return fields_close(&in, items, BATCH_FIELDS);
 }

@@ -552,3 +552,15 @@ uint64_t replica_digest(replica_t *self, hlc_t clock)
     store_set_clock(self->store, clock);
     return store_digest(self->store);
 }
+
+uint32_t replica_digests(const replica_t *self, unsigned bits, uint32_t first, size_t most,
+                         hlc_t clock, uint64_t *sums, uint32_t size)
+{
+    return store_digests(self->store, bits, first, most, clock, sums, size);
+}
+
+void replica_each_shown(const replica_t *self, unsigned bits, uint32_t bucket, hlc_t clock,
+                        store_shown_fn *fn, void *arg)
+{
+    store_each_shown(self->store, bits, bucket, clock, fn, arg);
+}

@@ -24,6 +24,7 @@
 #include "bus/wire/peer.h"
 #include "bus/wire/session.h"
 #include "bus/wire/trace.h"
+#include "replica/core/store.h"
 
 typedef struct replica replica_t;
 
@@ -345,5 +346,18 @@ bool replica_status_is_confirmed(const replica_t *self);
 
 /* Of what the store shows when deadlines up to clock have passed. */
 uint64_t replica_digest(replica_t *self, hlc_t clock);
+
+/* ---- comparing with others ---- */
+
+/*
+ * Digests of buckets from the first on, of what they show when deadlines up to clock have passed;
+ * see store_digests.
+ */
+uint32_t replica_digests(const replica_t *self, unsigned bits, uint32_t first, size_t most,
+                         hlc_t clock, uint64_t *sums, uint32_t size);
+
+/* The keys of one bucket likewise, one call of fn each; see store_each_shown. */
+void replica_each_shown(const replica_t *self, unsigned bits, uint32_t bucket, hlc_t clock,
+                        store_shown_fn *fn, void *arg);
 
 #endif

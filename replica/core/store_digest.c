@@ -1,6 +1,6 @@
 /*
  * What the store shows as numbers, for comparing replicas. A bucket is the keys whose hashes begin
- * with the same bits: replicas of one cluster hash alike (store_new), so their buckets are the same.
+ * with the same bits, and replicas of one cluster hash alike (store_new).
  */
 #include <assert.h>
 #include <stdio.h>

@@ -303,6 +303,16 @@ void node_answer(node_t *self, uint32_t connection, slice_t message)
         node_put_key(self, request.key, &self->document);
         reply_document(self, connection, request.request);
         break;
+    case CONTROL_DIGESTS:
+        buf_reset(&self->document);
+        node_put_digests(self, &request.at, &self->document);
+        reply_document(self, connection, request.request);
+        break;
+    case CONTROL_SHOWN:
+        buf_reset(&self->document);
+        node_put_shown(self, &request.at, &self->document);
+        reply_document(self, connection, request.request);
+        break;
     case CONTROL_SESSIONS:
         reply_text(self, connection, request.request, OUTCOME_USAGE,
                    "a node does not know its clients: ask a broker");

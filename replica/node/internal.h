@@ -169,9 +169,11 @@ uint64_t node_memory_bytes(node_t *self);
 
 /* ---- inspect.c ---- */
 
-/* Append the documents of EVENTS and KEY. */
+/* Append the documents of EVENTS, KEY, DIGESTS and SHOWN. */
 void node_put_events(node_t *self, buf_t *out);
 void node_put_key(node_t *self, slice_t key, buf_t *out);
+void node_put_digests(node_t *self, const compare_at_t *at, buf_t *out);
+void node_put_shown(node_t *self, const compare_at_t *at, buf_t *out);
 
 /* ---- node.c ---- */
 

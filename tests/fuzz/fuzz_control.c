@@ -88,6 +88,29 @@ static void read_inspections(slice_t document)
     }
 }
 
+/* Those of bus/wire/compare.h. */
+static void read_comparisons(slice_t document)
+{
+    compare_digests_t digests;
+    compare_shown_t shown;
+    compare_key_t key;
+    vec_t vector = {0};
+
+    if (compare_digests_read(document, &digests))
+        compare_digest(&digests, digests.count - 1);
+    if (!compare_shown_read(document, &shown))
+        return;
+    mp_t in = mp_open(shown.keys_at);
+    for (uint32_t i = 0; i < shown.keys; i++) {
+        fuzz_check(compare_key_next(&in, &key));
+        fuzz_touch(key.key);
+        mp_t at = mp_open(key.dots);
+        mp_vector_of(&at, &vector, VEC_WHOLE_MAX);
+        fuzz_check(mp_done(&at));
+    }
+    vec_free(&vector);
+}
+
 /* What programs publish of themselves. */
 static void read_trace(slice_t message)
 {
@@ -117,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     read_document(message);
     read_inspections(message);
+    read_comparisons(message);
     read_trace(message);
     return 0;
 }

@@ -296,6 +296,14 @@ static void controls(void)
         .request = 4, .text = slice_text("text"), .document = buf_slice(&document)};
     control_reply_put(&out, &of_broker);
     seed(&out);
+    const uint64_t sums[] = {1, 2};
+    compare_digests_put(&out, &(compare_digests_t){.count = 2}, sums);
+    seed(&out);
+    buf_reset(&members);
+    compare_key_put(&members, &(compare_key_t){.key = slice_text("k")}, &vector);
+    const compare_shown_t shown = {.keys = 1, .keys_at = buf_slice(&members)};
+    compare_shown_put(&out, &shown, &vector);
+    seed(&out);
     buf_free(&counts);
     buf_free(&members);
     buf_free(&document);

@@ -40,6 +40,7 @@ static void test_request(void **state)
          .mode = CONTROL_MODE_AUTO,
          .timeout_ms = UINT32_MAX},
         {.request = 2, .command = CONTROL_FORGET, .id = 255},
+        {.request = 3, .command = CONTROL_SHOWN, .at = {16, 65535, UINT64_MAX}},
     };
     for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
         buf_t bytes = {0};
@@ -52,25 +53,40 @@ static void test_request(void **state)
         assert_true(seen.id == sent[i].id);
         assert_true(seen.mode == sent[i].mode && seen.timeout_ms == sent[i].timeout_ms);
         assert_true(slice_equal(seen.key, sent[i].key));
+        assert_true(seen.at.bits == sent[i].at.bits && seen.at.bucket == sent[i].at.bucket);
+        assert_true(seen.at.clock == sent[i].at.clock);
         buf_free(&bytes);
     }
 }
 
-/* Seven fields as given, to be refused or taken. */
-static bool is_taken(uint64_t version, uint64_t command, uint64_t status, uint64_t mode,
-                     uint32_t more)
+/* The fields as given, to be refused or taken. */
+typedef struct fields {
+    uint64_t version;
+    uint64_t command;
+    uint64_t status;
+    uint64_t mode;
+    uint64_t bits;
+    uint64_t bucket;
+    uint32_t more;
+} fields_t;
+
+static bool is_taken(fields_t fields)
 {
     buf_t bytes = {0};
     control_request_t seen;
-    mp_put_array(&bytes, 7 + more);
-    mp_put_uint(&bytes, version);
+    mp_put_array(&bytes, 11 + fields.more);
+    mp_put_uint(&bytes, fields.version);
     mp_put_uint(&bytes, 1);
-    mp_put_uint(&bytes, command);
-    mp_put_uint(&bytes, status);
-    mp_put_uint(&bytes, mode);
+    mp_put_uint(&bytes, fields.command);
+    mp_put_uint(&bytes, fields.status);
+    mp_put_uint(&bytes, fields.mode);
     mp_put_uint(&bytes, 100);
     mp_put_uint(&bytes, 3);
-    for (uint32_t i = 0; i < more; i++)
+    mp_put_bin(&bytes, slice_text("key"));
+    mp_put_uint(&bytes, fields.bits);
+    mp_put_uint(&bytes, fields.bucket);
+    mp_put_uint(&bytes, 1);
+    for (uint32_t i = 0; i < fields.more; i++)
         mp_put_text(&bytes, "from a newer program");
     bool taken = control_request_read(buf_slice(&bytes), &seen);
     buf_free(&bytes);
@@ -80,13 +96,25 @@ static bool is_taken(uint64_t version, uint64_t command, uint64_t status, uint64
 static void test_request_bounds(void **state)
 {
     (void)state;
-    assert_true(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
-    assert_true(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 3));
-    assert_false(is_taken(CONTROL_VERSION + 1, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, CONTROL_COMMAND_LAST + 1, STATUS_OFFLINE, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, 0, STATUS_OFFLINE, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_LAST + 1, 2, 0));
-    assert_false(is_taken(CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 3, 0));
+    const fields_t good = {CONTROL_VERSION, CONTROL_SET_STATUS, STATUS_OFFLINE, 2, 4, 15, 0};
+    fields_t fields = good;
+    assert_true(is_taken(fields));
+    fields.more = 3;
+    assert_true(is_taken(fields));
+    fields = good, fields.version++;
+    assert_false(is_taken(fields));
+    fields = good, fields.command = CONTROL_COMMAND_LAST + 1;
+    assert_false(is_taken(fields));
+    fields = good, fields.command = 0;
+    assert_false(is_taken(fields));
+    fields = good, fields.status = STATUS_LAST + 1;
+    assert_false(is_taken(fields));
+    fields = good, fields.mode = 3;
+    assert_false(is_taken(fields));
+    fields = good, fields.bits = COMPARE_BITS_MAX + 1;
+    assert_false(is_taken(fields));
+    fields = good, fields.bucket = 16;
+    assert_false(is_taken(fields));
 }
 
 static void test_reply(void **state)
