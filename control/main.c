@@ -14,6 +14,7 @@
 #include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
+#include "control/backup.h"
 #include "control/check.h"
 #include "control/events.h"
 #include "control/inspect.h"
@@ -281,7 +282,8 @@ static int run_status(control_t *self)
     int64_t left_ms = self->deadline_ms - net_now().boot_ms;
     int64_t margin_ms = left_ms / 4 < REPLY_MARGIN_MS ? left_ms / 4 : REPLY_MARGIN_MS;
     request.timeout_ms = (uint32_t)(left_ms > margin_ms ? left_ms - margin_ms : 1);
-    switch (survey_request(self->survey, member, &request, self->deadline_ms, &outcome, err.text)) {
+    switch (survey_request(self->survey, member, &request, self->deadline_ms, &outcome, err.text,
+                           NULL)) {
     case 0:
         break;
     case 1:
@@ -359,7 +361,8 @@ static int run_forget(control_t *self)
     if (member == NULL)
         return fail_nobody(self, "other node that is ready");
     uint16_t by = member->node.id;
-    switch (survey_request(self->survey, member, &request, self->deadline_ms, &outcome, err.text)) {
+    switch (survey_request(self->survey, member, &request, self->deadline_ms, &outcome, err.text,
+                           NULL)) {
     case 0:
         break;
     case 1:
@@ -391,6 +394,41 @@ static int run_verify(control_t *self)
     }
     write_out(&out);
     return is_damaged ? EXIT_NO : EXIT_DONE;
+}
+
+static int run_backup(control_t *self)
+{
+    const char *path = self->words[1];
+    buf_t out = {0};
+    uint16_t id;
+    int code;
+    err_t err;
+
+    if (!read_id(self, self->words[0], &id, &code))
+        return code;
+    const survey_member_t *member = find_node(self, id, &code);
+    if (member == NULL)
+        return code;
+    if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO))
+        return fail_with(self, OUTCOME_USAGE,
+                         "a backup is nothing for a terminal: redirect it, or name a file");
+    code = backup_node(&out, self->survey, member, path, self->as_json, self->timeout_ms, &err);
+    fwrite(out.data, 1, out.size, strcmp(path, "-") == 0 ? stderr : stdout);
+    buf_free(&out);
+    if (code < 0)
+        return fail(self, &err);
+    return code == 0 ? EXIT_DONE : EXIT_INTERRUPTED;
+}
+
+static int run_restore(control_t *self)
+{
+    buf_t out = {0};
+    err_t err;
+
+    if (restore_folder(&out, self->words[0], self->words[1], self->as_json, &err) != 0)
+        return fail(self, &err);
+    write_out(&out);
+    return EXIT_DONE;
 }
 
 typedef struct waiting {
@@ -565,6 +603,11 @@ static const command_row_t commands[] = {
     {"check", "",
      "compares what all nodes show, while they serve, and names the first key that differs", 0,
      run_check, false},
+    {"backup", " ID FILE",
+     "the data of a node as of now into a file, while it serves (-: to stdout)", 2, run_backup,
+     false},
+    {"restore", " FILE DIR", "a data folder of a backup, for a node that begins a cluster anew", 2,
+     run_restore, true},
     {"verify", " DIR", "looks through the data folder of a node that is not running for damage", 1,
      run_verify, true},
     {"events", "", "what nodes and brokers have noticed of late: who came, who went, what is wrong",

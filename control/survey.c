@@ -415,7 +415,8 @@ const survey_member_t *survey_node(const survey_t *self, uint16_t id)
 }
 
 int survey_request(survey_t *self, const survey_member_t *member, const control_request_t *request,
-                   int64_t deadline_ms, outcome_t *outcome, char text[ERR_TEXT_SIZE])
+                   int64_t deadline_ms, outcome_t *outcome, char text[ERR_TEXT_SIZE],
+                   buf_t *document)
 {
     entry_t *entry = NULL;
     control_reply_t reply;
@@ -445,6 +446,10 @@ int survey_request(survey_t *self, const survey_member_t *member, const control_
     }
     *outcome = reply.outcome;
     snprintf(text, ERR_TEXT_SIZE, "%.*s", (int)reply.text.size, (const char *)reply.text.data);
+    if (document == NULL)
+        return 0;
+    buf_reset(document);
+    buf_append_slice(document, reply.document);
     return 0;
 }
 

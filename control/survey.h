@@ -70,11 +70,13 @@ const survey_member_t *survey_member(const survey_t *self, size_t i);
 const survey_member_t *survey_node(const survey_t *self, uint16_t id);
 
 /*
- * Sends a request to a member and waits for its reply, whose text is copied into text. Returns 0, 1
- * at the deadline, or -1 when a signal interrupted it or the socket failed.
+ * Sends a request to a member and waits for its reply, whose text is copied into text, and its
+ * document into document, unless that is NULL. Returns 0, 1 at the deadline, or -1 when a signal
+ * interrupted it or the socket failed.
  */
 int survey_request(survey_t *self, const survey_member_t *member, const control_request_t *request,
-                   int64_t deadline_ms, outcome_t *outcome, char text[ERR_TEXT_SIZE]);
+                   int64_t deadline_ms, outcome_t *outcome, char text[ERR_TEXT_SIZE],
+                   buf_t *document);
 
 /* Takes a reply, which is borrowed for the call. */
 typedef void survey_reply_fn(void *arg, const survey_member_t *member,

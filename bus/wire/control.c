@@ -3,7 +3,7 @@
 #include "bus/wire/fields.h"
 
 enum {
-    REQUEST_FIELDS = 11,
+    REQUEST_FIELDS = 14,
     REPLY_FIELDS = 5,
     PEER_FIELDS = 8,
     MEMBER_FIELDS = 5,
@@ -42,6 +42,9 @@ void control_request_put(buf_t *out, const control_request_t *request)
     mp_put_uint(out, request->at.bits);
     mp_put_uint(out, request->at.bucket);
     mp_put_uint(out, request->at.clock);
+    mp_put_uint(out, request->piece.transfer);
+    mp_put_uint(out, request->piece.part);
+    mp_put_uint(out, request->piece.offset);
 }
 
 bool control_request_read(slice_t message, control_request_t *out)
@@ -64,6 +67,9 @@ bool control_request_read(slice_t message, control_request_t *out)
     out->at.bits = (uint8_t)fields_uint(&in, COMPARE_BITS_MAX);
     out->at.bucket = (uint32_t)fields_uint(&in, (UINT64_C(1) << out->at.bits) - 1);
     out->at.clock = mp_uint(&in);
+    out->piece.transfer = mp_uint(&in);
+    out->piece.part = mp_uint(&in);
+    out->piece.offset = mp_uint(&in);
     return fields_close(&in, items, REQUEST_FIELDS);
 }
 

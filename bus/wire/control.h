@@ -11,6 +11,7 @@
 #define HEARSAY_BUS_WIRE_CONTROL_H
 
 #include "bus/base/hlc.h"
+#include "bus/wire/backup.h"
 #include "bus/wire/compare.h"
 #include "bus/wire/session.h"
 
@@ -32,9 +33,10 @@ typedef enum control_command {
     CONTROL_SESSIONS = 6,   /* of a broker: which connection has how many, where */
     CONTROL_DIGESTS = 7,    /* of a node: of what its keys show (bus/wire/compare.h) */
     CONTROL_SHOWN = 8,      /* of a node: the keys of one bucket */
+    CONTROL_BACKUP = 9,     /* of a node: a piece of its state (bus/wire/backup.h) */
 } control_command_t;
 
-enum { CONTROL_COMMAND_LAST = CONTROL_SHOWN };
+enum { CONTROL_COMMAND_LAST = CONTROL_BACKUP };
 
 /* Who decides on a status from now on. */
 typedef enum control_mode {
@@ -53,6 +55,7 @@ typedef struct control_request {
     uint16_t id;         /* of the member to be forgotten */
     slice_t key;         /* of KEY */
     compare_at_t at;     /* of DIGESTS and SHOWN */
+    backup_at_t piece;   /* of BACKUP */
 } control_request_t;
 
 void control_request_put(buf_t *out, const control_request_t *request);

@@ -140,7 +140,7 @@ typedef struct joining {
 
 typedef struct donating {
     bool is_open;
-    uint64_t joiner; /* incarnation */
+    uint64_t joiner; /* incarnation; 0: a backup */
     uint64_t transfer;
     uint64_t part; /* given last */
     bool is_last;

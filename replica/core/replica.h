@@ -347,6 +347,26 @@ bool replica_status_is_confirmed(const replica_t *self);
 /* Of what the store shows when deadlines up to clock have passed. */
 uint64_t replica_digest(replica_t *self, hlc_t clock);
 
+/* ---- backups ---- */
+
+/* A part of the state as of one moment. */
+typedef struct replica_part {
+    uint64_t transfer;
+    uint64_t part;
+    bool is_last;
+    slice_t rows; /* as in STATE (docs/protocol.md), borrowed until the next call of any function */
+} replica_part_t;
+
+/*
+ * A backup is the whole state as of its beginning but for the executed table: transfer 0 begins one
+ * and gives part 0; then, with its number, the present part again or the next. One that is not
+ * asked for in 10 s is given up, and one that was under way when another begins. -1 with err:
+ * MISSING when there is no data, BUSY when the state is read for something else or taken over, LOST
+ * when it was given up.
+ */
+int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
+                   replica_part_t *out, err_t *err);
+
 /* ---- comparing with others ---- */
 
 /*

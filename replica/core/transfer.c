@@ -9,7 +9,8 @@
  * lost+found.
  *
  * The joiner asks for each part (JOIN), so it sets the pace; a part that is lost is asked for
- * again. The donor serves meanwhile: the state is as of one moment (store.h, snapshots).
+ * again. The donor serves meanwhile: the state is as of one moment (store.h, snapshots). A backup
+ * is read in the same way, by people.
  */
 #include "replica/core/internal.h"
 #include "replica/core/lost.h"
@@ -21,7 +22,17 @@ enum {
     DONATION_MS = 10000, /* unused so long, a donation is given up */
     SHORT_MS = 1500,     /* of trying, until what cannot be handed in is given up */
     HAND_IN_MS = 2000,   /* after a JOIN its sender is pulled from for so long */
+    BACKUP = 0,          /* in the place of the joiner's incarnation, which is never 0 */
 };
+
+/* Of what is given to another. */
+static void give_up(replica_t *self)
+{
+    donating_t *d = &self->donating;
+    if (d->is_open && !d->is_last)
+        store_snapshot_abort(self->store);
+    d->is_open = false;
+}
 
 /* ---- the joiner ---- */
 
@@ -161,11 +172,8 @@ void transfer_tick(replica_t *self)
 {
     joining_t *j = &self->joining;
     donating_t *d = &self->donating;
-    if (d->is_open && self->now.boot_ms - d->used_ms >= DONATION_MS) {
-        if (!d->is_last)
-            store_snapshot_abort(self->store);
-        d->is_open = false;
-    }
+    if (d->is_open && self->now.boot_ms - d->used_ms >= DONATION_MS)
+        give_up(self);
     bool is_asking = j->state == JOINING_WANTED || j->state == JOINING_TAKING;
     if (!is_asking || self->is_read_only || self->synced_to < j->position)
         return;
@@ -360,15 +368,26 @@ static void begin_donation(replica_t *self, uint64_t joiner)
     d->joiner = joiner;
     d->transfer = random_u64(&self->random) | 1;
     d->part = 0;
+    d->used_ms = self->now.boot_ms;
     buf_reset(&d->rows);
     recovery_put_meta(self, &run);
     put_run(&d->rows, STATE_META, &run);
-    buf_reset(&run);
-    recovery_put_executed(self, &run);
-    put_run(&d->rows, STATE_EXECUTED, &run);
+    if (joiner != BACKUP) {
+        buf_reset(&run);
+        recovery_put_executed(self, &run);
+        put_run(&d->rows, STATE_EXECUTED, &run);
+        self->counts.donated++;
+    }
     buf_free(&run);
     store_snapshot_begin(self->store, STORE_SNAPSHOT_COPY);
-    self->counts.donated++;
+}
+
+/* What has to be copied for it because updates come may not grow for ever. */
+static bool goes_on(replica_t *self)
+{
+    if (store_snapshot_early(self->store) > SNAPSHOT_EARLY_MAX)
+        give_up(self);
+    return self->donating.is_open;
 }
 
 static void next_part(replica_t *self)
@@ -423,7 +442,7 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
 {
     donating_t *d = &self->donating;
     peer_join_t join;
-    if (!peer_join_read(message, &join)) {
+    if (!peer_join_read(message, &join) || join.incarnation == BACKUP) {
         self->counts.malformed++;
         return;
     }
@@ -432,11 +451,8 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
         return; /* it asks another */
     bool is_its_own = d->is_open && d->joiner == join.incarnation;
     if (is_its_own && join.transfer == d->transfer && join.part == d->part + 1 && !d->is_last) {
-        if (store_snapshot_early(self->store) > SNAPSHOT_EARLY_MAX) {
-            store_snapshot_abort(self->store);
-            d->is_open = false;
+        if (!goes_on(self))
             return;
-        }
         next_part(self);
         answer_part(self, link);
         return;
@@ -446,11 +462,8 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
         answer_part(self, link);
         return;
     }
-    if (is_its_own && join.transfer == 0) {
-        if (!d->is_last)
-            store_snapshot_abort(self->store); /* it has begun anew */
-        d->is_open = false;
-    }
+    if (is_its_own && join.transfer == 0)
+        give_up(self); /* it has begun anew */
     bool is_ready = peer != NULL && peer->state == PEER_READY && join.transfer == 0 &&
                     is_handed_in(self, &join, peer) && !store_snapshot_is_open(self->store);
     if (is_ready) {
@@ -460,6 +473,41 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
         const peer_state_part_t later = {0};
         answer(self, link, &later);
     }
+}
+
+/* ---- backups ---- */
+
+int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
+                   replica_part_t *out, err_t *err)
+{
+    donating_t *d = &self->donating;
+    replica_enter(self, now);
+    if (!self->lineage_is_fixed)
+        return err_set(err, OUTCOME_MISSING, "it has no data yet: there is nothing to back up");
+    if (self->joining.state != JOINING_NOT)
+        return err_set(err, OUTCOME_BUSY, "it takes over the state of another node: ask that one");
+    bool is_backup = d->is_open && d->joiner == BACKUP;
+    if (transfer == 0 && is_backup)
+        give_up(self); /* whoever began it may have gone, and a new one is not to wait for that */
+    if (transfer == 0 && store_snapshot_is_open(self->store))
+        return err_set(err, OUTCOME_BUSY,
+                       "its state is read for a checkpoint or a node that joins: ask again");
+    if (transfer != 0 &&
+        (!is_backup || transfer != d->transfer || part < d->part || part > d->part + !d->is_last))
+        return err_set(err, OUTCOME_LOST,
+                       "it has given the backup up, which stood still for 10 s, or another one was "
+                       "begun: begin anew");
+    if (transfer == 0)
+        begin_donation(self, BACKUP);
+    else if (part > d->part && !goes_on(self))
+        return err_set(err, OUTCOME_LOST,
+                       "it has given the backup up, updates came faster than the backup: "
+                       "begin anew, or at another node");
+    else if (part > d->part)
+        next_part(self);
+    d->used_ms = now.boot_ms;
+    *out = (replica_part_t){d->transfer, d->part, d->is_last, buf_slice(&d->rows)};
+    return 0;
 }
 
 /* ---- handing in ---- */

@@ -199,9 +199,6 @@ static int verify_open(verify_t *self, err_t *err)
         return files_fail_open(self->folder.path, "", errno, err);
     if (verify_lock(self, err) != 0 || segments_find(&self->segments, &self->folder, err) != 0)
         return -1;
-    if (self->segments.count == 0)
-        return err_set(err, OUTCOME_USAGE, "%s holds no log of hearsay; say --data DIR",
-                       self->folder.path);
     self->result.segments = self->segments.count;
     return 0;
 }
@@ -218,6 +215,9 @@ int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, e
     if (rc == 0) {
         verify_log(&self);
         self.result.rows = checkpoint_verify(folder, report_checkpoint, &self);
+        /* A folder that was just restored has no log yet. */
+        if (self.result.segments + self.result.rows + self.result.damaged == 0)
+            rc = err_set(err, OUTCOME_USAGE, "%s holds nothing of hearsay; say --data DIR", folder);
     }
     *out = self.result;
     segments_free(&self.segments);

@@ -22,6 +22,13 @@ static void reply_text(node_t *self, uint32_t connection, uint64_t request, outc
     reply(self, connection, &answer);
 }
 
+static void reply_document(node_t *self, uint32_t connection, uint64_t request)
+{
+    const control_reply_t answer = {
+        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
+    reply(self, connection, &answer);
+}
+
 /* ---- INFO ---- */
 
 static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t *out)
@@ -152,9 +159,8 @@ slice_t node_document(node_t *self)
 
 static void answer_info(node_t *self, uint32_t connection, uint64_t request)
 {
-    const control_reply_t answer = {
-        .request = request, .outcome = OUTCOME_OK, .document = node_document(self)};
-    reply(self, connection, &answer);
+    node_document(self);
+    reply_document(self, connection, request);
 }
 
 /* ---- FORGET ---- */
@@ -169,6 +175,32 @@ static void forget(node_t *self, uint32_t connection, const control_request_t *r
                           "it cannot write that down now, its disk is full or fails: ask another "
                           "node") == 0;
     reply_text(self, connection, request->request, is_done ? OUTCOME_OK : err.outcome, err.text);
+}
+
+/* ---- BACKUP ---- */
+
+static void backup(node_t *self, uint32_t connection, const control_request_t *request)
+{
+    replica_part_t part;
+    err_t err = {.text = ""};
+
+    if (replica_backup(self->replica, net_now(), request->piece.transfer, request->piece.part,
+                       &part, &err) != 0) {
+        reply_text(self, connection, request->request, err.outcome, err.text);
+        return;
+    }
+    uint64_t offset = request->piece.offset < part.rows.size ? request->piece.offset : 0;
+    size_t left = part.rows.size - (size_t)offset;
+    const backup_piece_t piece = {
+        .at = {part.transfer, part.part, offset},
+        .size = part.rows.size,
+        .is_last = part.is_last,
+        .bytes =
+            slice_of(part.rows.data + offset, left < BACKUP_PIECE_MAX ? left : BACKUP_PIECE_MAX),
+    };
+    buf_reset(&self->document);
+    backup_piece_put(&self->document, &piece);
+    reply_document(self, connection, request->request);
 }
 
 /* ---- SET_STATUS ---- */
@@ -265,13 +297,6 @@ int64_t node_answer_deadline(const node_t *self)
 
 /* ---- requests ---- */
 
-static void reply_document(node_t *self, uint32_t connection, uint64_t request)
-{
-    const control_reply_t answer = {
-        .request = request, .outcome = OUTCOME_OK, .document = buf_slice(&self->document)};
-    reply(self, connection, &answer);
-}
-
 void node_answer(node_t *self, uint32_t connection, slice_t message)
 {
     control_request_t request;
@@ -312,6 +337,9 @@ void node_answer(node_t *self, uint32_t connection, slice_t message)
         buf_reset(&self->document);
         node_put_shown(self, &request.at, &self->document);
         reply_document(self, connection, request.request);
+        break;
+    case CONTROL_BACKUP:
+        backup(self, connection, &request);
         break;
     case CONTROL_SESSIONS:
         reply_text(self, connection, request.request, OUTCOME_USAGE,

@@ -3,8 +3,8 @@
  *
  *   forge SEGMENT OLD NEW
  *
- * In each entry of a log segment the text OLD becomes NEW, which must be as long, and the entry gets
- * the checksum that belongs to it. Prints how many were changed; 1 when none was.
+ * In each entry of a log segment the text OLD becomes NEW, which must be as long, and the entry
+ * gets the checksum that belongs to it. Prints how many were changed; 1 when none was.
  */
 #include <stdio.h>
 #include <stdlib.h>

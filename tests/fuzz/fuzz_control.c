@@ -1,4 +1,5 @@
 /* hearsayctl's requests, replies and documents, and the trace. */
+#include "bus/wire/backup.h"
 #include "bus/wire/inspect.h"
 #include "bus/wire/trace.h"
 #include "tests/fuzz/fuzz.h"
@@ -88,6 +89,15 @@ static void read_inspections(slice_t document)
     }
 }
 
+static void read_piece(slice_t document)
+{
+    backup_piece_t piece;
+    if (!backup_piece_read(document, &piece))
+        return;
+    fuzz_check(piece.at.offset + piece.bytes.size <= piece.size);
+    fuzz_touch(piece.bytes);
+}
+
 /* Those of bus/wire/compare.h. */
 static void read_comparisons(slice_t document)
 {
@@ -141,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_document(message);
     read_inspections(message);
     read_comparisons(message);
+    read_piece(message);
     read_trace(message);
     return 0;
 }

@@ -304,6 +304,9 @@ static void controls(void)
     const compare_shown_t shown = {.keys = 1, .keys_at = buf_slice(&members)};
     compare_shown_put(&out, &shown, &vector);
     seed(&out);
+    const backup_piece_t piece = {{1, 2, 3}, 9, true, slice_text("bytes")};
+    backup_piece_put(&out, &piece);
+    seed(&out);
     buf_free(&counts);
     buf_free(&members);
     buf_free(&document);

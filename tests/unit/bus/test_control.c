@@ -41,6 +41,7 @@ static void test_request(void **state)
          .timeout_ms = UINT32_MAX},
         {.request = 2, .command = CONTROL_FORGET, .id = 255},
         {.request = 3, .command = CONTROL_SHOWN, .at = {16, 65535, UINT64_MAX}},
+        {.request = 4, .command = CONTROL_BACKUP, .piece = {UINT64_MAX, 7, 8}},
     };
     for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
         buf_t bytes = {0};
@@ -55,6 +56,9 @@ static void test_request(void **state)
         assert_true(slice_equal(seen.key, sent[i].key));
         assert_true(seen.at.bits == sent[i].at.bits && seen.at.bucket == sent[i].at.bucket);
         assert_true(seen.at.clock == sent[i].at.clock);
+        assert_true(seen.piece.transfer == sent[i].piece.transfer);
+        assert_true(seen.piece.part == sent[i].piece.part);
+        assert_true(seen.piece.offset == sent[i].piece.offset);
         buf_free(&bytes);
     }
 }
@@ -74,7 +78,7 @@ static bool is_taken(fields_t fields)
 {
     buf_t bytes = {0};
     control_request_t seen;
-    mp_put_array(&bytes, 11 + fields.more);
+    mp_put_array(&bytes, 14 + fields.more);
     mp_put_uint(&bytes, fields.version);
     mp_put_uint(&bytes, 1);
     mp_put_uint(&bytes, fields.command);
@@ -85,7 +89,8 @@ static bool is_taken(fields_t fields)
     mp_put_bin(&bytes, slice_text("key"));
     mp_put_uint(&bytes, fields.bits);
     mp_put_uint(&bytes, fields.bucket);
-    mp_put_uint(&bytes, 1);
+    for (uint32_t i = 0; i < 4; i++)
+        mp_put_uint(&bytes, 1);
     for (uint32_t i = 0; i < fields.more; i++)
         mp_put_text(&bytes, "from a newer program");
     bool taken = control_request_read(buf_slice(&bytes), &seen);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "bus/wire/backup.h"
 #include "bus/wire/inspect.h"
 #include "tests/unit/mutate.h"
 #include "tests/unit/property.h"
@@ -66,6 +67,34 @@ static void put_sessions(buf_t *out)
                                          .routes_at = buf_slice(&items)};
     inspect_sessions_put(out, &document);
     buf_free(&items);
+}
+
+static bool is_taken(backup_piece_t piece)
+{
+    buf_t bytes = {0};
+    backup_piece_t seen;
+    backup_piece_put(&bytes, &piece);
+    bool is_taken = backup_piece_read(buf_slice(&bytes), &seen);
+    if (is_taken) {
+        assert_true(seen.at.transfer == piece.at.transfer && seen.at.part == piece.at.part);
+        assert_true(seen.at.offset == piece.at.offset && seen.size == piece.size);
+        assert_true(seen.is_last == piece.is_last && slice_equal(seen.bytes, piece.bytes));
+    }
+    buf_free(&bytes);
+    return is_taken;
+}
+
+static void test_backup_piece(void **state)
+{
+    (void)state;
+    const slice_t bytes = slice_text("ten bytes.");
+    assert_true(is_taken((backup_piece_t){{1, 2, 0}, 10, true, bytes}));
+    assert_true(is_taken((backup_piece_t){{UINT64_MAX, 2, 990}, 1000, false, bytes}));
+    assert_true(is_taken((backup_piece_t){{1, 2, 0}, 0, true, slice_text("")}));
+    assert_false(is_taken((backup_piece_t){{0, 2, 0}, 10, true, bytes}));
+    assert_false(is_taken((backup_piece_t){{1, 2, 991}, 1000, true, bytes}));
+    assert_false(is_taken((backup_piece_t){{1, 2, UINT64_MAX}, 1000, true, bytes}));
+    assert_false(is_taken((backup_piece_t){{1, 2, 5}, 10, true, slice_text("")})); /* for ever */
 }
 
 static void test_round_trip(void **state)
@@ -150,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_backup_piece),
         property_test(test_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

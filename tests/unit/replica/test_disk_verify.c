@@ -275,7 +275,7 @@ static void test_refusals(void **state)
     assert_non_null(strstr(err.text, "is in use; stop that node first"));
     disk_close(&disk);
     assert_int_equal(disk_verify(f->top, take, f, &result, &err), -1);
-    assert_non_null(strstr(err.text, "holds no log of hearsay"));
+    assert_non_null(strstr(err.text, "holds nothing of hearsay"));
     assert_int_equal(disk_verify("/nonexistent", take, f, &result, &err), -1);
     assert_int_equal(err.outcome, OUTCOME_USAGE);
     assert_int_equal(f->count, 0);

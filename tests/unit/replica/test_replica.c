@@ -13,6 +13,7 @@
 #include "bus/wire/record.h"
 #include "replica/core/replica.h"
 #include "replica/core/seglog.h"
+#include "replica/core/state.h"
 #include "tests/unit/frames.h"
 
 enum {
@@ -1071,6 +1072,66 @@ static void test_read_only(void **state)
     node_free(b);
 }
 
+/* ---- backups ---- */
+
+/* Gives all rows of a part to a replica that has not started. */
+static void load_part(replica_t *replica, slice_t part)
+{
+    mp_t in = mp_open(part);
+    err_t err;
+    while (mp_peek(&in) == MP_UINT) {
+        uint64_t table = mp_uint(&in);
+        mp_t run = mp_open(mp_bytes(&in));
+        slice_t key;
+        slice_t value;
+        bool is_gone;
+        while (state_next_row(&run, &key, &value, &is_gone))
+            assert_int_equal(replica_restore(replica, (uint8_t)table, key, value, &err), 0);
+    }
+    assert_true(mp_done(&in));
+}
+
+/* As of its beginning, whatever comes meanwhile; the present part may be asked for again. */
+static void test_backup(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    replica_part_t part;
+    err_t err;
+    assert_int_equal(replica_backup(n->replica, n->now, 0, 0, &part, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_MISSING);
+    assert_int_equal(set(n, 1, 1, "before").outcome, OUTCOME_OK);
+    uint64_t digest = replica_digest(n->replica, 0);
+
+    const replica_config_t config = config_of(1, 20);
+    replica_t *copy = replica_new(&config);
+    assert_int_equal(replica_backup(n->replica, n->now, 0, 0, &part, &err), 0);
+    uint64_t transfer = part.transfer;
+    assert_true(transfer != 0 && part.part == 0 && !part.is_last);
+    load_part(copy, part.rows);
+    assert_int_equal(set(n, 1, 2, "after").outcome, OUTCOME_OK);
+    assert_int_equal(replica_backup(n->replica, n->now, transfer, 2, &part, &err), -1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(replica_backup(n->replica, n->now, transfer, 1, &part, &err), 0);
+        assert_true(part.transfer == transfer && part.part == 1 && part.is_last);
+    }
+    load_part(copy, part.rows);
+    assert_true(replica_digest(copy, 0) == digest && replica_digest(n->replica, 0) != digest);
+    replica_destroy(&copy);
+
+    /* Another one ends it, and so does time. */
+    assert_int_equal(replica_backup(n->replica, n->now, 0, 0, &part, &err), 0);
+    assert_int_equal(replica_backup(n->replica, n->now, transfer, 1, &part, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_LOST);
+    transfer = part.transfer;
+    pass(n, 9999);
+    assert_int_equal(replica_backup(n->replica, n->now, transfer, 0, &part, &err), 0);
+    pass(n, 10000);
+    assert_int_equal(replica_backup(n->replica, n->now, transfer, 1, &part, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_LOST);
+    node_free(n);
+}
+
 static void test_full(void **state)
 {
     (void)state;
@@ -1433,6 +1494,7 @@ int main(void)
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_backup),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_read_only_and_a_newcomer),
         cmocka_unit_test(test_great_record_is_announced),
