@@ -81,10 +81,10 @@ static void clear_base(cell_t *self)
     self->is_deleted = self->is_number = false;
 }
 
-void cell_set(cell_t *self, const mark_t *mark, const slice_t *text)
+bool cell_set(cell_t *self, const mark_t *mark, const slice_t *text)
 {
     if (tag_compare(mark->tag, self->base.tag) <= 0)
-        return;
+        return false;
     clear_base(self);
     self->base = *mark;
     self->is_deleted = text == NULL;
@@ -94,12 +94,13 @@ void cell_set(cell_t *self, const mark_t *mark, const slice_t *text)
         self->is_number = slice_to_int64(*text, &self->number);
     }
     drop_increments(self, mark->tag);
+    return true;
 }
 
-void cell_add(cell_t *self, const mark_t *mark, int64_t amount)
+bool cell_add(cell_t *self, const mark_t *mark, int64_t amount)
 {
     if (tag_compare(mark->tag, self->base.tag) <= 0)
-        return;
+        return false;
     if (self->increments == NULL)
         self->increments = mem_zero(1, sizeof *self->increments);
     increments_t *all = self->increments;
@@ -107,7 +108,7 @@ void cell_add(cell_t *self, const mark_t *mark, int64_t amount)
     while (at > 0 && tag_compare(all->list[at - 1].mark.tag, mark->tag) > 0)
         at--;
     if (at > 0 && tag_compare(all->list[at - 1].mark.tag, mark->tag) == 0)
-        return; /* a second copy of one we have */
+        return true; /* a second copy of one we have */
     if (all->size == all->capacity) {
         all->capacity = all->capacity != 0 ? all->capacity * 2 : 2;
         all->list = mem_resize(all->list, all->capacity * sizeof *all->list);
@@ -117,6 +118,14 @@ void cell_add(cell_t *self, const mark_t *mark, int64_t amount)
     all->size++;
     all->sum = (int64_t)((uint64_t)all->sum + (uint64_t)amount);
     vec_raise(&all->dots, mark->dot.incarnation, mark->dot.count);
+    return true;
+}
+
+bool cell_is_set_to(const cell_t *self, const slice_t *text)
+{
+    if (text == NULL || self->text == NULL)
+        return text == NULL && self->text == NULL;
+    return slice_equal(slice_of(self->text, self->size), *text);
 }
 
 bool cell_prune(cell_t *self, tag_t kill)
@@ -154,8 +163,7 @@ cell_view_t cell_view_above(const cell_t *self, tag_t kill)
 {
     int64_t sum = 0;
     bool adds = sum_above(self->increments, kill, &sum);
-    bool has_text =
-        !tag_is_zero(self->base.tag) && !self->is_deleted && tag_compare(self->base.tag, kill) > 0;
+    bool has_text = self->text != NULL && tag_compare(self->base.tag, kill) > 0;
     cell_view_t view = {.is_there = has_text || adds};
     if (has_text) {
         view.is_number = self->is_number;
@@ -221,8 +229,7 @@ static void fold_increments(cell_t *self, const stable_t *stable)
     if (fold == 0)
         return;
     mark_t last = all->list[fold - 1].mark;
-    bool has_text = !tag_is_zero(self->base.tag) && !self->is_deleted;
-    if (!has_text)
+    if (self->text == NULL)
         set_number(self, (int64_t)sum);
     else if (self->is_number)
         set_number(self, (int64_t)((uint64_t)self->number + sum));

@@ -53,7 +53,7 @@ typedef struct cell {
     bool is_deleted; /* the base is a delete of the field */
     bool is_number;  /* the base text is a decimal int64 */
     uint32_t size;
-    uint8_t *text;
+    uint8_t *text;  /* NULL: there is no base, or it is a delete */
     int64_t number; /* of the base, when is_number */
     increments_t *increments;
 } cell_t;
@@ -79,11 +79,11 @@ typedef struct cell_view {
 
 void cell_free(cell_t *self);
 
-/* Sets the base unless it has a greater tag. text NULL: deletes. */
-void cell_set(cell_t *self, const mark_t *mark, const slice_t *text);
+/* Sets the base; false, and nothing, when it has this tag or a greater one. text NULL: deletes. */
+bool cell_set(cell_t *self, const mark_t *mark, const slice_t *text);
 
-/* Adds an increment once. */
-void cell_add(cell_t *self, const mark_t *mark, int64_t amount);
+/* Adds an increment once; false, and nothing, when the base has this tag or a greater one. */
+bool cell_add(cell_t *self, const mark_t *mark, int64_t amount);
 
 /* Forgets all that has a tag at or under kill. True when nothing is left. */
 bool cell_prune(cell_t *self, tag_t kill);
@@ -102,6 +102,9 @@ cell_view_t cell_view_above(const cell_t *self, tag_t kill);
  * delete goes, a stable base loses its dot. What the cell shows stays the same.
  */
 void cell_fold(cell_t *self, const stable_t *stable);
+
+/* True when the base is this text, or for NULL when there is none that shows. */
+bool cell_is_set_to(const cell_t *self, const slice_t *text);
 
 /* True when it holds nothing at all. */
 bool cell_is_empty(const cell_t *self);

@@ -257,12 +257,34 @@ static void save_tops(entry_t *entry)
         kills->cleared = tag_max(kills->cleared, entry->cell->base.tag);
 }
 
-static void apply_delete(entry_t *entry, const mark_t *mark)
+/* The one of the two that has the greater tag and sets a text. */
+static mark_t greater_set(mark_t mark, const cell_t *cell)
+{
+    return cell_is_set_to(cell, NULL) ? mark : greater(mark, cell->base);
+}
+
+/* What keeps the key there after a delete. */
+static uint64_t delete_lost_to(const entry_t *entry)
+{
+    mark_t set = {0};
+    if (entry->cell != NULL)
+        set = greater_set(set, entry->cell);
+    for (int i = 0; i < GROUPS; i++) {
+        size_t at = 0;
+        for (table_item_t *item; entry->groups[i] != NULL &&
+                                 (item = table_next(&entry->groups[i]->fields, &at)) != NULL;)
+            set = greater_set(set, &((const field_t *)item)->cell);
+    }
+    return set.dot.incarnation;
+}
+
+static uint64_t apply_delete(entry_t *entry, const mark_t *mark)
 {
     save_tops(entry);
     entry->kills->deleted = greater(entry->kills->deleted, *mark);
     for (store_type_t type = STORE_REGISTER; type <= STORE_SET; type++)
         entry_prune(entry, type, entry->kills->deleted.tag);
+    return delete_lost_to(entry);
 }
 
 /* An operation of one type kills what other types did before it. */
@@ -330,12 +352,41 @@ static void apply_expiry(entry_t *entry, const mark_t *mark, hlc_t deadline)
 
 /* ---- applying ---- */
 
-static void apply_to_cell(cell_t *cell, const op_t *op, const mark_t *mark)
+static bool takes_away(const op_t *op)
 {
-    if (op->code == OP_INCR || op->code == OP_HINCR)
-        cell_add(cell, mark, op->amount);
-    else
-        cell_set(cell, mark, op->code == OP_HDEL || op->code == OP_SREM ? NULL : &op->value);
+    return op->code == OP_HDEL || op->code == OP_SREM;
+}
+
+static bool adds(const op_t *op)
+{
+    return op->code == OP_INCR || op->code == OP_HINCR;
+}
+
+/* The text that it sets; NULL for a delete. */
+static const slice_t *text_of(const op_t *op)
+{
+    return takes_away(op) ? NULL : &op->value;
+}
+
+/* What it asks for is there already. */
+static bool agrees(const cell_t *cell, const op_t *op)
+{
+    return !adds(op) && cell_is_set_to(cell, text_of(op));
+}
+
+/* An increment over a text that is no number, unless the text had expired before it. */
+static bool is_void(const entry_t *entry, const cell_t *cell, const mark_t *mark)
+{
+    return cell->text != NULL && !cell->is_number &&
+           tag_compare(cell->base.tag, entry_expired(entry, mark->tag.hlc)) > 0;
+}
+
+static uint64_t apply_to_cell(const entry_t *entry, cell_t *cell, const op_t *op,
+                              const mark_t *mark)
+{
+    bool shows = adds(op) ? cell_add(cell, mark, op->amount) && !is_void(entry, cell, mark)
+                          : cell_set(cell, mark, text_of(op));
+    return shows || agrees(cell, op) ? 0 : cell->base.dot.incarnation;
 }
 
 void group_init(const store_t *store, entry_t *entry, int index)
@@ -344,7 +395,7 @@ void group_init(const store_t *store, entry_t *entry, int index)
     table_init(&entry->groups[index]->fields, store->keys.seed);
 }
 
-static void apply_field(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
+static uint64_t apply_field(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
 {
     int index = group_index(store_op_type(op->code));
     if (entry->groups[index] == NULL)
@@ -354,28 +405,51 @@ static void apply_field(const store_t *self, entry_t *entry, const op_t *op, con
     if (field == NULL)
         field = table_add(&group->fields, op->field, sizeof *field);
     group->shown -= cell_view(&field->cell).is_there;
-    apply_to_cell(&field->cell, op, mark);
+    uint64_t lost_to = apply_to_cell(entry, &field->cell, op, mark);
     group->shown += cell_view(&field->cell).is_there;
     group->top = greater(group->top, *mark);
+    return lost_to;
 }
 
-static void apply_typed(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
+static const cell_t *find_cell(const entry_t *entry, const op_t *op)
+{
+    store_type_t type = store_op_type(op->code);
+    if (type == STORE_REGISTER)
+        return entry->cell;
+    const group_t *group = entry->groups[group_index(type)];
+    const field_t *field = NULL;
+    if (group != NULL)
+        field = (const field_t *)table_find(&group->fields, op->field);
+    return field != NULL ? &field->cell : NULL;
+}
+
+/* What is under a kill has lost to that, or to what was set again since. */
+static uint64_t dead_lost_to(const entry_t *entry, const op_t *op, const mark_t *kill)
+{
+    const cell_t *cell = find_cell(entry, op);
+    if (cell == NULL || tag_is_zero(cell->base.tag))
+        return takes_away(op) ? 0 : kill->dot.incarnation;
+    return agrees(cell, op) ? 0 : cell->base.dot.incarnation;
+}
+
+static uint64_t apply_typed(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
 {
     store_type_t type = store_op_type(op->code);
     apply_type(entry, type, mark);
     if (op->code == OP_SET)
         clear_expiries(entry, mark->tag);
-    if (tag_compare(mark->tag, entry_kill(entry, type).tag) <= 0) {
+    mark_t kill = entry_kill(entry, type);
+    if (tag_compare(mark->tag, kill.tag) <= 0) {
         /* Dead on arrival; its tag has done what it had to do, but for deadlines set before it. */
         if (op->code == OP_SET)
             entry->kills->cleared = tag_max(entry->kills->cleared, mark->tag);
-    } else if (type != STORE_REGISTER) {
-        apply_field(self, entry, op, mark);
-    } else {
-        if (entry->cell == NULL)
-            entry->cell = mem_zero(1, sizeof *entry->cell);
-        apply_to_cell(entry->cell, op, mark);
+        return dead_lost_to(entry, op, &kill);
     }
+    if (type != STORE_REGISTER)
+        return apply_field(self, entry, op, mark);
+    if (entry->cell == NULL)
+        entry->cell = mem_zero(1, sizeof *entry->cell);
+    return apply_to_cell(entry, entry->cell, op, mark);
 }
 
 void store_queue(store_t *self, entry_t *entry)
@@ -396,23 +470,25 @@ void store_queue(store_t *self, entry_t *entry)
     entry->is_queued = true;
 }
 
-void store_apply(store_t *self, const op_t *op, const mark_t *mark)
+uint64_t store_apply(store_t *self, const op_t *op, const mark_t *mark)
 {
+    uint64_t lost_to = 0;
     entry_t *entry = (entry_t *)table_find(&self->keys, op->key);
     bool is_new = entry == NULL;
     if (is_new)
         entry = table_add(&self->keys, op->key, sizeof *entry);
     store_before_change(self, entry, is_new);
     if (op->code == OP_DEL) {
-        apply_delete(entry, mark);
+        lost_to = apply_delete(entry, mark);
         clear_expiries(entry, mark->tag);
     } else if (op->code == OP_EXPIRE) {
         apply_expiry(entry, mark, (hlc_t)op->amount);
     } else {
-        apply_typed(self, entry, op, mark);
+        lost_to = apply_typed(self, entry, op, mark);
     }
     store_queue(self, entry);
     store_count(self, entry);
+    return lost_to;
 }
 
 void store_remove(store_t *self, entry_t *entry)

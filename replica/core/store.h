@@ -8,6 +8,20 @@
  * that passes is a delete with that time as its tag; of several settings of it each lasts until the
  * next, a set or a delete of the key.
  *
+ * An operation that is applied may find that it has *lost*: what it was to do does not show, since
+ * another one that was applied before it stands in its way.
+ *
+ *   set, hset, sadd     under a set or delete of that register, field or element with a greater tag
+ *   hdel, srem          under a set of it with a greater tag
+ *   incr, hincr         under a set or delete of it with a greater tag; over a text that is no
+ *                       number, whatever its tag
+ *   del                 under a set of the register, a field or an element with a greater tag
+ *   all but del, hdel,  under a del of the key with a greater tag, or under an operation of another
+ *   srem                type
+ *
+ * Not lost has what asks for the same as stands there (the same text, or to be gone), a set or
+ * delete under increments (they are added to it), and a deadline.
+ *
  * What every member has and no update can come before any more is forgotten by store_fold, in small
  * steps. A snapshot (store_snapshot_*) is the state as of one moment, taken in small steps too
  * while updates go on: what is about to change is copied first.
@@ -48,8 +62,13 @@ void store_reserve(store_t *self, uint64_t keys);
 /* From now on deadlines at or under clock have passed for readers. */
 void store_set_clock(store_t *self, hlc_t clock);
 
-/* Applies one operation that has this tag and came with the update of this dot. Idempotent. */
-void store_apply(store_t *self, const op_t *op, const mark_t *mark);
+/*
+ * Applies one operation that has this tag and came with the update of this dot. Idempotent. Returns
+ * the incarnation in the dot of the one that it has lost to (the greatest, if there are several), 0
+ * when it has not lost or when that one is stable. Another copy of an update of several operations,
+ * too, is told that it has lost, to what came behind the first copy or with it.
+ */
+uint64_t store_apply(store_t *self, const op_t *op, const mark_t *mark);
 
 /* ---- reading ---- */
 

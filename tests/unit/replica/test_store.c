@@ -170,7 +170,7 @@ static void draw_model(random_t *rng, model_t *model)
     }
 }
 
-static void apply(store_t *store, const model_op_t *m)
+static uint64_t apply(store_t *store, const model_op_t *m)
 {
     /* The store may keep nothing of what it is given. */
     char key[TEXT];
@@ -185,10 +185,11 @@ static void apply(store_t *store, const model_op_t *m)
     if (op.value.size != 0)
         memcpy(value, op.value.data, op.value.size);
     op.value.data = (const uint8_t *)value;
-    store_apply(store, &op, &m->mark);
+    uint64_t lost_to = store_apply(store, &op, &m->mark);
     memset(key, '#', sizeof key);
     memset(field, '#', sizeof field);
     memset(value, '#', sizeof value);
+    return lost_to;
 }
 
 /* In a random order, some twice or three times. */
@@ -458,6 +459,55 @@ static void check_hides(random_t *rng)
     store_destroy(&store);
 }
 
+/* The tag of the greatest set that shows something of the key; zero when none does. */
+static tag_t model_set(const model_t *model, slice_t key)
+{
+    shown_t shown = model_cell(model, key, NULL);
+    tag_t set = shown.text.data != NULL ? shown.base : (tag_t){0};
+    for (int f = 0; f < FIELDS; f++) {
+        slice_t field = slice_text(fields[f]);
+        shown = model_cell(model, key, &field);
+        if (shown.text.data != NULL)
+            set = tag_max(set, shown.base);
+    }
+    return set;
+}
+
+/* The tag of what the last operation of the model has lost to; zero when it has not. */
+static tag_t model_lost_to(model_t *model)
+{
+    const model_op_t *m = &model->list[model->size - 1];
+    shown_t shown = model_cell(model, m->op.key, m->op.code >= OP_HSET ? &m->op.field : NULL);
+    bool has_text = shown.text.data != NULL;
+    bool has_lost = !has_text || !slice_equal(shown.text, m->op.value);
+    if (m->op.code == OP_DEL)
+        return model_set(model, m->op.key);
+    if (m->op.code == OP_HDEL)
+        has_lost = has_text;
+    if (adds(&m->op))
+        has_lost = !took_effect(model);
+    if (!has_lost)
+        return (tag_t){0};
+    return tag_is_zero(shown.base) ? model_kill(model, m->op.key, is_register(&m->op)) : shown.base;
+}
+
+/* In any order of arrival an operation is told at once what it has lost to. */
+static void check_lost(random_t *rng)
+{
+    static model_t model;
+    draw_model(rng, &model);
+    store_t *store = store_new(random_u64(rng));
+    size_t size = model.size;
+    for (model.size = 1; model.size <= size; model.size++) {
+        uint64_t origin = apply(store, &model.list[model.size - 1]);
+        tag_t lost_to = model_lost_to(&model);
+        assert_int_equal(origin != 0, !tag_is_zero(lost_to));
+        if (origin != 0)
+            assert_int_equal(tag_compare(model.list[origin - 1].mark.tag, lost_to), 0);
+    }
+    store_destroy(&store);
+}
+
 /*
  * A session that carries what a read has seen finds the same answer at any replica that has that
  * much, whatever else of the operations the replica has and whatever it lacks.
@@ -661,6 +711,12 @@ static void test_hides(void **state)
     property_run(check_hides, 4000);
 }
 
+static void test_lost(void **state)
+{
+    (void)state;
+    property_run(check_lost, 4000);
+}
+
 static void test_seen(void **state)
 {
     (void)state;
@@ -696,7 +752,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         property_test(test_order),      property_test(test_digest),    property_test(test_hides),
         property_test(test_seen),       property_test(test_seen_tags), cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_buckets), cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_buckets), cmocka_unit_test(test_shown),  property_test(test_lost),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
