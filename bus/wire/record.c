@@ -83,6 +83,16 @@ static bool has_amount(uint64_t code)
     return code == OP_INCR || code == OP_HINCR || code == OP_EXPIRE;
 }
 
+const char *op_name(uint8_t code)
+{
+    static const char *const names[] = {
+        [OP_SET] = "set",   [OP_DEL] = "del",   [OP_INCR] = "incr",
+        [OP_HSET] = "hset", [OP_HDEL] = "hdel", [OP_HINCR] = "hincr",
+        [OP_SADD] = "sadd", [OP_SREM] = "srem", [OP_EXPIRE] = "expire",
+    };
+    return names[code];
+}
+
 void op_put(buf_t *out, const op_t *op)
 {
     mp_put_array(out, 2U + has_field(op->code) + has_value(op->code) + has_amount(op->code));

@@ -27,6 +27,9 @@ typedef enum op_code {
 
 enum { OPS_MAX = 1024 }; /* in one record */
 
+/* "set" and so on, as the command that makes it is called; static. */
+const char *op_name(uint8_t code);
+
 typedef struct op {
     uint8_t code;
     slice_t key;

@@ -1,7 +1,7 @@
 /*
  * What the files of the replica core share: the state and the few functions between them. Included
  * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c, commands.c,
- * trace.c and inspect.c only.
+ * conflict.c, trace.c and inspect.c only.
  */
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
@@ -148,6 +148,20 @@ typedef struct donating {
     int64_t used_ms;
 } donating_t;
 
+/* ---- conflicts ---- */
+
+enum { CONFLICT_KEY_SHOWN = 48 }; /* bytes of it that are told */
+
+/* Those that were counted and not told yet, and what the last one was. */
+typedef struct conflicts {
+    uint64_t untold;
+    int64_t tell_ms; /* no earlier */
+    uint64_t origin; /* incarnation that accepted what lost */
+    uint8_t code;    /* of the operation */
+    size_t key_size; /* may be more than there is of it */
+    uint8_t key[CONFLICT_KEY_SHOWN];
+} conflicts_t;
+
 /* ---- sessions ---- */
 
 typedef struct link link_t;
@@ -195,8 +209,9 @@ struct replica {
     int64_t held_since_ms; /* something was held back all the time since; 0: nothing is */
     bool has_said_held;
     int64_t clock_note_ms; /* when the next one may be said */
-    vec_t dropped;         /* records that are gone from the log */
-    vec_t ended; /* final counts: parts of applied that every member has, of no node that is up */
+    conflicts_t conflicts;
+    vec_t dropped; /* records that are gone from the log */
+    vec_t ended;   /* final counts: parts of applied that every member has, of no node that is up */
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
     bool log_is_full;
@@ -495,6 +510,13 @@ struct session {
     session_t *previous_in_conn;
     UT_hash_handle hh;
 };
+
+/* ---- conflict.c ---- */
+
+/* An operation of a record of another replica, being applied, has lost to one of ours. */
+void conflict_take(replica_t *self, const record_t *record, const op_t *op);
+/* At the end of a turn: tells of them, now and then; no turn is made for that. */
+void conflict_turn(replica_t *self);
 
 /* ---- trace.c ---- */
 

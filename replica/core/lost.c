@@ -18,12 +18,9 @@ static void put_quoted(buf_t *out, slice_t text)
 
 static void put_op(buf_t *out, const op_t *op)
 {
-    static const char *const names[] = {
-        [OP_SET] = "set",   [OP_DEL] = "del",   [OP_INCR] = "incr",
-        [OP_HSET] = "hset", [OP_HDEL] = "hdel", [OP_HINCR] = "hincr",
-        [OP_SADD] = "sadd", [OP_SREM] = "srem", [OP_EXPIRE] = "# expire",
-    };
-    buf_append_text(out, names[op->code]);
+    if (op->code == OP_EXPIRE)
+        buf_append_text(out, "# "); /* seconds from when it is read would be wrong */
+    buf_append_text(out, op_name(op->code));
     put_quoted(out, op->key);
     if (op->code >= OP_HSET && op->code <= OP_SREM)
         put_quoted(out, op->field);

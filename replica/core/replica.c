@@ -196,7 +196,9 @@ static void take_effect(replica_t *self, const record_t *record, uint64_t positi
     mark_t mark = {record->tag, dot};
     op_t op;
     for (uint32_t i = 0; i < count && op_read(&ops, &op); i++) {
-        store_apply(self->store, &op, &mark);
+        uint64_t lost_to = store_apply(self->store, &op, &mark);
+        if (lost_to == self->config.incarnation && record->origin != lost_to)
+            conflict_take(self, record, &op);
         mark.tag.hlc++;
     }
     executed_add(self->executed, record->tag, dot, record->result);
@@ -345,6 +347,7 @@ replica_effects_t replica_turn(replica_t *self, now_t now)
     stability_turn(self);
     recovery_turn(self);
     gossip_turn(self);
+    conflict_turn(self);
     put_append_first(self);
     self->effects_given = self->effects_size;
     return (replica_effects_t){self->effects, self->effects_size, self->arena.data};

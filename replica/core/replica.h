@@ -255,6 +255,16 @@ typedef struct replica_counts {
     uint64_t missing; /* failed after waiting */
     uint64_t busy;    /* turned back because a limit was reached */
     uint64_t moved;
+    /*
+     * Operations of other nodes' updates that lost (store.h) to one that this node had accepted
+     * since its start, as they came: neither was issued with knowledge of the other. A conflict is
+     * counted there alone, not where the loser was accepted and not by third nodes; of three or
+     * more each pair counts of which the winner was there when the loser came. A second copy of an
+     * update that lost does not count, nor does what is replayed or taken over as a state, nor what
+     * lost to an update from before a restart. A winner that was sent again and accepted by two
+     * nodes may count at both.
+     */
+    uint64_t conflicts;
     uint64_t duplicates;   /* records received again */
     uint64_t held;         /* records that had to be held back */
     uint64_t held_refused; /* dropped for want of room, to be pulled again */

@@ -49,6 +49,7 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
         {"missing", core->missing},
         {"busy", core->busy},
         {"moved", core->moved},
+        {"conflicts", core->conflicts},
         {"duplicates", core->duplicates},
         {"held", core->held},
         {"held_refused", core->held_refused},

@@ -44,6 +44,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"cancelled in time", c->cancelled},
         {"cancelled and UNKNOWN", c->cancelled_unknown},
         {"records held back", c->held_back},
+        {"conflicts", c->conflicts},
         {"records received twice", c->duplicates},
         {"pulls served", c->pulls_served},
         {"torn log tails", c->torn_tails},

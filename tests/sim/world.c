@@ -479,6 +479,7 @@ static void add_node_counts(world_t *w, const replica_t *replica)
     c->turned_back_moved += info.counts->moved;
     c->missing += info.counts->missing;
     c->held_back += info.counts->held;
+    c->conflicts += info.counts->conflicts;
     c->duplicates += info.counts->duplicates;
     c->pulls_served += info.counts->pulls_served;
     c->forgotten += info.counts->forgotten;

@@ -40,6 +40,7 @@ typedef struct sim_coverage {
     uint64_t cancelled;
     uint64_t cancelled_unknown;
     uint64_t held_back;
+    uint64_t conflicts;
     uint64_t duplicates;
     uint64_t pulls_served;
     uint64_t torn_tails;

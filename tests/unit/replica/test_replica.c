@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +57,9 @@ typedef struct node {
     unsigned reads;
     unsigned clock_notes;
     unsigned held_notes;
-    size_t batch_size; /* of the last BATCH's records */
+    unsigned conflict_notes;
+    char conflict_note[256]; /* the last */
+    size_t batch_size;       /* of the last BATCH's records */
     bool is_stopped;
     bool log_first;
     uint32_t connect; /* link of the last CONNECT */
@@ -151,6 +154,11 @@ static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
     case REPLICA_NOTE:
         n->clock_notes += strncmp((const char *)bytes.data, "[clock] ", 8) == 0;
         n->held_notes += strncmp((const char *)bytes.data, "[held-back] ", 12) == 0;
+        if (strncmp((const char *)bytes.data, "[conflict] ", 11) == 0) {
+            n->conflict_notes++;
+            snprintf(n->conflict_note, sizeof n->conflict_note, "%.*s", (int)bytes.size,
+                     (const char *)bytes.data);
+        }
         break;
     case REPLICA_STOP:
         n->is_stopped = true;
@@ -226,6 +234,29 @@ static node_t *node_new(uint16_t id, uint64_t incarnation)
     const replica_config_t config = config_of(id, incarnation);
     n->replica = replica_new(&config);
     replica_start(n->replica, n->now, LOG_START);
+    turn(n);
+    return n;
+}
+
+/* The node started again with its log, in another incarnation. */
+static node_t *node_replayed(const node_t *old, uint64_t incarnation)
+{
+    node_t *n = mem_zero(1, sizeof *n);
+    const replica_config_t config = config_of(replica_info(old->replica, old->now).id, incarnation);
+    slice_t left = buf_slice(&old->log);
+    uint64_t position = LOG_START;
+    seglog_entry_t entry;
+    err_t err;
+    n->now = old->now;
+    n->incarnation = incarnation;
+    n->replica = replica_new(&config);
+    for (; seglog_next(left, position, &entry) == SEGLOG_GOOD; position += entry.size) {
+        assert_int_equal(replica_replay(n->replica, position, entry.kind, entry.payload, &err), 0);
+        left = slice_of(left.data + entry.size, left.size - entry.size);
+    }
+    assert_int_equal(left.size, 0);
+    buf_append_slice(&n->log, buf_slice(&old->log));
+    replica_start(n->replica, n->now, position);
     turn(n);
     return n;
 }
@@ -398,9 +429,11 @@ static void test_retag(void **state)
     assert_int_equal(call(n, ask).outcome, OUTCOME_OK);
     /* A retransmission is executed under its tag, whether it shows or not. */
     ask.seq = 3;
+    ask.b = "z";
     ask.hlc = low;
     ask.flags = 0;
     assert_int_equal(call(n, ask).outcome, OUTCOME_OK);
+    assert_int_equal(replica_info(n->replica, n->now).counts->conflicts, 0); /* both are ours */
     item_t got =
         call(n, (ask_t){.session = 1, .epoch = 2, .seq = 4, .command = COMMAND_GET, .a = "k"});
     assert_value(&got, "y");
@@ -465,17 +498,10 @@ static void test_decr_by_the_least(void **state)
     node_free(n);
 }
 
-/* A request whose words are parted by blanks. */
-static item_t call_words(node_t *n, uint64_t seq, uint8_t command, const char *text)
+/* A request whose arguments are parted by blanks. */
+static item_t call_request(node_t *n, request_t request, const char *text)
 {
     buf_t words = {0};
-    request_t request = {.session = 1,
-                         .epoch = 1,
-                         .seq = seq,
-                         .left_ms = 1000,
-                         .hlc = clock_of(n) + 1,
-                         .flags = REQUEST_FRESH,
-                         .command = command};
     while (*text != '\0') {
         size_t size = strcspn(text, " ");
         mp_put_bin(&words, slice_of(text, size));
@@ -490,6 +516,18 @@ static item_t call_words(node_t *n, uint64_t seq, uint8_t command, const char *t
     settle(n);
     assert_int_equal(n->items_size, 1);
     return n->items[0];
+}
+
+static item_t call_words(node_t *n, uint64_t seq, uint8_t command, const char *text)
+{
+    const request_t request = {.session = 1,
+                               .epoch = 1,
+                               .seq = seq,
+                               .left_ms = 1000,
+                               .hlc = clock_of(n) + 1,
+                               .flags = REQUEST_FRESH,
+                               .command = command};
+    return call_request(n, request, text);
 }
 
 static void test_multi(void **state)
@@ -1467,6 +1505,264 @@ static void test_pulls_of_many_links(void **state)
     node_free(n);
 }
 
+/* ---- conflicts ---- */
+
+/*
+ * Two nodes with a session each, its id that of the node plus 1. What is issued has a clock greater
+ * than all before.
+ */
+typedef struct pair {
+    node_t *a;
+    node_t *b;
+    hlc_t hlc;
+} pair_t;
+
+static pair_t pair_new(void)
+{
+    pair_t pair = {.a = served(0, 10, 1), .b = served(1, 20, 2)};
+    connect_nodes(pair.a, pair.b);
+    pair.hlc = clock_of(pair.a) + 1;
+    return pair;
+}
+
+static void pair_free(pair_t *pair)
+{
+    node_free(pair->a);
+    node_free(pair->b);
+}
+
+/* The command is the first word. */
+static void issue_as(node_t *n, request_t request, const char *text)
+{
+    char name[16];
+    size_t size = strcspn(text, " ");
+    snprintf(name, sizeof name, "%.*s", (int)size, text);
+    request.epoch = 1;
+    request.left_ms = 1000;
+    request.command = command_by_name(name)->code;
+    assert_int_equal(call_request(n, request, text + size + 1).outcome, OUTCOME_OK);
+}
+
+static void issue(pair_t *pair, node_t *n, const char *text)
+{
+    static uint64_t seq = 1;
+    pair->hlc += 0x100;
+    issue_as(n,
+             (request_t){.session = replica_info(n->replica, n->now).id + 1U,
+                         .seq = seq++,
+                         .hlc = pair->hlc,
+                         .flags = REQUEST_FRESH},
+             text);
+}
+
+static void cut(pair_t *pair)
+{
+    pair->a->is_deaf = pair->b->is_deaf = true;
+}
+
+static void heal(pair_t *pair)
+{
+    pair->a->is_deaf = pair->b->is_deaf = false;
+    for (int i = 0; i < 4; i++)
+        pass(pair->a, 100); /* the round that closes the burst, then pulls */
+    assert_int_equal(has(pair->a, 20), has(pair->b, 20));
+    assert_int_equal(has(pair->a, 10), has(pair->b, 10));
+    assert_true(replica_digest(pair->a->replica, 0) == replica_digest(pair->b->replica, 0));
+}
+
+static uint64_t conflicts(const node_t *n)
+{
+    return replica_info(n->replica, n->now).counts->conflicts;
+}
+
+/* Behind the first one both know, A and B update, B under the greater tag, and hear of it. */
+static void test_conflicts(void **state)
+{
+    (void)state;
+    static const char hash[] = "hset k f 1 g 1";
+    static const struct {
+        const char *before; /* NULL: nothing, as in the next two */
+        const char *at_a;
+        const char *at_b;
+        unsigned a; /* counted */
+        unsigned b;
+    } cases[] = {
+        {NULL, "set k x", "set k y", 0, 1},
+        {"set k w", "set k x", "set k y", 0, 1},
+        {NULL, "set k x", "set k x", 0, 0},
+        {NULL, "set k x", "set l y", 0, 0},
+        {"set k x", NULL, "set k y", 0, 0}, /* it had been seen */
+        {NULL, "incr k", "incr k", 0, 0},
+        {NULL, "incr k", "set k 5", 0, 1},
+        {NULL, "set k 5", "incr k", 0, 0},
+        {NULL, "set k text", "incr k", 1, 0}, /* no number: the greater tag does not help */
+        {"set k 1", "del k", "del k", 0, 0},
+        {"set k 1", "del k", "set k 2", 0, 1},
+        {"set k 1", "set k 2", "del k", 0, 1},
+        {"set k 1", "incr k", "del k", 0, 1},
+        {"set k 1", "del k", "incr k", 0, 0},
+        {NULL, "set k x", "sadd k e", 0, 1},
+        {NULL, "hset k f x", "set k y", 0, 1},
+        {NULL, "hset k f x", "hset k f y", 0, 1},
+        {NULL, "hset k f x", "hset k g y", 0, 0},
+        {hash, "hset k f 2 g 2", "hset k f 3 g 2", 0, 1},
+        {hash, "hdel k f", "hset k f 2", 0, 1},
+        {hash, "hset k f 2", "hdel k f", 0, 1},
+        {hash, "hdel k f", "hdel k f", 0, 0},
+        {hash, "hincr k f 1", "hset k f 7", 0, 1},
+        {hash, "hincr k f 1", "hincr k f 1", 0, 0},
+        {hash, "hdel k f", "del k", 0, 0},
+        {hash, "del k", "hdel k f", 0, 0},
+        {hash, "del k", "hset k f 2", 0, 1},
+        {hash, "hset k f 2", "del k", 0, 1},
+        {"sadd k e", "sadd k e", "sadd k e", 0, 0},
+        {"sadd k e", "srem k e", "srem k e", 0, 0},
+        {"sadd k e", "srem k e", "sadd k e", 0, 1},
+        {"sadd k e", "sadd k e", "srem k e", 0, 1},
+        {"sadd k e", "sadd k f", "srem k e", 0, 0},
+        {"set k 1", "expire k 5", "expire k 9", 0, 0},
+        {"set k 1", "expire k 5", "set k 2", 0, 0},
+        {NULL, "mset k 1 l 1 m 1", "mset k 2 l 2 n 2", 0, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pair_t pair = pair_new();
+        issue(&pair, pair.a, "set other 1"); /* both are of one lineage */
+        if (cases[i].before != NULL)
+            issue(&pair, pair.a, cases[i].before);
+        cut(&pair);
+        if (cases[i].at_a != NULL)
+            issue(&pair, pair.a, cases[i].at_a);
+        issue(&pair, pair.b, cases[i].at_b);
+        heal(&pair);
+        if (conflicts(pair.a) != cases[i].a || conflicts(pair.b) != cases[i].b)
+            fail_msg("%s, then %s: %u and %u", cases[i].at_a, cases[i].at_b,
+                     (unsigned)conflicts(pair.a), (unsigned)conflicts(pair.b));
+        pair_free(&pair);
+    }
+}
+
+/* Who hears of both, and who had them in its log when it started again. */
+static void test_conflicts_count_once(void **state)
+{
+    (void)state;
+    pair_t pair = pair_new();
+    issue(&pair, pair.a, "set other 1");
+    cut(&pair);
+    issue(&pair, pair.a, "set k x");
+    issue(&pair, pair.b, "set k y");
+    heal(&pair);
+    assert_int_equal(conflicts(pair.b), 1);
+    node_t *third = node_new(2, 30);
+    node_t *again = node_replayed(pair.b, 21);
+    pair.b->peer = NULL;
+    connect_nodes(pair.a, third);
+    assert_int_equal(has(third, 10), 2);
+    assert_int_equal(has(third, 20), 1);
+    assert_int_equal(conflicts(third), 0);
+    third->peer = NULL;
+    connect_nodes(pair.a, again);
+    assert_int_equal(has(again, 10), 2);
+    assert_int_equal(conflicts(again), 0);
+    assert_int_equal(conflicts(pair.a), 0);
+    node_free(third);
+    node_free(again);
+    pair_free(&pair);
+}
+
+/* What won is of an incarnation that is over. */
+static void test_conflicts_end_with_a_restart(void **state)
+{
+    (void)state;
+    pair_t pair = pair_new();
+    issue(&pair, pair.a, "set other 1");
+    cut(&pair);
+    issue(&pair, pair.a, "set k x");
+    issue(&pair, pair.b, "set k y");
+    node_t *again = node_replayed(pair.b, 21);
+    connect_nodes(pair.a, again);
+    assert_int_equal(has(again, 10), 2);
+    assert_int_equal(conflicts(again), 0);
+    node_free(again);
+    pair_free(&pair);
+}
+
+/* An update that both sides took, since it was sent again, is one; also when it says two things. */
+static void test_conflicts_and_copies(void **state)
+{
+    (void)state;
+    static const char *const updates[] = {"set k x", "mset k x k y", "hset k f x"};
+    static const char *const later[] = {"set k z", NULL, "del k"};
+    for (size_t i = 0; i < sizeof updates / sizeof updates[0]; i++) {
+        pair_t pair = pair_new();
+        request_t request = {.session = 7, .seq = 1, .flags = REQUEST_FRESH};
+        issue(&pair, pair.a, "set other 1");
+        cut(&pair);
+        hello(pair.a, 7, NULL);
+        hello(pair.b, 7, NULL);
+        request.hlc = pair.hlc += 0x100;
+        issue_as(pair.a, request, updates[i]);
+        request.flags = 0;
+        issue_as(pair.b, request, updates[i]);
+        if (later[i] != NULL)
+            issue(&pair, pair.b, later[i]);
+        heal(&pair);
+        assert_int_equal(conflicts(pair.a), 0);
+        assert_int_equal(conflicts(pair.b), 0);
+        pair_free(&pair);
+    }
+}
+
+/* Over a text that had expired, an increment begins a number of its own. */
+static void test_conflicts_and_deadlines(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        pair_t pair = pair_new();
+        issue(&pair, pair.a, "set other 1");
+        cut(&pair);
+        issue(&pair, pair.a, "set k text");
+        issue(&pair, pair.a, "expire k 1");
+        pair.hlc = hlc_add_ms(pair.hlc, late == 0 ? 500 : 1500);
+        issue(&pair, pair.b, "incr k");
+        heal(&pair);
+        assert_int_equal(conflicts(pair.a), late == 0 ? 1 : 0);
+        assert_int_equal(conflicts(pair.b), 0);
+        pair_free(&pair);
+    }
+}
+
+/* Told at once, then now and then with how many it were; the key cannot break the line. */
+static void test_conflicts_are_told(void **state)
+{
+    enum { MORE = 5, TELL_MS = 10000 };
+    (void)state;
+    pair_t pair = pair_new();
+    issue(&pair, pair.a, "set other 1");
+    cut(&pair);
+    issue(&pair, pair.a, "hset a\"b\\\n f x");
+    issue(&pair, pair.b, "set a\"b\\\n y");
+    heal(&pair);
+    assert_int_equal(pair.a->conflict_notes, 0);
+    assert_int_equal(pair.b->conflict_notes, 1);
+    assert_string_equal(pair.b->conflict_note,
+                        "[conflict] concurrent updates hidden count=1 op=hset id=0 "
+                        "incarnation=000000000000000a key=\"a\\x22b\\x5c\\x0a\"");
+    cut(&pair);
+    for (int i = 0; i < MORE; i++)
+        issue(&pair, pair.a, "set 0123456789012345678901234567890123456789012345678901234 x");
+    issue(&pair, pair.b, "set 0123456789012345678901234567890123456789012345678901234 y");
+    heal(&pair);
+    assert_int_equal(conflicts(pair.b), 1 + MORE);
+    assert_int_equal(pair.b->conflict_notes, 1);
+    pass(pair.b, TELL_MS);
+    assert_int_equal(pair.b->conflict_notes, 2);
+    assert_string_equal(pair.b->conflict_note,
+                        "[conflict] concurrent updates hidden count=5 op=set id=0 "
+                        "incarnation=000000000000000a "
+                        "key=\"012345678901234567890123456789012345678901234567...\"");
+    pair_free(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1510,6 +1806,12 @@ int main(void)
         cmocka_unit_test(test_id_taken_together),
         cmocka_unit_test(test_silent_peer),
         cmocka_unit_test(test_pulls_of_many_links),
+        cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_conflicts_count_once),
+        cmocka_unit_test(test_conflicts_end_with_a_restart),
+        cmocka_unit_test(test_conflicts_and_copies),
+        cmocka_unit_test(test_conflicts_and_deadlines),
+        cmocka_unit_test(test_conflicts_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
