@@ -189,9 +189,9 @@ static void cell(table_view_t *table, uint64_t value)
 
 static void put_nodes(top_t *self)
 {
-    static const char *const headings[] = {"NODE",     "STATUS",  "AGE",  "KEYS",        "REQ/S",
-                                           "UPD/S",    "APPLY/S", "LAG",  "HELD",        "WAITING",
-                                           "SESSIONS", "LOG",     "HEAP", "HELD BACK BY"};
+    static const char *const headings[] = {"NODE",     "STATUS",    "AGE", "KEYS", "REQ/S",
+                                           "UPD/S",    "APPLY/S",   "LAG", "HELD", "WAITING",
+                                           "SESSIONS", "CONFLICTS", "LOG", "HEAP", "HELD BACK BY"};
     table_view_t *table = table_view_new(sizeof(headings) / sizeof(headings[0]), headings);
 
     for (size_t i = 0; i < self->size; i++) {
@@ -208,6 +208,7 @@ static void put_nodes(top_t *self)
         cell(table, node->held);
         cell(table, node->waiting);
         cell(table, node->sessions);
+        cell(table, count_of(node->counts_at, "conflicts"));
         show_bytes(table, node->log_bytes);
         show_bytes(table, node->memory_bytes);
         show_held_back_by(table, node);

@@ -84,6 +84,39 @@ is_asleep() { [[ "$(cat "/proc/$(pid_of "$1")/stat")" == *" (hearsay) S "* ]]; }
     wait_until 20 value_at 2 n 200
 }
 
+# conflicts_are A B: what nodes 0 and 1 have counted.
+conflicts_are() {
+    [ "$(ctl --json nodes | jq -c '[.nodes[] | .counts.conflicts]')" = "[$1,$2]" ]
+}
+
+@test "one key set on two sides that cannot know of each other: counted once, where it was won" {
+    cluster 2
+    hearsay --no-session --replica 0 set k before
+    wait_until 10 value_at 1 k before
+    hearsay --no-session --replica 1 set k seen
+    wait_until 10 value_at 0 k seen
+    # Each side is up while the other is not.
+    end_program node_1 KILL
+    hearsay --no-session --replica 0 set k left
+    hearsay --no-session --replica 0 incr n
+    end_program node_0 KILL
+    node 1 --http "127.0.0.1:$((first_port + 80))"
+    ctl wait --nodes 1 --brokers 1 --timeout 20s
+    hearsay --no-session --timeout 20s --replica 1 set k right
+    hearsay --no-session --replica 1 incr n
+    node 0
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    wait_until 10 value_at 0 k right
+    wait_until 10 value_at 1 n 2
+    conflicts_are 0 1
+    curl -sS --max-time 10 "http://127.0.0.1:$((first_port + 80))/metrics" |
+        grep -qx 'hearsay_node_conflicts_total 1'
+    run ctl events --json
+    jq -es 'map(select(.event == "conflict")) | length == 1 and .[0].id == 1 and
+        (.[0].text | test("count=1 op=set id=[0?] .* key=\"k\""))' <<<"$output"
+    log_has node_1 'key=k event=conflict'
+}
+
 @test "a node that comes late gets everything" {
     cluster 2
     {

@@ -33,6 +33,7 @@ raw() {
     ask "http://$node_http/metrics" >"$folder/metrics"
     grep -q '^hearsay_node_keys 1$' "$folder/metrics"
     grep -q '^hearsay_node_updates_total 1$' "$folder/metrics"
+    grep -q '^hearsay_node_conflicts_total 0$' "$folder/metrics"
     ask "http://$broker_http/metrics" | grep -q '^hearsay_broker_replicas_connected 1$'
     [ "$(ask "http://$node_http/healthz")" = ok ]
     [ "$(ask "http://$node_http/readyz")" = ready ]

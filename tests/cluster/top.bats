@@ -19,7 +19,7 @@ teardown() {
     ctl wait --nodes 2 --timeout 10s
     run -0 ctl top --once
     [[ ${lines[0]} == "hearsay  cluster hearsay  20"*"Z  sorted by id" ]]
-    [[ ${lines[1]} == "NODE  STATUS  AGE "*" REQ/S "*" LAG "*"HELD BACK BY" ]]
+    [[ ${lines[1]} == "NODE  STATUS  AGE "*" REQ/S "*" LAG "*" CONFLICTS "*"HELD BACK BY" ]]
     [[ ${lines[2]} =~ ^0\ +active ]]
     [[ ${lines[3]} =~ ^1\ +active ]]
     [[ $output =~ LACKS\ OF\ \ 0\ \ 1$'\n'node\ 0\ +-\ \ 0$'\n'node\ 1\ +0\ \ - ]]
@@ -71,9 +71,13 @@ teardown() {
     PATH=$BUILD:$PATH run -0 timeout 200 bash -e drill
     # What the page says of it.
     [ "$(grep -c '^LACKS OF' <<<"$output")" -eq 2 ]
-    [[ $output =~ node\ 0\ +-\ \ 8$'\n'node\ 1\ +5\ \ - ]]
+    [[ $output =~ node\ 0\ +-\ \ 8$'\n'node\ 1\ +6\ \ - ]]
     [[ $output =~ node\ 0\ +-\ \ 0$'\n'node\ 1\ +0\ \ - ]]
-    [[ $output == *$'\n50\n7\nbefore the cut\n'* ]]
+    [[ $output == *$'\n50\n7\nwritten on the left\n'* ]]
     [[ $output == *$'\n57\n57\nwritten on the right\n'* ]]
     [[ $output == *" suspect "*" partition "* ]]
+    # Conflicts are column 12 of the nodes: none yet in the first table, then one, at node 1 alone.
+    counted() { awk '/^NODE /, /^$/ { if ($1 ~ /^[01]$/) printf "%s ", $12 }' <<<"$output"; }
+    [ "$(counted)" = "0 0 0 1 " ]
+    [[ $output == *" conflict "*" count=1 op=set id=0 "*' key="place"'* ]]
 }
