@@ -249,6 +249,7 @@ check: all
 	$(Q).ci/check_layers.sh
 	$(Q).ci/check_pure.sh $(PURE_OBJECTS)
 	$(Q).ci/check_style.sh
+	$(Q)tests/sim/mutants.py --check
 
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
