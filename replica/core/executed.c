@@ -19,6 +19,7 @@ typedef struct entry {
         uint8_t here[RESULT_INLINE];
         uint8_t *there;
     } result;
+    vec_t deps; /* empty when the result tells of nothing read */
 } entry_t;
 
 typedef struct client {
@@ -43,6 +44,20 @@ static void entry_free(entry_t *entry)
 {
     if (entry->size > RESULT_INLINE)
         free(entry->result.there);
+    vec_free(&entry->deps);
+}
+
+static slice_t result_of(const entry_t *entry)
+{
+    return slice_of(entry->size > RESULT_INLINE ? entry->result.there : entry->result.here,
+                    entry->size);
+}
+
+/* A set is answered with true, wherever and whenever it is executed; all else is a read too. */
+static bool tells_of_a_read(slice_t result)
+{
+    mp_t in = mp_open(result);
+    return mp_peek(&in) != MP_BOOL;
 }
 
 static void client_free(executed_t *self, client_t *client)
@@ -115,14 +130,19 @@ executed_state_t executed_find(const executed_t *self, uint64_t id, uint64_t seq
     uint32_t at = place(client, seq);
     if (at < client->size && client->entries[at].seq == seq) {
         const entry_t *e = &client->entries[at];
-        const uint8_t *result = e->size > RESULT_INLINE ? e->result.there : e->result.here;
-        *hit = (executed_hit_t){{e->hlc, id, seq}, e->dot, slice_of(result, e->size)};
+        slice_t result = result_of(e);
+        *hit = (executed_hit_t){
+            .tag = {e->hlc, id, seq},
+            .dot = e->dot,
+            .result = result,
+            .deps = tells_of_a_read(result) ? &e->deps : NULL,
+        };
         return EXECUTED_HIT;
     }
     return client->size >= EXECUTED_PER_CLIENT_MAX ? EXECUTED_FULL : EXECUTED_NOT;
 }
 
-void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result)
+void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result, const vec_t *deps)
 {
     client_t *client = get_client(self, tag.client);
     if (tag_compare(tag, client->last.tag) > 0)
@@ -143,6 +163,8 @@ void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result)
         e->result.there = (uint8_t *)mem_text(result.data, result.size);
     else if (result.size != 0)
         memcpy(e->result.here, result.data, result.size);
+    if (tells_of_a_read(result))
+        vec_copy(&e->deps, deps);
     client->size++;
     self->entries++;
 }
@@ -204,12 +226,12 @@ static void put_client(buf_t *out, const client_t *client)
     mp_put_uint(out, client->size);
     for (uint32_t i = 0; i < client->size; i++) {
         const entry_t *e = &client->entries[i];
-        const uint8_t *result = e->size > RESULT_INLINE ? e->result.there : e->result.here;
         mp_put_uint(out, e->seq);
         mp_put_uint(out, e->hlc);
         mp_put_uint(out, e->dot.incarnation);
         mp_put_uint(out, e->dot.count);
-        mp_put_bin(out, slice_of(result, e->size));
+        mp_put_bin(out, result_of(e));
+        mp_put_vector(out, &e->deps);
     }
 }
 
@@ -232,6 +254,7 @@ bool executed_load(executed_t *self, uint64_t id, slice_t row)
     uint64_t floor = mp_uint(&in);
     mark_t last = mark_read(&in);
     uint64_t count = mp_uint(&in);
+    vec_t deps = {0};
     for (uint64_t i = 0; i < count && mp_ok(&in); i++) {
         tag_t tag = {.client = id};
         vec_part_t dot;
@@ -240,9 +263,11 @@ bool executed_load(executed_t *self, uint64_t id, slice_t row)
         dot.incarnation = mp_uint(&in);
         dot.count = mp_uint(&in);
         slice_t result = mp_bytes(&in);
+        mp_vector(&in, &deps);
         if (mp_ok(&in))
-            executed_add(self, tag, dot, result);
+            executed_add(self, tag, dot, result, &deps);
     }
+    vec_free(&deps);
     if (!mp_done(&in))
         return false;
     client_t *client = get_client(self, id);

@@ -6,6 +6,11 @@
  * to it, so it will never ask for them again; it arrives in an update record and counts when that
  * record is applied, not before. Updates of a client come in at most a few hundred ahead of its
  * floor (the library's window), so the entries of one client are a short sorted array.
+ *
+ * An update may have been executed at several replicas, each of which had seen something else, and
+ * the copy that came first is the one that is kept. What it was answered may be older than what the
+ * session has been answered since, by another copy; so with each answer that tells of something
+ * read goes what its replica had seen for it: the record's deps.
  */
 #ifndef HEARSAY_REPLICA_CORE_EXECUTED_H
 #define HEARSAY_REPLICA_CORE_EXECUTED_H
@@ -30,7 +35,8 @@ typedef enum executed_state {
 typedef struct executed_hit {
     tag_t tag;
     vec_part_t dot;
-    slice_t result; /* one msgpack value, borrowed until the table changes */
+    slice_t result;    /* one msgpack value; borrowed, as is deps, until the table changes */
+    const vec_t *deps; /* of the record; NULL when the result tells of nothing read */
 } executed_hit_t;
 
 executed_t *executed_new(void);
@@ -40,8 +46,11 @@ void executed_destroy(executed_t **self);
 executed_state_t executed_find(const executed_t *self, uint64_t client, uint64_t seq,
                                executed_hit_t *hit);
 
-/* Remembers an update that was applied. A second copy of one that is there changes nothing. */
-void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result);
+/*
+ * Remembers an update that was applied, with the deps of its record, which are copied. A second
+ * copy of one that is there changes nothing.
+ */
+void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result, const vec_t *deps);
 
 /* Raises the floor of a client and forgets what is at or under it. */
 void executed_raise_floor(executed_t *self, uint64_t client, uint64_t floor);

@@ -35,6 +35,27 @@ static void see(replica_t *self, session_t *session, const vec_t *dots)
             vec_raise(&self->difference, dots->parts[i].incarnation, dots->parts[i].count);
 }
 
+/*
+ * True when the answer is not from before something that the session has seen: then the values it
+ * is told would go back. Such a copy of the update was executed at a replica that the session has
+ * left since, and another copy, or what the session issued before it, elsewhere.
+ */
+static bool is_up_to_date(const replica_t *self, const session_t *session,
+                          const executed_hit_t *hit)
+{
+    if (hit->deps == NULL)
+        return true;
+    for (uint32_t i = 0; i < session->token.size; i++) {
+        vec_part_t part = session->token.parts[i];
+        uint64_t seen = part.incarnation == hit->dot.incarnation
+                            ? hit->dot.count
+                            : vec_get(hit->deps, part.incarnation);
+        if (seen < part.count && vec_get(&self->ended, part.incarnation) < part.count)
+            return false;
+    }
+    return true;
+}
+
 /* An update that was executed before gets the same answer again. True when that settles it. */
 static bool answer_from_table(replica_t *self, session_t *session, const request_t *request)
 {
@@ -61,6 +82,12 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
         refuse(self, session, request, OUTCOME_LOST,
                "the replica that had taken the update was left out of the cluster and came back "
                "too late: the file lost+found of another replica has it");
+        return true;
+    }
+    if (!is_up_to_date(self, session, &hit)) {
+        refuse(self, session, request, OUTCOME_UNKNOWN,
+               "the update was applied, and its answer is from before what the session has seen "
+               "since: read what it shows now");
         return true;
     }
     self->counts.retries++;

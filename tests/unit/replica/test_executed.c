@@ -11,6 +11,8 @@
 #include "replica/core/executed.h"
 #include "tests/unit/property.h"
 
+static const vec_t none = {0};
+
 enum { CLIENTS = 3, SEQS = 40, STEPS = 300 };
 
 /* What the model remembers of one update; no seq is ever of two updates. */
@@ -70,7 +72,7 @@ static void check_model(random_t *rng)
                          .dot = {random_u64(rng), random_u64(rng)}};
         fresh.size = random_below(rng, sizeof fresh.result + 1);
         property_fill(rng, fresh.result, fresh.size);
-        executed_add(table, fresh.tag, fresh.dot, slice_of(fresh.result, fresh.size));
+        executed_add(table, fresh.tag, fresh.dot, slice_of(fresh.result, fresh.size), &none);
         if (!k->is_there && seq > floors[client])
             *k = fresh; /* the first stays; under the floor nothing is kept */
         if (step % 8 == 0)
@@ -101,9 +103,10 @@ static void test_forget(void **state)
     executed_t *table = executed_new();
     executed_hit_t hit;
     vec_t known = {0};
-    executed_add(table, (tag_t){10, 7, 1}, (vec_part_t){1, 1}, slice_text("a long enough result"));
-    executed_add(table, (tag_t){20, 8, 1}, (vec_part_t){1, 2}, slice_text("r"));
-    executed_add(table, (tag_t){30, 9, 5}, (vec_part_t){2, 1}, slice_text("r"));
+    executed_add(table, (tag_t){10, 7, 1}, (vec_part_t){1, 1}, slice_text("a long enough result"),
+                 &none);
+    executed_add(table, (tag_t){20, 8, 1}, (vec_part_t){1, 2}, slice_text("r"), &none);
+    executed_add(table, (tag_t){30, 9, 5}, (vec_part_t){2, 1}, slice_text("r"), &none);
     executed_raise_floor(table, 9, 4);
     executed_t *again = executed_new();
     executed_each(table, load_client, again);
@@ -131,6 +134,32 @@ static void test_forget(void **state)
     executed_destroy(&again);
 }
 
+/* What the replica had seen is kept for answers that tell of it, over rows too. */
+static void test_deps(void **state)
+{
+    (void)state;
+    executed_t *table = executed_new();
+    executed_hit_t hit;
+    vec_t deps = {0};
+    vec_raise(&deps, 3, 5);
+    executed_add(table, (tag_t){10, 7, 1}, (vec_part_t){1, 1}, slice_text("\x01"), &deps);
+    executed_add(table, (tag_t){11, 7, 2}, (vec_part_t){1, 2}, slice_text("\xc3"), &deps);
+    vec_raise(&deps, 3, 6);
+    executed_add(table, (tag_t){10, 7, 1}, (vec_part_t){2, 9}, slice_text("\x02"), &deps);
+    executed_t *again = executed_new();
+    executed_each(table, load_client, again);
+    for (int i = 0; i < 2; i++) {
+        const executed_t *one = i == 0 ? table : again;
+        assert_int_equal(executed_find(one, 7, 1, &hit), EXECUTED_HIT);
+        assert_int_equal(vec_get(hit.deps, 3), 5);
+        assert_int_equal(executed_find(one, 7, 2, &hit), EXECUTED_HIT);
+        assert_null(hit.deps); /* the answer to a set */
+    }
+    vec_free(&deps);
+    executed_destroy(&table);
+    executed_destroy(&again);
+}
+
 static void test_full(void **state)
 {
     (void)state;
@@ -138,14 +167,14 @@ static void test_full(void **state)
     executed_hit_t hit;
     for (uint64_t seq = 1; seq <= EXECUTED_PER_CLIENT_MAX; seq++) {
         assert_int_equal(executed_find(table, 7, seq, &hit), EXECUTED_NOT);
-        executed_add(table, (tag_t){seq, 7, seq}, (vec_part_t){1, seq}, slice_text("r"));
+        executed_add(table, (tag_t){seq, 7, seq}, (vec_part_t){1, seq}, slice_text("r"), &none);
     }
     uint64_t next = EXECUTED_PER_CLIENT_MAX + 1;
     assert_int_equal(executed_find(table, 7, next, &hit), EXECUTED_FULL);
     assert_int_equal(executed_find(table, 7, 1, &hit), EXECUTED_HIT); /* retries are answered */
     assert_int_equal(executed_find(table, 8, next, &hit), EXECUTED_NOT);
     /* What another replica took in is applied all the same. */
-    executed_add(table, (tag_t){next, 7, next}, (vec_part_t){1, next}, slice_text("r"));
+    executed_add(table, (tag_t){next, 7, next}, (vec_part_t){1, next}, slice_text("r"), &none);
     assert_int_equal(executed_find(table, 7, next, &hit), EXECUTED_HIT);
     executed_raise_floor(table, 7, next);
     assert_int_equal(executed_entries(table), 0);
@@ -160,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         property_test(test_model),
+        cmocka_unit_test(test_deps),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_forget),
     };
