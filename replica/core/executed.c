@@ -139,6 +139,8 @@ executed_state_t executed_find(const executed_t *self, uint64_t id, uint64_t seq
         };
         return EXECUTED_HIT;
     }
+    if (at < client->size)
+        return EXECUTED_PASSED;
     return client->size >= EXECUTED_PER_CLIENT_MAX ? EXECUTED_FULL : EXECUTED_NOT;
 }
 

@@ -29,7 +29,8 @@ typedef enum executed_state {
     EXECUTED_NOT,         /* never seen here */
     EXECUTED_HIT,         /* it was; the answer is there */
     EXECUTED_BELOW_FLOOR, /* it was, and the client has had its answer */
-    EXECUTED_FULL,        /* never seen, and this client has too many unacknowledged updates */
+    EXECUTED_PASSED, /* never seen, but one that the client issued later was: too late for it */
+    EXECUTED_FULL,   /* never seen, and this client has too many unacknowledged updates */
 } executed_state_t;
 
 typedef struct executed_hit {

@@ -21,6 +21,7 @@ static const vec_t no_token = {0};
 static void refuse(replica_t *self, session_t *session, const request_t *request, outcome_t outcome,
                    const char *why)
 {
+    session->refused = request->seq;
     buf_reset(&self->value);
     mp_put_text(&self->value, why);
     reply_t reply = {.outcome = outcome, .value = buf_slice(&self->value)};
@@ -65,6 +66,11 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
         return false;
     case EXECUTED_BELOW_FLOOR:
         refuse(self, session, request, OUTCOME_CLASH, "this request was answered and acknowledged");
+        return true;
+    case EXECUTED_PASSED:
+        refuse(self, session, request, OUTCOME_UNKNOWN,
+               "an update that was issued after this one was executed without it: it may have been "
+               "applied elsewhere");
         return true;
     case EXECUTED_FULL:
         session_turn_back(self, session, request, OUTCOME_BUSY); /* too many unacknowledged */
@@ -194,6 +200,8 @@ static void execute(replica_t *self, session_t *session, const request_t *reques
         return;
     }
     if (outcome != OUTCOME_OK) {
+        if ((request->flags & REQUEST_FRESH) == 0)
+            session->refused = request->seq;
         buf_reset(&self->value);
         mp_put_text(&self->value, run.why);
     }
@@ -231,6 +239,17 @@ static bool takes_away(const command_t *command)
 {
     return command->code == COMMAND_DEL || command->code == COMMAND_HDEL ||
            command->code == COMMAND_SREM || command->code == COMMAND_EXPIRE;
+}
+
+/*
+ * Something issued before it was refused, and the client need not know that yet: if the answer is
+ * lost it sends both again, perhaps to a replica that takes the first one, which would then be
+ * executed after the second. What the data refuses when it is sent for the first time does not
+ * count: errors of that kind are common, and who sends it again without an answer is told so.
+ */
+static bool is_behind_a_refusal(const session_t *session, const request_t *request)
+{
+    return request->floor < session->refused && session->refused < request->seq;
 }
 
 intake_result_t intake_request(replica_t *self, session_t *session, const request_t *request)
@@ -291,6 +310,9 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
         refuse_too_old(self, session, request);
         return INTAKE_ANSWERED;
     }
-    execute(self, session, request, command);
+    if (command->is_update && is_behind_a_refusal(session, request))
+        session_turn_back(self, session, request, OUTCOME_RETAG);
+    else
+        execute(self, session, request, command);
     return INTAKE_ANSWERED;
 }

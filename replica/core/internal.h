@@ -497,6 +497,7 @@ struct session {
     conn_t *conn;
     uint64_t epoch;
     outcome_t turned_back; /* not OK: this epoch is dead, and why */
+    uint64_t refused;      /* the last seq of this epoch that was, here; 0: none (intake.c) */
     vec_t token;           /* what the session's requests saw and wrote so far */
     waiting_t *waiting;    /* in order of issue */
     held_reply_t *held;    /* replies not sent yet, in order */

@@ -404,6 +404,7 @@ static void give_up(replica_t *self, session_t *session)
         .clock = replica_clock(self),
     };
     self->counts.missing++;
+    session->refused = request.seq;
     session_reply(self, session, &reply, &self->difference, 0, request.whole.size);
     free_waiting(self, session, waiting);
 }
@@ -443,6 +444,7 @@ static void take_item(replica_t *self, conn_t *conn, const request_t *request)
     if (request->epoch > session->epoch) {
         session->epoch = request->epoch;
         session->turned_back = OUTCOME_OK;
+        session->refused = 0;
     }
     if (session->turned_back != OUTCOME_OK) {
         put_turned_back(self, conn, session, request, session->turned_back);

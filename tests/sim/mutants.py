@@ -48,6 +48,11 @@ MUTANTS = {
         "if (command->is_update && answer_from_table(self, session, request))",
         "if (false)",
     ),
+    "an answer is told again whatever was seen since": (
+        "replica/core/intake.c",
+        "if (!is_up_to_date(self, session, &hit)) {",
+        "if (false) {",
+    ),
     "one tag for all operations of a record": (
         "replica/core/replica.c",
         "        mark.tag.hlc++;\n",

@@ -719,6 +719,93 @@ static void test_too_many_unacknowledged(void **state)
     node_free(n);
 }
 
+/*
+ * Who does not hear that an update was refused sends it again, perhaps to a replica that takes it:
+ * nothing issued after it may have been executed by then.
+ */
+static void test_nothing_behind_a_refusal(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    hlc_t far_ahead = hlc_add_ms(clock_of(n), 3600000);
+    ask_t first = {.session = 1, .seq = 1, .command = COMMAND_INCR, .a = "n", .hlc = far_ahead};
+    ask_t second = first;
+    second.seq = 2;
+    second.hlc = 0;
+    assert_int_equal(call(n, first).outcome, OUTCOME_CLOCK);
+    ask_t get = {.session = 1, .seq = 2, .command = COMMAND_GET, .a = "n"};
+    assert_int_equal(call(n, get).outcome, OUTCOME_OK);
+    assert_int_equal(call(n, second).outcome, OUTCOME_RETAG);
+    assert_int_equal(call(n, get).outcome, OUTCOME_RETAG);
+    /* Both are sent to another route; one more is refused in the same epoch. */
+    first.epoch = second.epoch = 2;
+    assert_int_equal(call(n, first).outcome, OUTCOME_CLOCK);
+    first.seq = 2;
+    assert_int_equal(call(n, first).outcome, OUTCOME_CLOCK);
+    /* Who says that it knows of the refusals may go on, and so may the next epoch. */
+    second.seq = 3;
+    second.floor = 1;
+    assert_int_equal(call(n, second).outcome, OUTCOME_RETAG);
+    second.epoch = 3;
+    assert_int_equal(call(n, second).outcome, OUTCOME_OK);
+    first.epoch = 3;
+    first.seq = 4;
+    assert_int_equal(call(n, first).outcome, OUTCOME_CLOCK);
+    second.seq = 5;
+    second.floor = 4;
+    assert_int_equal(call(n, second).outcome, OUTCOME_OK);
+    node_free(n);
+}
+
+/* The same when the data refuses a retransmission. */
+static void test_nothing_behind_an_undecided_one(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    ask_t persist = {.session = 1, .seq = 1, .command = COMMAND_PERSIST, .a = "k"};
+    ask_t incr = {.session = 1, .seq = 2, .command = COMMAND_INCR, .a = "n"};
+    assert_int_equal(call(n, persist).outcome, OUTCOME_UNKNOWN);
+    assert_int_equal(call(n, incr).outcome, OUTCOME_RETAG);
+    /* Sent for the first time, an error of the data is the answer, wherever it is asked for. */
+    incr.epoch = persist.epoch = 2;
+    incr.flags = persist.flags = REQUEST_FRESH;
+    persist.command = COMMAND_INCR;
+    persist.b = "no number";
+    assert_int_equal(call(n, persist).outcome, OUTCOME_USAGE);
+    assert_int_equal(call(n, incr).outcome, OUTCOME_OK);
+    node_free(n);
+}
+
+/* An update that was refused where a later one was executed is not executed after it. */
+static void test_not_after_a_later_one(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 9);
+    connect_nodes(a, b);
+    ask_t incr = {.session = 1,
+                  .seq = 2,
+                  .command = COMMAND_INCR,
+                  .a = "n",
+                  .hlc = clock_of(a) + 10,
+                  .flags = REQUEST_FRESH};
+    assert_int_equal(call(a, incr).outcome, OUTCOME_OK);
+    hello(b, 1, NULL);
+    ask_t before = incr;
+    before.seq = 1;
+    before.hlc--;
+    before.flags = incr.flags = 0;
+    assert_int_equal(call(b, before).outcome, OUTCOME_UNKNOWN);
+    item_t again = call(b, incr);
+    assert_int_equal(again.outcome, OUTCOME_OK);
+    assert_int_equal(again.value[0], 1);
+    ask_t get = {.session = 1, .seq = 3, .command = COMMAND_GET, .a = "n"};
+    item_t got = call(b, get);
+    assert_value(&got, "1");
+    node_free(a);
+    node_free(b);
+}
+
 /* ---- waiting ---- */
 
 static void test_behind_then_missing(void **state)
@@ -770,6 +857,38 @@ static void test_waiting_is_served(void **state)
     settle(b);
     assert_int_equal(b->items_size, 1);
     assert_value(&b->items[0], "x");
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+}
+
+/* An update that waited in vain is refused: what is behind it is not executed a moment later. */
+static void test_nothing_behind_a_missing_one(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 9);
+    connect_nodes(a, b);
+    vec_t token = vec_one(10, 1);
+    ask_t incr = {.session = 9,
+                  .seq = 1,
+                  .command = COMMAND_INCR,
+                  .a = "n",
+                  .flags = REQUEST_FRESH | REQUEST_LAST_TRY,
+                  .left_ms = 500,
+                  .token = &token};
+    b->items_size = 0;
+    send(b, incr);
+    incr.seq = 2;
+    incr.left_ms = LEFT_MS;
+    send(b, incr);
+    pass(b, 450);
+    assert_int_equal(b->items_size, 1);
+    assert_int_equal(b->items[0].outcome, OUTCOME_MISSING);
+    set(a, 1, 1, "x");
+    settle(b);
+    assert_int_equal(b->items_size, 2);
+    assert_int_equal(b->items[1].outcome, OUTCOME_RETAG);
     vec_free(&token);
     node_free(a);
     node_free(b);
@@ -1166,7 +1285,9 @@ static void test_read_only(void **state)
     settle(a);
     assert_int_equal(has(b, 10), 2);
     assert_null(replica_info(b->replica, b->now).read_only);
-    assert_int_equal(set(b, 2, 3, "y").outcome, OUTCOME_OK);
+    const ask_t ask = {
+        .session = 2, .seq = 3, .command = COMMAND_SET, .a = "k", .b = "y", .floor = 1};
+    assert_int_equal(call(b, ask).outcome, OUTCOME_OK);
     assert_true(replica_digest(a->replica, 0) == replica_digest(b->replica, 0));
     node_free(a);
     node_free(b);
@@ -1242,11 +1363,13 @@ static void test_full(void **state)
     replica_set_full(a->replica, true);
     replica_set_full(b->replica, true);
     assert_int_equal(set(a, 1, 2, "y").outcome, OUTCOME_FULL);
-    item_t got = call(a, (ask_t){.session = 1, .seq = 3, .command = COMMAND_DEL, .a = "k"});
-    assert_int_equal(got.outcome, OUTCOME_OK);
+    const ask_t del = {.session = 1, .seq = 3, .command = COMMAND_DEL, .a = "k", .floor = 2};
+    assert_int_equal(call(a, del).outcome, OUTCOME_OK);
     assert_int_equal(has(b, 10), 2); /* replicas become equal all the same */
     replica_set_full(a->replica, false);
-    assert_int_equal(set(a, 1, 4, "y").outcome, OUTCOME_OK);
+    const ask_t ask = {
+        .session = 1, .seq = 4, .command = COMMAND_SET, .a = "k", .b = "y", .floor = 3};
+    assert_int_equal(call(a, ask).outcome, OUTCOME_OK);
     node_free(a);
     node_free(b);
 }
@@ -1839,8 +1962,12 @@ int main(void)
         cmocka_unit_test(test_peer_clock),
         cmocka_unit_test(test_sets_deadlines_scans),
         cmocka_unit_test(test_too_many_unacknowledged),
+        cmocka_unit_test(test_nothing_behind_a_refusal),
+        cmocka_unit_test(test_nothing_behind_an_undecided_one),
+        cmocka_unit_test(test_not_after_a_later_one),
         cmocka_unit_test(test_behind_then_missing),
         cmocka_unit_test(test_waiting_is_served),
+        cmocka_unit_test(test_nothing_behind_a_missing_one),
         cmocka_unit_test(test_waiting_ends_with_its_session),
         cmocka_unit_test(test_offline),
         cmocka_unit_test(test_auto_load),
