@@ -42,14 +42,25 @@ static int group_index(store_type_t type)
 
 /* ---- life ---- */
 
+static slice_t field_name(const void *field)
+{
+    const field_t *self = field;
+    return slice_of(self->name, self->name_size);
+}
+
+static void field_destroy(field_t *self)
+{
+    cell_free(&self->cell);
+    free(self);
+}
+
 void group_destroy(group_t **self_p)
 {
     group_t *self = *self_p;
     if (self == NULL)
         return;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&self->fields, &at)) != NULL; free(item))
-        cell_free(&((field_t *)item)->cell);
+    for (size_t at = 0; (at = table_next(&self->fields, at)) != TABLE_NONE; at++)
+        field_destroy(table_at(&self->fields, at));
     table_free(&self->fields);
     free(self);
     *self_p = NULL;
@@ -63,20 +74,19 @@ static void free_cell(entry_t *entry)
     entry->cell = NULL;
 }
 
-static void entry_free(entry_t *entry)
+void entry_free(entry_t *entry)
 {
     free_cell(entry);
     for (int i = 0; i < GROUPS; i++)
         group_destroy(&entry->groups[i]);
     free(entry->kills);
     free(entry->expiries);
-    free(entry);
 }
 
 store_t *store_new(uint64_t hash_seed)
 {
     store_t *self = mem_zero(1, sizeof *self);
-    table_init(&self->keys, hash_seed);
+    table_init(&self->keys, hash_seed, kept_name);
     return self;
 }
 
@@ -85,12 +95,11 @@ void store_destroy(store_t **self_p)
     store_t *self = *self_p;
     if (self == NULL)
         return;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&self->keys, &at)) != NULL;)
-        entry_free((entry_t *)item);
+    for (size_t at = 0; (at = table_next(&self->keys, at)) != TABLE_NONE; at++)
+        store_free_kept(self, at);
     table_free(&self->keys);
     store_walk_free(self);
-    free(self->queue);
+    free(self->origins);
     free(self);
     *self_p = NULL;
 }
@@ -99,7 +108,7 @@ void store_seed(store_t *self, uint64_t hash_seed)
 {
     assert(self->keys.size == 0);
     table_free(&self->keys);
-    table_init(&self->keys, hash_seed);
+    table_init(&self->keys, hash_seed, kept_name);
 }
 
 void store_reserve(store_t *self, uint64_t keys)
@@ -175,9 +184,8 @@ static bool group_shows(const group_t *group, tag_t expired)
         return false;
     if (tag_is_zero(expired))
         return true;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;)
-        if (cell_view_above(&((const field_t *)item)->cell, expired).is_there)
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++)
+        if (cell_view_above(field_cell(group, at), expired).is_there)
             return true;
     return false;
 }
@@ -192,15 +200,30 @@ store_type_t entry_type(const entry_t *entry, tag_t expired)
     return STORE_NOTHING;
 }
 
-void store_count(store_t *self, entry_t *entry)
+static void count(store_t *self, size_t slot, bool shows)
 {
-    bool shows = entry_type(entry, entry_expired(entry, self->clock)) != STORE_NOTHING;
+    kept_t *kept = table_at(&self->keys, slot);
     self->shown += shows;
-    self->shown -= entry->is_counted;
-    entry->is_counted = shows;
+    self->shown -= kept_has(kept, KEPT_COUNTED);
+    kept_set(kept, KEPT_COUNTED, shows);
+}
+
+void store_count(store_t *self, size_t slot)
+{
+    unpacked_t room;
+    const entry_t *entry = store_entry(self, slot, &room);
+    count(self, slot, entry_type(entry, entry_expired(entry, self->clock)) != STORE_NOTHING);
 }
 
 /* ---- pruning ---- */
+
+void group_remove(group_t *group, field_t *const *fields, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        table_remove(&group->fields, table_find(&group->fields, field_name(fields[i])));
+        field_destroy(fields[i]);
+    }
+}
 
 /* Forgets the fields at or under kill. */
 static void prune_group(entry_t *entry, int index, tag_t kill)
@@ -210,19 +233,15 @@ static void prune_group(entry_t *entry, int index, tag_t kill)
         return;
     field_t **dead = mem_alloc((group->fields.size + 1) * sizeof *dead);
     size_t dead_size = 0;
-    size_t at = 0;
     group->shown = 0;
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
-        field_t *field = (field_t *)item;
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
+        field_t *field = table_at(&group->fields, at);
         if (cell_prune(&field->cell, kill))
             dead[dead_size++] = field;
         else
             group->shown += cell_view(&field->cell).is_there;
     }
-    for (size_t i = 0; i < dead_size; i++) {
-        table_remove(&group->fields, &dead[i]->item);
-        free(dead[i]);
-    }
+    group_remove(group, dead, dead_size);
     free(dead);
     if (group->fields.size == 0)
         group_destroy(&entry->groups[index]);
@@ -270,10 +289,10 @@ static uint64_t delete_lost_to(const entry_t *entry)
     if (entry->cell != NULL)
         set = greater_set(set, entry->cell);
     for (int i = 0; i < GROUPS; i++) {
-        size_t at = 0;
-        for (table_item_t *item; entry->groups[i] != NULL &&
-                                 (item = table_next(&entry->groups[i]->fields, &at)) != NULL;)
-            set = greater_set(set, &((const field_t *)item)->cell);
+        const group_t *group = entry->groups[i];
+        for (size_t at = 0; group != NULL && (at = table_next(&group->fields, at)) != TABLE_NONE;
+             at++)
+            set = greater_set(set, field_cell(group, at));
     }
     return set.dot.incarnation;
 }
@@ -392,7 +411,17 @@ static uint64_t apply_to_cell(const entry_t *entry, cell_t *cell, const op_t *op
 void group_init(const store_t *store, entry_t *entry, int index)
 {
     entry->groups[index] = mem_zero(1, sizeof *entry->groups[index]);
-    table_init(&entry->groups[index]->fields, store->keys.seed);
+    table_init(&entry->groups[index]->fields, store->keys.seed, field_name);
+}
+
+field_t *group_add(group_t *group, slice_t name)
+{
+    field_t *field = mem_zero(1, sizeof *field + name.size);
+    field->name_size = (uint32_t)name.size;
+    if (name.size != 0)
+        memcpy(field->name, name.data, name.size);
+    table_add(&group->fields, field);
+    return field;
 }
 
 static uint64_t apply_field(const store_t *self, entry_t *entry, const op_t *op, const mark_t *mark)
@@ -401,9 +430,8 @@ static uint64_t apply_field(const store_t *self, entry_t *entry, const op_t *op,
     if (entry->groups[index] == NULL)
         group_init(self, entry, index);
     group_t *group = entry->groups[index];
-    field_t *field = (field_t *)table_find(&group->fields, op->field);
-    if (field == NULL)
-        field = table_add(&group->fields, op->field, sizeof *field);
+    size_t at = table_find(&group->fields, op->field);
+    field_t *field = at != TABLE_NONE ? table_at(&group->fields, at) : group_add(group, op->field);
     group->shown -= cell_view(&field->cell).is_there;
     uint64_t lost_to = apply_to_cell(entry, &field->cell, op, mark);
     group->shown += cell_view(&field->cell).is_there;
@@ -416,11 +444,7 @@ static const cell_t *find_cell(const entry_t *entry, const op_t *op)
     store_type_t type = store_op_type(op->code);
     if (type == STORE_REGISTER)
         return entry->cell;
-    const group_t *group = entry->groups[group_index(type)];
-    const field_t *field = NULL;
-    if (group != NULL)
-        field = (const field_t *)table_find(&group->fields, op->field);
-    return field != NULL ? &field->cell : NULL;
+    return group_find(entry_group(entry, type), op->field);
 }
 
 /* What is under a kill has lost to that, or to what was set again since. */
@@ -452,32 +476,17 @@ static uint64_t apply_typed(const store_t *self, entry_t *entry, const op_t *op,
     return apply_to_cell(entry, entry->cell, op, mark);
 }
 
-void store_queue(store_t *self, entry_t *entry)
+void store_set_unstable(store_t *self, size_t slot, bool is_unstable)
 {
-    if (entry->is_queued)
-        return;
-    if (self->queue_size == self->queue_capacity) {
-        size_t capacity = self->queue_capacity != 0 ? self->queue_capacity * 2 : 64;
-        entry_t **ring = mem_alloc(capacity * sizeof *ring);
-        for (size_t i = 0; i < self->queue_size; i++)
-            ring[i] = self->queue[(self->queue_first + i) % self->queue_capacity];
-        free(self->queue);
-        self->queue = ring;
-        self->queue_capacity = capacity;
-        self->queue_first = 0;
-    }
-    self->queue[(self->queue_first + self->queue_size++) % self->queue_capacity] = entry;
-    entry->is_queued = true;
+    self->unstable -= table_has_mark(&self->keys, slot, KEY_UNSTABLE);
+    self->unstable += is_unstable;
+    table_set_mark(&self->keys, slot, KEY_UNSTABLE, is_unstable);
 }
 
-uint64_t store_apply(store_t *self, const op_t *op, const mark_t *mark)
+static uint64_t apply_to_entry(const store_t *self, entry_t *entry, const op_t *op,
+                               const mark_t *mark)
 {
     uint64_t lost_to = 0;
-    entry_t *entry = (entry_t *)table_find(&self->keys, op->key);
-    bool is_new = entry == NULL;
-    if (is_new)
-        entry = table_add(&self->keys, op->key, sizeof *entry);
-    store_before_change(self, entry, is_new);
     if (op->code == OP_DEL) {
         lost_to = apply_delete(entry, mark);
         clear_expiries(entry, mark->tag);
@@ -486,17 +495,45 @@ uint64_t store_apply(store_t *self, const op_t *op, const mark_t *mark)
     } else {
         lost_to = apply_typed(self, entry, op, mark);
     }
-    store_queue(self, entry);
-    store_count(self, entry);
     return lost_to;
 }
 
-void store_remove(store_t *self, entry_t *entry)
+/* A set of a register of which nothing else is known, if it is to be set: the common case. */
+static bool apply_set(store_t *self, size_t slot, const op_t *op, const mark_t *mark)
 {
-    store_before_removal(self, entry);
-    self->shown -= entry->is_counted;
-    table_remove(&self->keys, &entry->item);
-    entry_free(entry);
+    unpacked_t room;
+    const entry_t *entry = store_entry(self, slot, &room);
+    if (op->code != OP_SET ||
+        (entry->cell != NULL && tag_compare(mark->tag, entry->cell->base.tag) <= 0))
+        return false;
+    return store_set_packed(self, slot, mark, op->value);
+}
+
+uint64_t store_apply(store_t *self, const op_t *op, const mark_t *mark)
+{
+    uint64_t lost_to = 0;
+    size_t slot = table_find(&self->keys, op->key);
+    bool is_new = slot == TABLE_NONE;
+    if (is_new)
+        slot = store_add(self, op->key);
+    store_before_change(self, slot, is_new);
+    if (apply_set(self, slot, op, mark)) {
+        count(self, slot, true);
+    } else {
+        lost_to = apply_to_entry(self, store_open(self, slot), op, mark);
+        store_count(self, slot);
+    }
+    store_set_unstable(self, slot, true);
+    return lost_to;
+}
+
+void store_remove(store_t *self, size_t slot)
+{
+    store_before_removal(self, slot);
+    store_set_unstable(self, slot, false);
+    count(self, slot, false);
+    store_free_kept(self, slot);
+    table_remove(&self->keys, slot);
 }
 
 size_t store_entries(const store_t *self)

@@ -28,10 +28,9 @@ static uint64_t digest_cell(slice_t key, slice_t field, store_type_t type, const
 }
 
 /* One that has passed was of what the key held then. */
-static uint64_t digest_deadline(const entry_t *entry, hlc_t clock)
+static uint64_t digest_deadline(slice_t key, const entry_t *entry, hlc_t clock)
 {
     uint8_t bytes[8];
-    slice_t key = table_name(&entry->item);
     const expiries_t *all = entry->expiries;
     hlc_t deadline = all != NULL ? all->list[all->size - 1].deadline : 0;
     if (deadline <= clock)
@@ -40,47 +39,51 @@ static uint64_t digest_deadline(const entry_t *entry, hlc_t clock)
     return XXH3_64bits_withSeed(bytes, sizeof bytes, XXH3_64bits(key.data, key.size));
 }
 
-static uint64_t digest_entry(const entry_t *entry, hlc_t clock)
+static uint64_t digest_entry(slice_t key, const entry_t *entry, hlc_t clock)
 {
     tag_t expired = entry_expired(entry, clock);
-    slice_t key = table_name(&entry->item);
     store_type_t type = entry_type(entry, expired);
     if (type == STORE_NOTHING)
         return 0;
-    uint64_t sum = digest_deadline(entry, clock); /* a sum: the order of the walk does not matter */
+    uint64_t sum =
+        digest_deadline(key, entry, clock); /* a sum: the order of the walk does not matter */
     if (type == STORE_REGISTER) {
         cell_view_t view = cell_view_above(entry->cell, expired);
         return sum + digest_cell(key, slice_of(NULL, 0), type, &view);
     }
-    size_t at = 0;
     const group_t *group = entry_group(entry, type);
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
-        cell_view_t view = cell_view_above(&((const field_t *)item)->cell, expired);
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
+        cell_view_t view = cell_view_above(field_cell(group, at), expired);
         if (view.is_there)
-            sum += digest_cell(key, table_name(item), type, &view);
+            sum += digest_cell(key, group->fields.name(table_at(&group->fields, at)), type, &view);
     }
     return sum;
+}
+
+static uint64_t digest_slot(const store_t *self, size_t slot, hlc_t clock)
+{
+    unpacked_t room;
+    const entry_t *entry = store_entry(self, slot, &room);
+    return digest_entry(kept_name(table_at(&self->keys, slot)), entry, clock);
 }
 
 uint64_t store_digest(const store_t *self)
 {
     uint64_t sum = 0;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&self->keys, &at)) != NULL;) {
-        const entry_t *entry = (const entry_t *)item;
-        sum += digest_entry(entry, self->clock);
-    }
+    for (size_t at = 0; (at = table_next(&self->keys, at)) != TABLE_NONE; at++)
+        sum += digest_slot(self, at, self->clock);
     return sum;
 }
 
 /* ---- by buckets ---- */
 
-static uint32_t bucket_of(const table_item_t *item, unsigned bits)
+static uint32_t bucket_of(const store_t *self, size_t slot, unsigned bits)
 {
-    return (uint32_t)((uint64_t)item->hash >> (HASH_BITS - bits));
+    return (uint32_t)((uint64_t)table_hash(&self->keys, slot) >> (HASH_BITS - bits));
 }
 
 typedef struct summing {
+    const store_t *store;
     unsigned bits;
     uint32_t first;
     hlc_t clock;
@@ -88,13 +91,12 @@ typedef struct summing {
     uint32_t size;
 } summing_t;
 
-static void sum_item(void *arg, table_item_t *item)
+static void sum_slot(void *arg, size_t slot)
 {
     summing_t *summing = arg;
-    const entry_t *entry = (const entry_t *)item;
-    uint32_t place = bucket_of(item, summing->bits) - summing->first;
+    uint32_t place = bucket_of(summing->store, slot, summing->bits) - summing->first;
     if (place < summing->size)
-        summing->sums[place] += digest_entry(entry, summing->clock);
+        summing->sums[place] += digest_slot(summing->store, slot, summing->clock);
 }
 
 uint32_t store_digests(const store_t *self, unsigned bits, uint32_t first, size_t most, hlc_t clock,
@@ -102,7 +104,7 @@ uint32_t store_digests(const store_t *self, unsigned bits, uint32_t first, size_
 {
     assert(bits <= STORE_BUCKET_BITS_MAX && first < UINT32_C(1) << bits && size != 0);
     unsigned shift = HASH_BITS - bits;
-    summing_t summing = {bits, first, clock, sums, size};
+    summing_t summing = {self, bits, first, clock, sums, size};
     uint64_t end = TABLE_END >> shift;
     if (end - first > size)
         end = first + (uint64_t)size;
@@ -112,7 +114,7 @@ uint32_t store_digests(const store_t *self, unsigned bits, uint32_t first, size_
     size_t given = 0;
     uint64_t cursor = (uint64_t)first << shift;
     while (cursor >> shift < end && (given < most || cursor >> shift == first)) {
-        cursor = table_page(&self->keys, cursor, PAGE_KEYS, sum_item, &summing);
+        cursor = table_page(&self->keys, cursor, PAGE_KEYS, sum_slot, &summing);
         given += PAGE_KEYS;
     }
     return cursor >> shift < end ? (uint32_t)((cursor >> shift) - first) : summing.size;
@@ -128,16 +130,17 @@ typedef struct listing {
     seen_t seen;
 } listing_t;
 
-static void list_item(void *arg, table_item_t *item)
+static void list_slot(void *arg, size_t slot)
 {
     listing_t *listing = arg;
-    const entry_t *entry = (const entry_t *)item;
-    if (bucket_of(item, listing->bits) != listing->bucket)
+    unpacked_t room;
+    if (bucket_of(listing->store, slot, listing->bits) != listing->bucket)
         return;
+    const entry_t *entry = store_entry(listing->store, slot, &room);
     store_shown_t shown = {
-        .key = table_name(item),
+        .key = kept_name(table_at(&listing->store->keys, slot)),
         .type = entry_type(entry, entry_expired(entry, listing->clock)),
-        .digest = digest_entry(entry, listing->clock),
+        .digest = digest_slot(listing->store, slot, listing->clock),
     };
     seen_reset(&listing->seen);
     entry_see(entry, shown.type, &listing->seen);
@@ -153,6 +156,6 @@ void store_each_shown(const store_t *self, unsigned bits, uint32_t bucket, hlc_t
     listing_t listing = {self, bits, bucket, clock, fn, arg, {{0}, 0, 0}};
     uint64_t cursor = (uint64_t)bucket << shift;
     while (cursor >> shift == bucket)
-        cursor = table_page(&self->keys, cursor, LIST_KEYS, list_item, &listing);
+        cursor = table_page(&self->keys, cursor, LIST_KEYS, list_slot, &listing);
     seen_free(&listing.seen);
 }

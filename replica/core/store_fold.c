@@ -7,24 +7,20 @@
 
 size_t store_unstable(const store_t *self)
 {
-    return self->queue_size;
+    return self->unstable;
 }
 
 static void fold_fields(group_t *group, const stable_t *stable)
 {
     field_t **empty = mem_alloc((group->fields.size + 1) * sizeof *empty);
     size_t empty_size = 0;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
-        field_t *field = (field_t *)item;
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
+        field_t *field = table_at(&group->fields, at);
         cell_fold(&field->cell, stable);
         if (cell_is_empty(&field->cell))
             empty[empty_size++] = field;
     }
-    for (size_t i = 0; i < empty_size; i++) {
-        table_remove(&group->fields, &empty[i]->item);
-        free(empty[i]);
-    }
+    group_remove(group, empty, empty_size);
     free(empty);
 }
 
@@ -147,10 +143,9 @@ static void look_at_cell(look_t *look, const cell_t *cell)
 
 static void look_at_group(look_t *look, const group_t *group)
 {
-    size_t at = 0;
     look_at_mark(look, &group->top);
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;)
-        look_at_cell(look, &((const field_t *)item)->cell);
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++)
+        look_at_cell(look, field_cell(group, at));
 }
 
 static void look_at_kills(look_t *look, const kills_t *kills)
@@ -199,31 +194,45 @@ static bool is_empty(const entry_t *entry)
     return entry->cell == NULL && entry->kills == NULL && entry->expiries == NULL;
 }
 
-static void fold_entry(store_t *self, entry_t *entry, const stable_t *stable)
+static void fold_entry(entry_t *entry, const stable_t *stable)
 {
+    fold_expiries(entry, stable);
+    fold_cell(entry, stable);
+    for (int i = 0; i < GROUPS; i++)
+        fold_group(entry, i, stable);
+    fold_kills(entry, stable);
+}
+
+/* True when nothing is left of the key, and it is gone. */
+static bool fold_key(store_t *self, size_t slot, const stable_t *stable)
+{
+    unpacked_t room;
+    const entry_t *entry = store_entry(self, slot, &room);
     if (look_at(entry, stable).has_news) {
-        store_before_change(self, entry, false);
-        fold_expiries(entry, stable);
-        fold_cell(entry, stable);
-        for (int i = 0; i < GROUPS; i++)
-            fold_group(entry, i, stable);
-        fold_kills(entry, stable);
+        store_before_change(self, slot, false);
+        if (store_forget_mark(self, slot)) {
+            store_set_unstable(self, slot, false);
+            return false;
+        }
+        fold_entry(store_open(self, slot), stable);
+        store_pack(self, slot);
+        entry = store_entry(self, slot, &room);
     }
-    store_count(self, entry);
-    if (is_empty(entry))
-        store_remove(self, entry);
-    else if (entry_is_unstable(entry))
-        store_queue(self, entry);
+    store_count(self, slot);
+    store_set_unstable(self, slot, entry_is_unstable(entry));
+    if (!is_empty(entry))
+        return false;
+    store_remove(self, slot);
+    return true;
 }
 
 void store_fold(store_t *self, const stable_t *stable, size_t most)
 {
-    size_t size = most < self->queue_size ? most : self->queue_size;
-    while (size-- > 0) {
-        entry_t *entry = self->queue[self->queue_first];
-        self->queue_first = (self->queue_first + 1) % self->queue_capacity;
-        self->queue_size--;
-        entry->is_queued = false;
-        fold_entry(self, entry, stable);
+    for (size_t left = most; left > 0 && self->unstable != 0; left--) {
+        size_t slot = table_next_marked(&self->keys, self->fold_slot, KEY_UNSTABLE);
+        if (slot == TABLE_NONE)
+            slot = table_next_marked(&self->keys, 0, KEY_UNSTABLE);
+        /* Where one is gone another may have moved in. */
+        self->fold_slot = fold_key(self, slot, stable) ? slot : slot + 1;
     }
 }

@@ -37,8 +37,9 @@ typedef struct expiries {
 } expiries_t;
 
 typedef struct field {
-    table_item_t item;
     cell_t cell;
+    uint32_t name_size;
+    uint8_t name[];
 } field_t;
 
 /* The fields of a hash or the elements of a set. */
@@ -48,17 +49,25 @@ typedef struct group {
     size_t shown; /* fields that are there, but for expiry */
 } group_t;
 
+/* What is known of a key. */
 typedef struct entry {
-    table_item_t item;
-    uint32_t epoch;  /* of the last snapshot that has it, or that began before it did */
-    bool is_queued;  /* for folding */
-    bool is_changed; /* since a snapshot for the disk had it */
-    bool is_counted; /* in store.shown */
     cell_t *cell;
     group_t *groups[GROUPS];
     kills_t *kills;
     expiries_t *expiries;
 } entry_t;
+
+/*
+ * A key as it is kept. Most are a register that was set and nothing else: those are packed into one
+ * allocation (store_kept.c), all others have an entry_t of their own.
+ */
+typedef struct kept kept_t;
+
+/* Room for what a packed key is when it is looked at. */
+typedef struct unpacked {
+    entry_t entry;
+    cell_t cell; /* its text is borrowed from the packed key */
+} unpacked_t;
 
 /* The snapshot under way. */
 typedef struct walk {
@@ -71,24 +80,77 @@ typedef struct walk {
 } walk_t;
 
 struct store {
-    table_t keys;
+    table_t keys;   /* of kept_t; marks: KEY_UNSTABLE, KEY_TAKEN */
     hlc_t clock;    /* deadlines at or under it have passed */
     size_t shown;   /* keys that show something */
-    size_t changed; /* entries with is_changed */
-    uint32_t epoch;
+    size_t changed; /* keys with KEPT_CHANGED */
     walk_t walk;
-    buf_t removed; /* names of entries removed since a snapshot for the disk began */
+    buf_t removed; /* names of keys removed since a snapshot for the disk began */
     bool is_removed_overflown;
-    entry_t **queue; /* a ring of entries that hold something to forget later */
-    size_t queue_capacity;
-    size_t queue_size;
-    size_t queue_first;
+    size_t unstable;   /* keys with KEY_UNSTABLE */
+    size_t fold_slot;  /* where folding goes on */
+    uint64_t *origins; /* incarnations that packed marks name by their place here */
+    size_t origins_size;
+    size_t origins_capacity;
 };
+
+/* Marks of the slots of store.keys. */
+enum {
+    KEY_UNSTABLE = TABLE_MARK_1, /* it holds something to forget one day */
+    KEY_TAKEN = TABLE_MARK_2,    /* the snapshot under way has it, or began before it was there */
+};
+
+/* ---- store_kept.c ---- */
+
+enum {
+    KEPT_CHANGED = 1, /* since a snapshot for the disk had it */
+    KEPT_COUNTED = 2, /* in store.shown */
+};
+
+slice_t kept_name(const void *kept);
+bool kept_has(const kept_t *self, uint32_t flag);
+void kept_set(kept_t *self, uint32_t flag, bool is_set);
+
+/* What is known of the key in a slot; of a packed one in room, which is borrowed from both. */
+const entry_t *store_entry(const store_t *self, size_t slot, unpacked_t *room);
+
+/* The same to be changed; a packed one is unpacked for good. */
+entry_t *store_open(store_t *self, size_t slot);
+
+/* Adds a key of which nothing is known yet; returns its slot. */
+size_t store_add(store_t *self, slice_t key);
+
+/* Packs the key in a slot if it is a register that was set and nothing else. */
+void store_pack(store_t *self, size_t slot);
+
+/*
+ * Sets a register to a text when nothing else is known of the key: the most frequent change by far,
+ * without unpacking. False, and nothing is done, for other keys and for what cannot be packed.
+ */
+bool store_set_packed(store_t *self, size_t slot, const mark_t *mark, slice_t text);
+
+/* Forgets the mark of a packed key, which is stable; false for others. */
+bool store_forget_mark(store_t *self, size_t slot);
+
+/* Frees the key in a slot, which is not in the table from then on. */
+void store_free_kept(store_t *self, size_t slot);
 
 /* The fields of a hash or the elements of a set, NULL when there are none. */
 static inline const group_t *entry_group(const entry_t *entry, store_type_t type)
 {
     return entry->groups[type - STORE_HASH];
+}
+
+static inline const cell_t *field_cell(const group_t *group, size_t slot)
+{
+    return &((const field_t *)table_at(&group->fields, slot))->cell;
+}
+
+/* The cell of a field, NULL when it or the group is not there. */
+static inline const cell_t *group_find(const group_t *group, slice_t name)
+{
+    size_t slot = group != NULL ? table_find(&group->fields, name) : TABLE_NONE;
+    return slot != TABLE_NONE ? field_cell(group, slot) : NULL;
 }
 
 /* ---- store.c ---- */
@@ -111,14 +173,17 @@ store_type_t entry_type(const entry_t *entry, tag_t expired);
 /* Forgets cells at or under a kill. The caller has seen to their tops. */
 void entry_prune(entry_t *entry, store_type_t type, tag_t kill);
 
-/* After a change: counts the key as shown or not. */
-void store_count(store_t *self, entry_t *entry);
+/* After a change: counts the key in a slot as shown or not. */
+void store_count(store_t *self, size_t slot);
 
-/* Puts the entry in line for folding, unless it is. */
-void store_queue(store_t *self, entry_t *entry);
+/* It holds something to forget one day, or no more. */
+void store_set_unstable(store_t *self, size_t slot, bool is_unstable);
 
-/* Takes the entry out and frees it. */
-void store_remove(store_t *self, entry_t *entry);
+/* Takes the key out and frees it. */
+void store_remove(store_t *self, size_t slot);
+
+/* Frees what an entry holds. */
+void entry_free(entry_t *entry);
 
 /* ---- store_read.c ---- */
 
@@ -135,13 +200,19 @@ bool entry_is_unstable(const entry_t *entry);
 void group_destroy(group_t **self);
 void group_init(const store_t *store, entry_t *entry, int index);
 
+/* Adds a field that is not there yet, with nothing in it. */
+field_t *group_add(group_t *group, slice_t name);
+
+/* Takes fields out and frees them. */
+void group_remove(group_t *group, field_t *const *fields, size_t size);
+
 /* ---- store_snapshot.c ---- */
 
-/* Before an entry changes: a snapshot under way takes it as it is. is_new: it was just made. */
-void store_before_change(store_t *self, entry_t *entry, bool is_new);
+/* Before a key changes: a snapshot under way takes it as it is. is_new: it was just added. */
+void store_before_change(store_t *self, size_t slot, bool is_new);
 
-/* Before an entry is removed. */
-void store_before_removal(store_t *self, const entry_t *entry);
+/* Before a key is removed. */
+void store_before_removal(store_t *self, size_t slot);
 
 void store_walk_free(store_t *self);
 

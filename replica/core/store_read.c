@@ -4,18 +4,11 @@
 #include "bus/base/memory.h"
 #include "replica/core/store_internal.h"
 
-static const entry_t *find(const store_t *self, slice_t key)
+/* NULL when nothing is known of the key. */
+static const entry_t *find(const store_t *self, slice_t key, unpacked_t *room)
 {
-    return (const entry_t *)table_find(&self->keys, key);
-}
-
-static const cell_t *find_field(const entry_t *entry, store_type_t type, slice_t field)
-{
-    const group_t *group = entry_group(entry, type);
-    const field_t *found = NULL;
-    if (group != NULL)
-        found = (const field_t *)table_find(&group->fields, field);
-    return found != NULL ? &found->cell : NULL;
+    size_t slot = table_find(&self->keys, key);
+    return slot != TABLE_NONE ? store_entry(self, slot, room) : NULL;
 }
 
 /* Every setting of a deadline counts for what a reader sees. */
@@ -37,7 +30,8 @@ static bool hides_expiry(const entry_t *entry, tag_t tag)
 
 bool store_hides(const store_t *self, const op_t *op, tag_t tag)
 {
-    const entry_t *entry = find(self, op->key);
+    unpacked_t room;
+    const entry_t *entry = find(self, op->key, &room);
     if (entry == NULL)
         return false;
     if (op->code == OP_DEL) {
@@ -53,7 +47,8 @@ bool store_hides(const store_t *self, const op_t *op, tag_t tag)
     store_type_t type = store_op_type(op->code);
     if (tag_compare(entry_kill(entry, type).tag, tag) >= 0)
         return true;
-    const cell_t *cell = type == STORE_REGISTER ? entry->cell : find_field(entry, type, op->field);
+    const cell_t *cell =
+        type == STORE_REGISTER ? entry->cell : group_find(entry_group(entry, type), op->field);
     if (cell == NULL)
         return false;
     bool adds = op->code == OP_INCR || op->code == OP_HINCR;
@@ -66,9 +61,8 @@ bool store_hides(const store_t *self, const op_t *op, tag_t tag)
 static void see_fields(const group_t *group, const mark_t *kill, tag_t expired, bool only_shown,
                        seen_t *seen)
 {
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
-        const cell_t *cell = &((const field_t *)item)->cell;
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
+        const cell_t *cell = field_cell(group, at);
         if (only_shown && !cell_view_above(cell, expired).is_there)
             continue;
         cell_see(cell, kill, seen);
@@ -109,7 +103,8 @@ void entry_see(const entry_t *entry, store_type_t type, seen_t *seen)
 
 store_type_t store_type(const store_t *self, slice_t key, seen_t *seen)
 {
-    const entry_t *entry = find(self, key);
+    unpacked_t room;
+    const entry_t *entry = find(self, key, &room);
     if (entry == NULL)
         return STORE_NOTHING;
     tag_t expired = entry_expired(entry, self->clock);
@@ -144,7 +139,8 @@ static cell_view_t view_cell(const store_t *self, const entry_t *entry, store_ty
 
 cell_view_t store_get(const store_t *self, slice_t key, seen_t *seen)
 {
-    const entry_t *entry = find(self, key);
+    unpacked_t room;
+    const entry_t *entry = find(self, key, &room);
     if (entry == NULL)
         return (cell_view_t){0};
     return view_cell(self, entry, STORE_REGISTER, entry->cell, seen);
@@ -153,23 +149,30 @@ cell_view_t store_get(const store_t *self, slice_t key, seen_t *seen)
 cell_view_t store_get_field(const store_t *self, store_type_t type, slice_t key, slice_t field,
                             seen_t *seen)
 {
-    const entry_t *entry = find(self, key);
+    unpacked_t room;
+    const entry_t *entry = find(self, key, &room);
     if (entry == NULL)
         return (cell_view_t){0};
-    return view_cell(self, entry, type, find_field(entry, type, field), seen);
+    return view_cell(self, entry, type, group_find(entry_group(entry, type), field), seen);
+}
+
+static slice_t name_of(const field_t *field)
+{
+    return slice_of(field->name, field->name_size);
 }
 
 static int by_name(const void *a, const void *b)
 {
     const field_t *const *x = a;
     const field_t *const *y = b;
-    return slice_compare(table_name(&(*x)->item), table_name(&(*y)->item));
+    return slice_compare(name_of(*x), name_of(*y));
 }
 
 size_t store_each_field(const store_t *self, store_type_t type, slice_t key, store_field_fn *fn,
                         void *arg, seen_t *seen)
 {
-    const entry_t *entry = find(self, key);
+    unpacked_t room;
+    const entry_t *entry = find(self, key, &room);
     if (entry == NULL)
         return 0;
     mark_t kill = entry_kill(entry, type);
@@ -180,11 +183,10 @@ size_t store_each_field(const store_t *self, store_type_t type, slice_t key, sto
     const group_t *group = entry_group(entry, type);
     if (group == NULL)
         return 0;
-    field_t **sorted = mem_alloc((group->fields.size + 1) * sizeof *sorted);
+    const field_t **sorted = mem_alloc((group->fields.size + 1) * sizeof *sorted);
     size_t size = 0;
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
-        field_t *field = (field_t *)item;
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
+        const field_t *field = table_at(&group->fields, at);
         cell_see(&field->cell, &kill, seen);
         if (cell_view_above(&field->cell, expired).is_there)
             sorted[size++] = field;
@@ -193,7 +195,7 @@ size_t store_each_field(const store_t *self, store_type_t type, slice_t key, sto
         qsort(sorted, size, sizeof *sorted, by_name);
         for (size_t i = 0; i < size; i++) {
             cell_view_t view = cell_view_above(&sorted[i]->cell, expired);
-            fn(arg, table_name(&sorted[i]->item), &view);
+            fn(arg, name_of(sorted[i]), &view);
         }
     }
     free(sorted);
@@ -202,7 +204,8 @@ size_t store_each_field(const store_t *self, store_type_t type, slice_t key, sto
 
 hlc_t store_deadline(const store_t *self, slice_t key, seen_t *seen)
 {
-    const entry_t *entry = find(self, key);
+    unpacked_t room;
+    const entry_t *entry = find(self, key, &room);
     if (entry == NULL || entry->expiries == NULL)
         return 0;
     see_expiries(entry, seen);
@@ -219,11 +222,12 @@ typedef struct page {
     void *arg;
 } page_t;
 
-static void scan_item(void *arg, table_item_t *item)
+static void scan_slot(void *arg, size_t slot)
 {
     const page_t *page = arg;
-    const entry_t *entry = (const entry_t *)item;
-    slice_t key = table_name(item);
+    unpacked_t room;
+    const entry_t *entry = store_entry(page->store, slot, &room);
+    slice_t key = kept_name(table_at(&page->store->keys, slot));
     store_type_t type = entry_type(entry, entry_expired(entry, page->store->clock));
     bool begins = key.size >= page->prefix.size &&
                   slice_equal(slice_of(key.data, page->prefix.size), page->prefix);
@@ -235,6 +239,6 @@ uint64_t store_scan(const store_t *self, slice_t prefix, uint64_t cursor, size_t
                     store_key_fn *fn, void *arg)
 {
     page_t page = {self, prefix, fn, arg};
-    uint64_t next = table_page(&self->keys, cursor, most, scan_item, &page);
+    uint64_t next = table_page(&self->keys, cursor, most, scan_slot, &page);
     return next == TABLE_END ? 0 : next;
 }

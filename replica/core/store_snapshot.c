@@ -1,7 +1,7 @@
 /*
- * Snapshots: the store as of one moment, taken while it goes on. Each entry carries the number of
- * the last snapshot that has it; one that is about to change and is not in the present one yet is
- * put into it first (copy on write).
+ * Snapshots: the store as of one moment, taken while it goes on. The slots of keys that are in the
+ * present one are marked; a key that is about to change and is not in it yet is put into it first
+ * (copy on write).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -25,10 +25,9 @@ static void put_group(buf_t *out, const group_t *group)
     mp_put_bool(out, true);
     mark_put(out, &group->top);
     mp_put_uint(out, group->fields.size);
-    size_t at = 0;
-    for (table_item_t *item; (item = table_next(&group->fields, &at)) != NULL;) {
-        mp_put_bin(out, table_name(item));
-        cell_put(out, &((const field_t *)item)->cell);
+    for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
+        mp_put_bin(out, group->fields.name(table_at(&group->fields, at)));
+        cell_put(out, field_cell(group, at));
     }
 }
 
@@ -65,14 +64,15 @@ static void put_entry(buf_t *out, const entry_t *entry)
     }
 }
 
-static void put_row(buf_t *out, const entry_t *entry)
+static void put_row(buf_t *out, const store_t *self, size_t slot)
 {
-    mp_put_bin(out, table_name(&entry->item));
+    unpacked_t room;
+    mp_put_bin(out, kept_name(table_at(&self->keys, slot)));
     /* The value as one bin, so that who passes rows on need not know them: its size comes first. */
     size_t head = out->size;
     buf_reserve(out, 5);
     out->size += 5;
-    put_entry(out, entry);
+    put_entry(out, store_entry(self, slot, &room));
     out->data[head] = 0xC6; /* bin 32 */
     be32_put(out->data + head + 1, (uint32_t)(out->size - head - 5));
 }
@@ -91,9 +91,9 @@ static bool read_group(const store_t *self, mp_t *in, entry_t *entry, int index)
     table_reserve(&group->fields, (size_t)count);
     for (uint64_t i = 0; i < count && mp_ok(in); i++) {
         slice_t name = mp_bytes(in);
-        if (!mp_ok(in) || table_find(&group->fields, name) != NULL)
+        if (!mp_ok(in) || table_find(&group->fields, name) != TABLE_NONE)
             return false;
-        field_t *field = table_add(&group->fields, name, sizeof *field);
+        field_t *field = group_add(group, name);
         if (!cell_read(in, &field->cell))
             return false;
         group->shown += cell_view(&field->cell).is_there;
@@ -149,52 +149,58 @@ static bool read_entry(const store_t *self, mp_t *in, entry_t *entry)
 
 bool store_load(store_t *self, slice_t key, slice_t value)
 {
-    if (key.size == 0 || key.size > COMMAND_KEY_MAX || table_find(&self->keys, key) != NULL)
+    if (key.size == 0 || key.size > COMMAND_KEY_MAX || table_find(&self->keys, key) != TABLE_NONE)
         return false;
-    entry_t *entry = table_add(&self->keys, key, sizeof *entry);
-    entry->epoch = self->epoch;
+    size_t slot = store_add(self, key);
+    entry_t *entry = store_open(self, slot);
     mp_t in = mp_open(value);
     bool is_good = read_entry(self, &in, entry);
-    if (entry_is_unstable(entry))
-        store_queue(self, entry);
-    store_count(self, entry);
+    table_set_mark(&self->keys, slot, KEY_TAKEN, true);
+    store_set_unstable(self, slot, entry_is_unstable(entry));
+    store_pack(self, slot);
+    store_count(self, slot);
     return is_good;
 }
 
 /* ---- what changes meanwhile ---- */
 
-static void take_into(store_t *self, entry_t *entry, buf_t *out)
+static void set_changed(store_t *self, size_t slot, bool is_changed)
+{
+    kept_t *kept = table_at(&self->keys, slot);
+    self->changed -= kept_has(kept, KEPT_CHANGED);
+    self->changed += is_changed;
+    kept_set(kept, KEPT_CHANGED, is_changed);
+}
+
+static void take_into(store_t *self, size_t slot, buf_t *out)
 {
     walk_t *walk = &self->walk;
-    entry->epoch = self->epoch;
-    put_row(out, entry);
+    table_set_mark(&self->keys, slot, KEY_TAKEN, true);
+    put_row(out, self, slot);
     walk->left--;
-    if (!walk->is_keeping && entry->is_changed) {
-        entry->is_changed = false;
-        self->changed--;
-    }
+    if (!walk->is_keeping)
+        set_changed(self, slot, false);
 }
 
-static bool is_wanted(const store_t *self, const entry_t *entry)
+static bool is_wanted(const store_t *self, size_t slot)
 {
-    return entry->epoch != self->epoch && (!self->walk.is_partial || entry->is_changed);
+    return !table_has_mark(&self->keys, slot, KEY_TAKEN) &&
+           (!self->walk.is_partial || kept_has(table_at(&self->keys, slot), KEPT_CHANGED));
 }
 
-void store_before_change(store_t *self, entry_t *entry, bool is_new)
+void store_before_change(store_t *self, size_t slot, bool is_new)
 {
-    if (!is_new && self->walk.is_open && is_wanted(self, entry))
-        take_into(self, entry, &self->walk.early);
-    entry->epoch = self->epoch; /* what it becomes now is not of the snapshot under way */
-    if (!entry->is_changed) {
-        entry->is_changed = true;
-        self->changed++;
-    }
+    if (!is_new && self->walk.is_open && is_wanted(self, slot))
+        take_into(self, slot, &self->walk.early);
+    /* What it becomes now is not of the snapshot under way. */
+    table_set_mark(&self->keys, slot, KEY_TAKEN, true);
+    set_changed(self, slot, true);
 }
 
-void store_before_removal(store_t *self, const entry_t *entry)
+void store_before_removal(store_t *self, size_t slot)
 {
-    slice_t name = table_name(&entry->item);
-    self->changed -= entry->is_changed;
+    slice_t name = kept_name(table_at(&self->keys, slot));
+    set_changed(self, slot, false);
     if (self->removed.size + name.size > REMOVED_BYTES_MAX) {
         self->is_removed_overflown = true;
         buf_reset(&self->removed);
@@ -219,7 +225,7 @@ void store_snapshot_begin(store_t *self, store_snapshot_kind_t kind)
     walk->is_keeping = kind == STORE_SNAPSHOT_COPY;
     walk->cursor = 0;
     walk->left = walk->is_partial ? self->changed : self->keys.size;
-    self->epoch++;
+    table_clear_mark(&self->keys, KEY_TAKEN);
     buf_reset(&walk->early);
     if (walk->is_keeping)
         return;
@@ -241,11 +247,11 @@ bool store_snapshot_next(store_t *self, buf_t *out, size_t most)
     buf_append_slice(out, buf_slice(&walk->early));
     buf_reset(&walk->early);
     while (walk->left != 0 && out->size - start < most) {
-        entry_t *entry = (entry_t *)table_next(&self->keys, &walk->cursor);
-        if (entry == NULL)
-            walk->cursor = 0; /* the table has grown, or entries have moved: once more */
-        else if (is_wanted(self, entry))
-            take_into(self, entry, out);
+        size_t slot = table_next(&self->keys, walk->cursor);
+        if (slot != TABLE_NONE && is_wanted(self, slot))
+            take_into(self, slot, out);
+        /* At the end once more: the table may have grown, or keys have moved. */
+        walk->cursor = slot != TABLE_NONE ? slot + 1 : 0;
     }
     walk->is_open = walk->left != 0;
     return !walk->is_open;

@@ -146,7 +146,7 @@ MUTANTS = {
     ),
     "a snapshot that follows the changes": (
         "replica/core/store_snapshot.c",
-        "        take_into(self, entry, &self->walk.early);\n",
+        "        take_into(self, slot, &self->walk.early);\n",
         "        ;\n",
     ),
     "a retry gets a new tag": (
