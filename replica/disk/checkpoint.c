@@ -121,6 +121,48 @@ static rows_t rows_of(const checkpoint_t *self, MDB_txn *txn)
     return (rows_t){.txn = txn, .dbi = self->dbi, .hash_mask = self->config.hash_mask};
 }
 
+/* ---- LMDB ---- */
+
+/* Opens LMDB on the folder at path, flags as of LMDB; 0 or an error code. */
+static int env_open(checkpoint_t *self, const char *path, unsigned flags)
+{
+    int rc = mdb_env_create(&self->env);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(self->env, self->map_size);
+    /* NOLOCK: the data folder is locked, and loads and checkpoints do not overlap. */
+    if (rc == 0)
+        rc = mdb_env_open(self->env, path, MDB_NOLOCK | flags, FILE_MODE);
+    return rc;
+}
+
+static void env_close(checkpoint_t *self)
+{
+    if (self->env != NULL)
+        mdb_env_close(self->env);
+    self->env = NULL;
+}
+
+/*
+ * Opens it unless it is open. Between two uses it is closed: it keeps the memory of every page that
+ * a transaction has changed, 512 MiB of them at most, and what it has read stays mapped.
+ */
+static int env_use(checkpoint_t *self)
+{
+    MDB_txn *txn = NULL;
+    if (self->env != NULL)
+        return 0;
+    int rc = env_open(self, self->path, 0);
+    if (rc == 0)
+        rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
+    if (txn != NULL)
+        mdb_txn_abort(txn);
+    if (rc != 0)
+        env_close(self);
+    return rc;
+}
+
 /* ---- the thread ---- */
 
 /* Makes the map so large that a transaction has room; without one. 0 or an error code. */
@@ -149,7 +191,9 @@ static size_t map_used(const checkpoint_t *self)
 
 static int txn_begin(checkpoint_t *self, MDB_txn **txn)
 {
-    int rc = map_grow(self, MAP_RESERVE * map_used(self));
+    int rc = env_use(self);
+    if (rc == 0)
+        rc = map_grow(self, MAP_RESERVE * map_used(self));
     return rc == 0 ? mdb_txn_begin(self->env, NULL, 0, txn) : rc;
 }
 
@@ -225,6 +269,8 @@ static void work_locked(checkpoint_t *self, MDB_txn **txn, buf_t *work)
     if (tell && self->progress != NULL)
         self->progress(self->progress_arg);
     int rc = work_apply(self, txn, &taken);
+    if (rc != 0 || is_last)
+        env_close(self);
     if (taken.capacity > CHECKPOINT_QUEUE_MAX)
         buf_free(&taken);
     *work = taken;
@@ -392,13 +438,16 @@ int checkpoint_load(checkpoint_t *self, checkpoint_row_fn *fn, void *arg, err_t 
     assert(self->state != CHECKPOINT_WRITING);
     pthread_mutex_unlock(&self->mutex);
     MDB_txn *txn = NULL;
-    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
+    int rc = env_use(self);
+    if (rc == 0)
+        rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return fail(self, "read", rc, err);
     loading_t loading = {.fn = fn, .arg = arg};
     rows_t rows = rows_of(self, txn);
     rc = rows_each(&rows, FIRST_TABLE, load_row, &loading);
     mdb_txn_abort(txn);
+    env_close(self);
     if (loading.is_refused)
         return err_set(err, OUTCOME_READ_ONLY,
                        "%s/%s has a row of table %u that cannot be applied; %s", self->path,
@@ -487,25 +536,6 @@ static int format_check(checkpoint_t *self, err_t *err)
 }
 
 /* ---- opening ---- */
-
-/* Opens LMDB on the folder at path, flags as of LMDB; 0 or an error code. */
-static int env_open(checkpoint_t *self, const char *path, unsigned flags)
-{
-    int rc = mdb_env_create(&self->env);
-    if (rc == 0)
-        rc = mdb_env_set_mapsize(self->env, self->map_size);
-    /* NOLOCK: the data folder is locked, and loads and checkpoints do not overlap. */
-    if (rc == 0)
-        rc = mdb_env_open(self->env, path, MDB_NOLOCK | flags, FILE_MODE);
-    return rc;
-}
-
-static void env_close(checkpoint_t *self)
-{
-    if (self->env != NULL)
-        mdb_env_close(self->env);
-    self->env = NULL;
-}
 
 /* Writes the format into the empty LMDB at path; 0 or an error code. */
 static int env_fill(checkpoint_t *self, const char *path)
