@@ -20,6 +20,7 @@ typedef struct listing {
     const survey_t *survey;
     table_view_t *table; /* NULL: JSON */
     json_t json;
+    slice_t key;  /* that was asked for, if one was */
     int count;    /* who has the key, or who answered */
     buf_t *kept;  /* documents of KEY, to be sorted */
     size_t nodes; /* of them */
@@ -35,6 +36,33 @@ static void json_hex64(json_t *json, const char *key, uint64_t value)
 static void cell(table_view_t *table, uint64_t value)
 {
     table_view_cell(table, "%" PRIu64, value);
+}
+
+/* An object with an array of this name, or a table with these headings. */
+static void begin(listing_t *self, bool as_json, const char *name, size_t columns,
+                  const char *const headings[])
+{
+    if (!as_json) {
+        self->table = table_view_new(columns, headings);
+        return;
+    }
+    json_object(&self->json, NULL);
+    json_bool(&self->json, "ok", true);
+    if (self->key.size != 0)
+        json_bytes(&self->json, "key", self->key);
+    json_array(&self->json, name);
+}
+
+static void end(listing_t *self, buf_t *out)
+{
+    if (self->table == NULL) {
+        json_end(&self->json);
+        json_end(&self->json);
+        buf_append_u8(out, '\n');
+    } else {
+        table_view_put(self->table, out);
+    }
+    table_view_destroy(&self->table);
 }
 
 /* ---- key ---- */
@@ -126,16 +154,9 @@ int inspect_key(buf_t *out, survey_t *survey, slice_t key, bool as_json, int64_t
     static const char *const headings[] = {"NODE", "TYPE", "SIZE",    "TTL",
                                            "TAG",  "HELD", "WAITING", "UPDATES"};
     const control_request_t request = {.command = CONTROL_KEY, .key = key};
-    listing_t listing = {.survey = survey, .json = json_open(out)};
+    listing_t listing = {.survey = survey, .json = json_open(out), .key = key};
 
-    if (as_json) {
-        json_object(&listing.json, NULL);
-        json_bool(&listing.json, "ok", true);
-        json_bytes(&listing.json, "key", key);
-        json_array(&listing.json, "replicas");
-    } else {
-        listing.table = table_view_new(sizeof(headings) / sizeof(headings[0]), headings);
-    }
+    begin(&listing, as_json, "replicas", sizeof(headings) / sizeof(headings[0]), headings);
     listing.kept = mem_zero(SURVEY_MEMBERS_MAX, sizeof(*listing.kept));
     int rc = survey_ask(survey, &request, CONTROL_NODE, deadline_ms, keep_key, &listing);
     qsort(listing.kept, listing.nodes, sizeof(*listing.kept), compare_keys);
@@ -144,14 +165,7 @@ int inspect_key(buf_t *out, survey_t *survey, slice_t key, bool as_json, int64_t
         buf_free(&listing.kept[i]);
     }
     free(listing.kept);
-    if (as_json) {
-        json_end(&listing.json);
-        json_end(&listing.json);
-        buf_append_u8(out, '\n');
-    } else {
-        table_view_put(listing.table, out);
-    }
-    table_view_destroy(&listing.table);
+    end(&listing, out);
     return rc == 0 ? listing.count : -1;
 }
 
@@ -222,21 +236,8 @@ int inspect_sessions(buf_t *out, survey_t *survey, bool as_json, int64_t deadlin
     const control_request_t request = {.command = CONTROL_SESSIONS};
     listing_t listing = {.survey = survey, .json = json_open(out)};
 
-    if (as_json) {
-        json_object(&listing.json, NULL);
-        json_bool(&listing.json, "ok", true);
-        json_array(&listing.json, "brokers");
-    } else {
-        listing.table = table_view_new(sizeof(headings) / sizeof(headings[0]), headings);
-    }
+    begin(&listing, as_json, "brokers", sizeof(headings) / sizeof(headings[0]), headings);
     int rc = survey_ask(survey, &request, CONTROL_BROKER, deadline_ms, take_sessions, &listing);
-    if (as_json) {
-        json_end(&listing.json);
-        json_end(&listing.json);
-        buf_append_u8(out, '\n');
-    } else {
-        table_view_put(listing.table, out);
-    }
-    table_view_destroy(&listing.table);
+    end(&listing, out);
     return rc == 0 ? listing.count : -1;
 }
