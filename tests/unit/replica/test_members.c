@@ -151,6 +151,28 @@ static void test_who_has_left_does_not_count(void **state)
     members_destroy(&members);
 }
 
+/* Who left, came back and left again has not left as before, though its incarnation is the same. */
+static void test_leaving_twice(void **state)
+{
+    (void)state;
+    members_t *members = members_new();
+    add(members, 0, 10, 1, MEMBER_IN);
+    add(members, 1, 11, 1, MEMBER_IN);
+    uint64_t all_in = view_of(members);
+    assert_int_equal(members_of(members, 11)->id, 1);
+    assert_null(members_of(members, 12));
+    add(members, 1, 11, 2, MEMBER_LEFT_BEHIND);
+    uint64_t left = view_of(members);
+    assert_int_equal(members_of(members, 11)->state, MEMBER_LEFT_BEHIND);
+    add(members, 1, 11, 3, MEMBER_IN);
+    add(members, 1, 11, 4, MEMBER_LEFT_BEHIND);
+    assert_true(view_of(members) != left && left != all_in);
+    add(members, 1, 12, 5, MEMBER_IN);
+    assert_null(members_of(members, 11));
+    assert_int_equal(members_of(members, 12)->id, 1);
+    members_destroy(&members);
+}
+
 static void test_full(void **state)
 {
     (void)state;
@@ -171,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_round_counts_once_it_is_covered),
         cmocka_unit_test(test_another_incarnation_starts_anew),
         cmocka_unit_test(test_who_has_left_does_not_count),
+        cmocka_unit_test(test_leaving_twice),
         cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests_name("members", tests, NULL, NULL);
