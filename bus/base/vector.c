@@ -108,32 +108,55 @@ void vec_copy(vec_t *self, const vec_t *other)
     self->size = other->size;
 }
 
+/*
+ * The count of an incarnation where those that are asked for come in order: at is where the last
+ * one was. A search for each part beats a walk over all where few are asked for.
+ */
+static uint64_t get_next(const vec_t *self, uint64_t incarnation, bool searches, uint32_t *at)
+{
+    if (searches)
+        *at = place(self, incarnation);
+    while (*at < self->size && self->parts[*at].incarnation < incarnation)
+        ++*at;
+    return holds(self, *at, incarnation) ? self->parts[*at].count : 0;
+}
+
+static bool is_search_better(const vec_t *self, const vec_t *other)
+{
+    enum { SEARCH = 8 }; /* times as long */
+    return self->size / SEARCH > other->size;
+}
+
 void vec_leave_out(vec_t *self, const vec_t *other)
 {
+    bool searches = is_search_better(other, self);
     uint32_t kept = 0;
+    uint32_t at = 0;
     for (uint32_t i = 0; i < self->size; i++)
-        if (vec_get(other, self->parts[i].incarnation) < self->parts[i].count)
+        if (get_next(other, self->parts[i].incarnation, searches, &at) < self->parts[i].count)
             self->parts[kept++] = self->parts[i];
     self->size = kept;
 }
 
+bool vec_next_above(const vec_t *self, const vec_t *other, vec_walk_t *walk, vec_part_t *out)
+{
+    bool searches = is_search_better(self, other);
+    while (walk->other < other->size) {
+        *out = other->parts[walk->other++];
+        if (get_next(self, out->incarnation, searches, &walk->self) < out->count)
+            return true;
+    }
+    return false;
+}
+
 bool vec_covers_or(const vec_t *self, const vec_t *other, vec_part_t *lacking)
 {
-    enum { SEARCH = 8 }; /* times as long, a search for each part beats a walk over all */
-    bool searches = self->size / SEARCH > other->size;
-    uint32_t i = 0;
-    for (uint32_t k = 0; k < other->size; k++) {
-        const vec_part_t *want = &other->parts[k];
-        if (searches)
-            i = place(self, want->incarnation);
-        while (i < self->size && self->parts[i].incarnation < want->incarnation)
-            i++;
-        if (!holds(self, i, want->incarnation) || self->parts[i].count < want->count) {
-            *lacking = *want;
-            return false;
-        }
-    }
-    return true;
+    vec_walk_t walk = {0};
+    vec_part_t part;
+    if (!vec_next_above(self, other, &walk, &part))
+        return true;
+    *lacking = part;
+    return false;
 }
 
 bool vec_covers(const vec_t *self, const vec_t *other)
@@ -150,11 +173,10 @@ bool vec_equal(const vec_t *a, const vec_t *b)
 
 uint64_t vec_lag(const vec_t *self, const vec_t *other)
 {
+    vec_walk_t walk = {0};
+    vec_part_t part;
     uint64_t sum = 0;
-    for (uint32_t k = 0; k < other->size; k++) {
-        uint64_t have = vec_get(self, other->parts[k].incarnation);
-        if (have < other->parts[k].count)
-            sum += other->parts[k].count - have;
-    }
+    while (vec_next_above(self, other, &walk, &part))
+        sum += part.count - vec_get(self, part.incarnation);
     return sum;
 }

@@ -63,6 +63,15 @@ bool vec_covers(const vec_t *self, const vec_t *other);
 /* As vec_covers; false with *lacking set to the first part of other that self does not cover. */
 bool vec_covers_or(const vec_t *self, const vec_t *other, vec_part_t *lacking);
 
+/* A walk over two vectors; zero it. */
+typedef struct vec_walk {
+    uint32_t self;
+    uint32_t other;
+} vec_walk_t;
+
+/* The next part of other that is above that of self; false behind the last. */
+bool vec_next_above(const vec_t *self, const vec_t *other, vec_walk_t *walk, vec_part_t *out);
+
 bool vec_equal(const vec_t *a, const vec_t *b);
 
 /*

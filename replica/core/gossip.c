@@ -640,12 +640,11 @@ static uint64_t received(const replica_t *self, uint64_t origin)
 
 static bool lacks(const replica_t *self, const vec_t *other)
 {
-    for (uint32_t i = 0; i < other->size; i++) {
-        const vec_part_t *part = &other->parts[i];
-        if (part->count > vec_get(&self->applied, part->incarnation) &&
-            part->count > received(self, part->incarnation))
+    vec_walk_t walk = {0};
+    vec_part_t part;
+    while (vec_next_above(&self->applied, other, &walk, &part))
+        if (part.count > received(self, part.incarnation))
             return true;
-    }
     return false;
 }
 

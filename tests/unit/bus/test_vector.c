@@ -90,6 +90,20 @@ static void check_order(random_t *rng)
     }
     assert_int_equal(vec_covers(&a, &b), covers);
     assert_int_equal(vec_lag(&a, &b), lag);
+    vec_t rest = {0};
+    vec_copy(&rest, &b);
+    vec_leave_out(&rest, &a);
+    vec_walk_t walk = {0};
+    vec_part_t above;
+    uint32_t parts = 0;
+    for (; vec_next_above(&a, &b, &walk, &above); parts++) {
+        assert_true(parts < rest.size && rest.parts[parts].incarnation == above.incarnation);
+        assert_true(rest.parts[parts].count == above.count);
+        assert_true(vec_get(&a, above.incarnation) < above.count);
+    }
+    assert_int_equal(parts, rest.size);
+    assert_int_equal(parts == 0, covers);
+    vec_free(&rest);
     vec_part_t lacking = {0};
     assert_int_equal(vec_covers_or(&a, &b, &lacking), covers);
     if (!covers) {
