@@ -59,6 +59,7 @@ typedef struct check {
     size_t count;
     uint64_t keys; /* at the node with most */
     compare_at_t at;
+    control_command_t command; /* that is asked now */
     open_t *open;
     size_t open_size;
     found_t total;
@@ -74,12 +75,12 @@ static void leave_out(check_t *self, uint16_t id, const char *why)
         self->left_out[self->left_out_size++] = (left_out_t){id, why};
 }
 
-static bool is_subject(const check_t *self, uint64_t incarnation)
+static subject_t *find_subject(const check_t *self, uint64_t incarnation)
 {
     for (size_t i = 0; i < self->count; i++)
         if (self->subjects[i].incarnation == incarnation)
-            return true;
-    return false;
+            return &self->subjects[i];
+    return NULL;
 }
 
 /* A member that some node has left behind may lack what the others have forgotten that it lacks. */
@@ -139,7 +140,7 @@ static void choose_subjects(check_t *self)
     for (size_t i = 0; (member = survey_member(self->survey, i)) != NULL; i++) {
         const control_node_t *node = &member->node;
         if (!member->has_answered || member->kind != CONTROL_NODE ||
-            is_subject(self, node->incarnation))
+            find_subject(self, node->incarnation) != NULL)
             continue;
         const char *why = unfit(self, node, lineage);
         if (why != NULL) {
@@ -160,34 +161,29 @@ static void choose_subjects(check_t *self)
 
 /* ---- asking ---- */
 
-static subject_t *replying(check_t *self, uint64_t incarnation)
-{
-    for (size_t i = 0; i < self->count; i++)
-        if (self->subjects[i].incarnation == incarnation)
-            return &self->subjects[i];
-    return NULL;
-}
-
-/* The document is kept with its node; which it is of is read again from what is kept. */
+/* The document is kept with its node; who it is of is read again from what is kept. */
 static void take_reply(void *arg, const survey_member_t *member, const control_reply_t *reply)
 {
     check_t *self = arg;
-    subject_t *subject = replying(self, member->node.incarnation);
+    subject_t *subject = find_subject(self, member->node.incarnation);
     if (subject == NULL || reply->outcome != OUTCOME_OK)
         return;
     buf_reset(&subject->reply);
     buf_append_slice(&subject->reply, reply->document);
     slice_t kept = buf_slice(&subject->reply);
-    bool is_shown = compare_shown_read(kept, &subject->shown);
-    bool is_good = is_shown || compare_digests_read(kept, &subject->digests);
-    uint64_t incarnation = is_shown ? subject->shown.incarnation : subject->digests.incarnation;
-    subject->has_replied = is_good && incarnation == subject->incarnation;
+    if (self->command == CONTROL_SHOWN)
+        subject->has_replied = compare_shown_read(kept, &subject->shown) &&
+                               subject->shown.incarnation == subject->incarnation;
+    else
+        subject->has_replied = compare_digests_read(kept, &subject->digests) &&
+                               subject->digests.incarnation == subject->incarnation;
 }
 
 /* Asks all; who does not reply is left out from now on. -1 after a signal. */
 static int ask(check_t *self, control_command_t command)
 {
     const control_request_t request = {.command = command, .at = self->at};
+    self->command = command;
     for (size_t i = 0; i < self->count; i++)
         self->subjects[i].has_replied = false;
     if (survey_ask(self->survey, &request, CONTROL_NODE, self->deadline_ms, take_reply, self) != 0)
@@ -223,7 +219,7 @@ static int set_clock(check_t *self)
         return -1;
     for (size_t i = 0; (member = survey_member(self->survey, i)) != NULL; i++)
         if (member->has_answered && member->kind == CONTROL_NODE &&
-            is_subject(self, member->node.incarnation))
+            find_subject(self, member->node.incarnation) != NULL)
             self->at.clock = hlc_max(self->at.clock, member->node.clock);
     return 0;
 }

@@ -25,7 +25,7 @@ field() { jq -e "$1" <<<"$output"; }
     run -0 ctl check
     [[ $output =~ ^nodes\ 0,\ 1\ and\ 2,\ [0-9]+\ keys:\ equal$ ]]
 }
-busy() { [ "$(ctl --json nodes | jq '.nodes[0].counts.updates')" -gt 2000 ]; }
+busy() { [ "$(ctl --json nodes | jq '[.nodes[].counts.updates] | add')" -gt 2000 ]; }
 
 @test "check: a node that shows something else is found, and the first key that differs named" {
     cluster 2
