@@ -123,6 +123,37 @@ bool seglog_find_good(slice_t bytes, uint64_t position, size_t from)
     return false;
 }
 
+/*
+ * The end of the first good one is looked for by halving, then its beginning: each look is bounded.
+ */
+size_t seglog_next_good(slice_t rest, uint64_t position)
+{
+    if (!seglog_find_good(rest, position, 1))
+        return rest.size;
+    size_t low = 0; /* too short to hold one whole */
+    size_t high = rest.size;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (seglog_find_good(slice_of(rest.data, middle), position, 1))
+            high = middle;
+        else
+            low = middle;
+    }
+    slice_t part = slice_of(rest.data, high);
+    low = 1; /* one begins here or later */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (seglog_find_good(part, position, middle))
+            low = middle;
+        else
+            high = middle;
+    }
+    /* The search takes bytes made to look like very many entries for one. */
+    seglog_entry_t entry;
+    slice_t found = slice_of(rest.data + low, rest.size - low);
+    return seglog_next(found, position + low, &entry) == SEGLOG_GOOD ? low : rest.size;
+}
+
 /* An array whose first item is the number that counts. */
 void seglog_number_put(buf_t *out, uint64_t value)
 {

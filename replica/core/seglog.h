@@ -100,6 +100,12 @@ seglog_state_t seglog_next(slice_t bytes, uint64_t position, seglog_entry_t *out
  */
 bool seglog_find_good(slice_t bytes, uint64_t position, size_t from);
 
+/*
+ * Where in rest, which begins with an entry that would not read, the next good one begins;
+ * rest.size when there is none. position is that of rest.
+ */
+size_t seglog_next_good(slice_t rest, uint64_t position);
+
 /* ---- the payload of a META entry ---- */
 
 /* Appends [lineage]. */

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -17,16 +16,14 @@
 #include "bus/base/memory.h"
 #include "replica/core/seglog.h"
 #include "replica/disk/files.h"
+#include "replica/disk/lock.h"
 #include "replica/disk/segment.h"
 
 enum {
     MS_PER_S = 1000,
     NS_PER_MS = 1000 * 1000,
-    LOCK_WAIT_MS = 1000,
-    LOCK_RETRY_MS = 10,
 };
 
-static const char LOCK_NAME[] = "lock";
 static const char SPARE_NAME[] = "spare";
 static const char SPARE_NEW_NAME[] = "spare.new";
 
@@ -457,65 +454,6 @@ static int segments_open(disk_t *self, err_t *err)
 
 /* ---- opening ---- */
 
-/*
- * Takes the lock, as flock() does. A process that was killed keeps it until the kernel is done with
- * it, and a node started again at once must not find its predecessor in the way.
- */
-static int lock_patiently(int fd)
-{
-    const struct timespec pause = {.tv_nsec = (long)LOCK_RETRY_MS * NS_PER_MS};
-    int rc = flock(fd, LOCK_EX | LOCK_NB);
-    for (int ms = 0; rc != 0 && errno == EWOULDBLOCK && ms < LOCK_WAIT_MS; ms += LOCK_RETRY_MS) {
-        nanosleep(&pause, NULL);
-        rc = flock(fd, LOCK_EX | LOCK_NB);
-    }
-    return rc;
-}
-
-/* Takes the lock of the folder, which goes with the process, and says in it who has it. */
-static int folder_lock(disk_t *self, err_t *err)
-{
-    self->lock_fd = openat(self->folder.fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (self->lock_fd < 0)
-        return files_fail_open(self->folder.path, LOCK_NAME, errno, err);
-    char text[32] = {0};
-    if (lock_patiently(self->lock_fd) != 0) {
-        if (errno != EWOULDBLOCK)
-            return files_fail_open(self->folder.path, LOCK_NAME, errno, err);
-        ssize_t n = pread(self->lock_fd, text, sizeof(text) - 1, 0);
-        long pid = n > 0 ? strtol(text, NULL, 10) : 0;
-        char who[48] = "another process";
-        if (pid > 0)
-            snprintf(who, sizeof(who), "process %ld", pid);
-        return err_set(err, OUTCOME_USAGE,
-                       "data folder %s is in use by %s; stop that node or say --data DIR",
-                       self->folder.path, who);
-    }
-    int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    int error = files_truncate(self->lock_fd, 0);
-    if (error == 0)
-        error = files_write(self->lock_fd, slice_of(text, (size_t)size), 0);
-    /* Whose lock it is only serves a message: a full disk does not keep a node from starting. */
-    if (error == 0 || files_is_full(error))
-        return 0;
-    return files_fail_open(self->folder.path, LOCK_NAME, error, err);
-}
-
-/* Opens the folder, makes it when it is not there, and takes its lock. */
-static int folder_open(disk_t *self, err_t *err)
-{
-    folder_t *folder = &self->folder;
-    bool is_new = mkdir(folder->path, 0700) == 0;
-    if (!is_new && errno != EEXIST)
-        return files_fail_open(folder->path, "", errno, err);
-    folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder->fd < 0)
-        return files_fail_open(folder->path, "", errno, err);
-    if (is_new)
-        files_sync_parent(folder->fd);
-    return folder_lock(self, err);
-}
-
 int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
 {
     disk_t *self = mem_zero(1, sizeof(*self));
@@ -534,7 +472,7 @@ int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
     pthread_cond_init(&self->changed, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&self->mutex, NULL);
-    if (folder_open(self, err) != 0 || segments_open(self, err) != 0 ||
+    if (lock_take(&self->folder, &self->lock_fd, err) != 0 || segments_open(self, err) != 0 ||
         thread_start(self, err) != 0) {
         disk_close(&self);
         return -1;

@@ -11,9 +11,8 @@
 
 #include "bus/base/memory.h"
 #include "replica/disk/checkpoint.h"
+#include "replica/disk/lock.h"
 #include "replica/disk/segment.h"
-
-static const char LOCK_NAME[] = "lock";
 
 typedef struct verify {
     folder_t folder;
@@ -32,38 +31,6 @@ static void report(verify_t *self, verify_finding_t finding)
 
 /* ---- one segment ---- */
 
-/*
- * Where in rest, from offset 1 on, the next good entry begins; rest.size when there is none. The
- * end of the first good one is looked for by halving, then its beginning: each look is bounded.
- */
-static size_t next_good(slice_t rest, uint64_t position)
-{
-    if (!seglog_find_good(rest, position, 1))
-        return rest.size;
-    size_t low = 0; /* too short to hold one whole */
-    size_t high = rest.size;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (seglog_find_good(slice_of(rest.data, middle), position, 1))
-            high = middle;
-        else
-            low = middle;
-    }
-    slice_t part = slice_of(rest.data, high);
-    low = 1; /* one begins here or later */
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (seglog_find_good(part, position, middle))
-            low = middle;
-        else
-            high = middle;
-    }
-    /* The search takes bytes made to look like very many entries for one. */
-    seglog_entry_t entry;
-    slice_t found = slice_of(rest.data + low, rest.size - low);
-    return seglog_next(found, position + low, &entry) == SEGLOG_GOOD ? low : rest.size;
-}
-
 /* Names what does not read at the walk's place. How many bytes to go on after, 0: none. */
 static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
 {
@@ -71,7 +38,7 @@ static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
     char text[ERR_TEXT_SIZE];
     slice_t rest = walk_rest(walk, &offset);
     uint64_t position = walk->segment->position + offset;
-    size_t skip = next_good(rest, position);
+    size_t skip = seglog_next_good(rest, position);
     bool is_last = walk->segment == &self->segments.items[self->segments.count - 1];
     bool is_torn = is_last && !seglog_find_good(rest, position, 1);
     snprintf(text, sizeof(text),
