@@ -91,9 +91,13 @@ static int fail(const checkpoint_t *self, const char *what, int error, err_t *er
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-        return err_set(err, OUTCOME_READ_ONLY, "%s/%s is damaged; %s", self->path, FILE_NAME,
+        return err_set(err, OUTCOME_LOST, "%s/%s is damaged; %s", self->path, FILE_NAME,
                        FILES_REPAIR);
+    case MDB_VERSION_MISMATCH:
+        return err_set(err, OUTCOME_USAGE,
+                       "%s/%s is of another version of LMDB; start a hearsay that is built with it "
+                       "or say --data DIR",
+                       self->path, FILE_NAME);
     case MDB_MAP_FULL:
         return err_set(err, OUTCOME_READ_ONLY,
                        "cannot %s %s/%s: it outgrew the address space set aside; the next "
@@ -449,9 +453,8 @@ int checkpoint_load(checkpoint_t *self, checkpoint_row_fn *fn, void *arg, err_t 
     mdb_txn_abort(txn);
     env_close(self);
     if (loading.is_refused)
-        return err_set(err, OUTCOME_READ_ONLY,
-                       "%s/%s has a row of table %u that cannot be applied; %s", self->path,
-                       FILE_NAME, (unsigned)loading.table, FILES_REPAIR);
+        return err_set(err, OUTCOME_LOST, "%s/%s has a row of table %u that cannot be applied; %s",
+                       self->path, FILE_NAME, (unsigned)loading.table, FILES_REPAIR);
     return rc == 0 ? 0 : fail(self, "read", rc, err);
 }
 
@@ -611,6 +614,18 @@ static int file_check(checkpoint_t *self, int fd)
     return pages_check(fd);
 }
 
+bool checkpoint_exists(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int file_fd = fd < 0 ? -1 : file_open(fd);
+    bool is_there = file_fd >= 0 || errno != ENOENT;
+    if (file_fd >= 0)
+        close(file_fd);
+    if (fd >= 0)
+        close(fd);
+    return is_there;
+}
+
 /* Opens the checkpoint in the data folder, which is made if it is not there. */
 static int open_in(checkpoint_t *self, const char *folder, err_t *err)
 {
@@ -631,8 +646,6 @@ static int open_in(checkpoint_t *self, const char *folder, err_t *err)
         return files_fail_open(folder, FOLDER_NAME, error, err);
     error = file_check(self, file_fd);
     close(file_fd);
-    if (error == MDB_INVALID)
-        return fail_foreign(self, err);
     if (error == 0)
         error = env_open(self, self->path, 0);
     return error == 0 ? 0 : fail(self, "open", error, err);
@@ -726,8 +739,6 @@ static int look_open(checkpoint_t *self, const char *folder, bool *is_there, err
         error = file_check(self, fd);
         close(fd);
     }
-    if (error == MDB_INVALID)
-        return fail_foreign(self, err);
     if (error == 0)
         error = env_open(self, self->path, MDB_RDONLY);
     return error == 0 ? 0 : fail(self, "read", error, err);

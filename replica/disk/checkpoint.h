@@ -45,10 +45,13 @@ typedef struct checkpoint checkpoint_t;
  * one when there is none. *out is owned by the caller: checkpoint_close.
  *
  * Returns -1 with err when it cannot be made or read (USAGE, READ_ONLY when the disk is the cause),
- * is none of ours or of a newer format (USAGE), or is damaged (READ_ONLY). One of an older format
- * is migrated, in one transaction.
+ * is none of ours or of a newer format (USAGE), or is damaged (LOST). One of an older format is
+ * migrated, in one transaction.
  */
 int checkpoint_open(checkpoint_t **out, const char *folder, err_t *err);
+
+/* False when the data folder has none: it is new, or somebody took it away. */
+bool checkpoint_exists(const char *folder);
 
 /*
  * Ends the thread. A checkpoint that is being written is given up, one whose commit was called is
@@ -64,7 +67,8 @@ typedef bool checkpoint_row_fn(void *arg, uint8_t table, slice_t key, slice_t va
  * within them, of keys as slice_compare has it. Not between checkpoint_begin and the end of that
  * checkpoint (asserted).
  *
- * Returns -1 with err when a row is damaged or fn refused one; those before it have been given.
+ * Returns -1 with err when a row is damaged or fn refused one (LOST), or it cannot be read; those
+ * before it have been given.
  */
 int checkpoint_load(checkpoint_t *self, checkpoint_row_fn *fn, void *arg, err_t *err);
 

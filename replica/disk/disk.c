@@ -15,6 +15,7 @@
 
 #include "bus/base/memory.h"
 #include "replica/core/seglog.h"
+#include "replica/disk/aside.h"
 #include "replica/disk/files.h"
 #include "replica/disk/lock.h"
 #include "replica/disk/segment.h"
@@ -41,7 +42,9 @@ struct disk {
     segments_t segments;
     size_t segment_size;
     bool is_replayed;
-    bool is_torn; /* a failed append left bytes behind the end that could not be cut off yet */
+    bool is_aside;     /* something was set aside, and what it held is not here again yet */
+    uint64_t good_end; /* of the log, after a replay that found damage */
+    bool is_torn;      /* a failed append left bytes behind the end that could not be cut off yet */
     bool is_full;
     err_t full_err; /* why */
     reader_t readers[DISK_READERS_MAX];
@@ -478,6 +481,7 @@ int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
         return -1;
     }
     spare_open(self);
+    self->is_aside = aside_is_open(&self->folder);
     *out = self;
     return 0;
 }
@@ -538,14 +542,20 @@ static int replay_close_gaps(disk_t *self, uint64_t from, err_t *err)
         segments_drop(self, first);
         return 0;
     }
+    self->good_end = first == 0 ? segment->position : 0;
     if (first == 0)
-        return err_set(err, OUTCOME_READ_ONLY,
+        return err_set(err, OUTCOME_LOST,
                        "the log in %s begins at %" PRIu64 " and is needed from %" PRIu64 " on; %s",
                        self->folder.path, segment->position, from, FILES_REPAIR);
-    return err_set(err, OUTCOME_READ_ONLY,
+    /* The first one behind which something is needed. */
+    const segment_t *before = self->segments.items;
+    while (segment_end(before) == before[1].position || before[1].position <= from)
+        before++;
+    self->good_end = segment_end(before);
+    return err_set(err, OUTCOME_LOST,
                    "the log in %s has a gap: one segment ends at %" PRIu64
                    ", the next begins at %" PRIu64 "; %s",
-                   self->folder.path, segment_end(segment - 1), segment->position, FILES_REPAIR);
+                   self->folder.path, self->good_end, before[1].position, FILES_REPAIR);
 }
 
 /*
@@ -566,6 +576,7 @@ static int replay_cut(disk_t *self, const walk_t *walk, disk_replayed_t *found, 
     segment_t *last = newest(self);
     uint64_t offset;
     slice_t rest = walk_rest(walk, &offset);
+    self->good_end = walk->segment->position + offset;
     if (walk->segment != last || seglog_find_good(rest, last->position + offset, 1))
         return segment_fail_damaged(&self->folder, walk->segment, SEGLOG_HEADER_SIZE + offset, err);
     int error = files_truncate(self->fd, SEGLOG_HEADER_SIZE + offset);
@@ -580,14 +591,38 @@ static int replay_cut(disk_t *self, const walk_t *walk, disk_replayed_t *found, 
 }
 
 /* Names the entry at position for what is wrong with it. */
-static int fail_entry(const disk_t *self, const segment_t *segment, uint64_t position,
-                      const char *why, err_t *err)
+static int fail_entry(disk_t *self, const segment_t *segment, uint64_t position, const char *why,
+                      err_t *err)
 {
+    self->good_end = position;
     char name[SEGMENT_NAME_SIZE];
     segment_name(name, segment->position);
-    return err_set(err, OUTCOME_READ_ONLY, "%s/%s has an entry at offset %" PRIu64 " that %s; %s",
+    return err_set(err, OUTCOME_LOST, "%s/%s has an entry at offset %" PRIu64 " that %s; %s",
                    self->folder.path, name, position - segment->position + SEGLOG_HEADER_SIZE, why,
                    FILES_REPAIR);
+}
+
+/*
+ * What does not read is before the checkpoint, and from there on all is well: goes on there.
+ * Nothing is lost but for who has to be told what was before.
+ */
+static bool replay_skip(walk_t *walk, replay_t *replay)
+{
+    uint64_t offset;
+    seglog_entry_t entry;
+    slice_t rest = walk_rest(walk, &offset);
+    uint64_t position = walk->segment->position + offset;
+    if (replay->from <= position || replay->from - position > rest.size)
+        return false;
+    size_t skip = (size_t)(replay->from - position);
+    slice_t behind = slice_of(rest.data + skip, rest.size - skip);
+    seglog_state_t state = seglog_next(behind, replay->from, &entry);
+    if (state != SEGLOG_GOOD && state != SEGLOG_END)
+        return false;
+    replay->found.skipped_position = position;
+    replay->found.skipped_bytes = skip;
+    walk_skip(walk, skip);
+    return true;
 }
 
 static int replay_segment(disk_t *self, walk_t *walk, replay_t *replay, err_t *err)
@@ -601,6 +636,8 @@ static int replay_segment(disk_t *self, walk_t *walk, replay_t *replay, err_t *e
             return segment_fail_read(&self->folder, walk->segment->position, error, err);
         if (state == SEGLOG_END)
             return 0;
+        if (state != SEGLOG_GOOD && replay_skip(walk, replay))
+            continue;
         if (state != SEGLOG_GOOD)
             return replay_cut(self, walk, &replay->found, err);
         if (position < replay->from && position + entry.size > replay->from)
@@ -636,15 +673,31 @@ static int replay_segments(disk_t *self, replay_t *replay, err_t *err)
     return rc;
 }
 
-/* The log ends before the checkpoint: lets it begin anew there. */
+/* The log ends before the checkpoint: lets it begin anew there, once that is known as damage. */
 static int replay_restart(disk_t *self, replay_t *replay, err_t *err)
 {
+    self->good_end = disk_end(self);
+    if (!self->is_aside)
+        return err_set(err, OUTCOME_LOST,
+                       "the log in %s ends at %" PRIu64 ", before the checkpoint at %" PRIu64
+                       ": something was cut off; %s",
+                       self->folder.path, self->good_end, replay->from, FILES_REPAIR);
     replay->found.missing_bytes = replay->from - disk_end(self);
     int error = segment_start(self, replay->from);
     if (error != 0)
         return fail_write(self, error, err);
     segments_drop(self, self->segments.count - 1);
     return 0;
+}
+
+uint64_t disk_good_end(const disk_t *self)
+{
+    return self->good_end;
+}
+
+bool disk_is_aside(const disk_t *self)
+{
+    return self->is_aside;
 }
 
 int disk_replay(disk_t *self, uint64_t from, disk_entry_fn *fn, void *arg, disk_replayed_t *out,
@@ -680,7 +733,7 @@ static int segment_roll(disk_t *self, err_t *err)
         self->is_full = true;
         err_set(&self->full_err, OUTCOME_READ_ONLY,
                 "the log in %s has %d segments, more it cannot have; %s", self->folder.path,
-                (int)SEGMENTS_MAX, FILES_REPAIR);
+                (int)SEGMENTS_MAX, FILES_MOVE);
         if (err != NULL)
             *err = self->full_err;
         return -1;
@@ -811,7 +864,9 @@ int disk_read(disk_t *self, uint64_t position, size_t most, buf_t *out, err_t *e
         int error =
             files_read(fd, SEGLOG_HEADER_SIZE + offset, left < size ? (size_t)left : size, out);
         if (error != 0)
-            return segment_fail_read(&self->folder, segment->position, error, err);
+            return error == EIO ? segment_fail_damaged(&self->folder, segment,
+                                                       SEGLOG_HEADER_SIZE + offset, err)
+                                : segment_fail_read(&self->folder, segment->position, error, err);
         good = good_bytes(out, position, &state);
         if (left <= size)
             break;

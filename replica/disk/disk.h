@@ -5,6 +5,7 @@
  *   replica_ID/log-<16 hex digits>.seg   a segment, by the position of its first entry
  *   replica_ID/spare                     DISK_SPARE_SIZE bytes that are reserved, see "room"
  *   replica_ID/checkpoint/               replica/disk/checkpoint.h
+ *   replica_ID/repair, damaged-<time>/   replica/disk/aside.h
  *
  * What the bytes mean is replica/core/seglog.h; here are the files. A disk_t belongs to one thread,
  * the node's loop. It has a thread of its own that calls fdatasync on the newest segment and
@@ -15,9 +16,9 @@
  * The order of calls: disk_open, disk_replay once, then the rest. Positions are bytes of entries
  * since the beginning of the log (seglog.h).
  *
- * Errors are of three outcomes: USAGE (the folder is not one that this node can use as it was
- * started), MISSING (the log does not go back that far) and READ_ONLY (the disk fails or is full,
- * or what is on it is damaged).
+ * Errors are of four outcomes: USAGE (the folder is not one that this node can use as it was
+ * started), MISSING (the log does not go back that far), READ_ONLY (the disk fails or is full) and
+ * LOST (what is on it is damaged, or a part is gone: see aside.h for what is done about it).
  *
  * Log and checkpoint after a power cut. A checkpoint at position P holds what all entries before P
  * did. Three rules make every order of a crash safe:
@@ -30,11 +31,14 @@
  *     not keep it: of what lies wholly before P nothing is needed. If that leaves a gap, all before
  *     the gap is removed; if not, the log just reaches further back.
  *   - The log ends before P, by a torn tail or missing newest segments: rule 1 excludes it but for
- *     a device that lies or files that someone took away. The checkpoint has it all, so the log
- *     begins anew at P: first an empty segment at P becomes durable, then the old ones are removed.
- *     A crash between the two leaves a gap before P: as above.
+ *     a device that lies or files that someone took away. What was behind P may be gone as well, so
+ *     that is an error at first. Once it is known as damage (aside.h) the log begins anew at P:
+ *     first an empty segment at P becomes durable, then the old ones are removed. A crash between
+ *     the two leaves a gap before P: as above.
  *   - The log begins after P, or has a gap after P: entries are missing that nothing else here
  *     holds. That is an error.
+ *   - An entry before P is damaged: nothing is lost that is needed here. It is told, and not given
+ *     to peers.
  */
 #ifndef HEARSAY_REPLICA_DISK_DISK_H
 #define HEARSAY_REPLICA_DISK_DISK_H
@@ -58,7 +62,8 @@ typedef struct disk disk_t;
  * the folder (0700), but not those above it. *out is owned by the caller: disk_close.
  *
  * Returns -1 with err when the folder cannot be made or written, is in use by another process or
- * disk_t, belongs to another node, is of a newer format, or when headers of segments are damaged.
+ * disk_t, belongs to another node, is of a newer format, or (LOST) when headers of segments are
+ * damaged.
  */
 int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err);
 
@@ -75,6 +80,8 @@ typedef struct disk_replayed {
     uint64_t cut_position;  /* where a torn tail was cut off */
     uint64_t cut_bytes;     /* 0 when there was none */
     uint64_t missing_bytes; /* by which the log ended before the checkpoint; it began anew there */
+    uint64_t skipped_position; /* where something is damaged before the checkpoint */
+    uint64_t skipped_bytes;    /* from there to the checkpoint; 0: nothing is */
 } disk_replayed_t;
 
 /*
@@ -84,12 +91,18 @@ typedef struct disk_replayed {
  * write that was cut short) is cut off the last segment. *out may be NULL. What was given is synced
  * when it returns.
  *
- * Returns -1 with err when the log does not reach back to from, has a gap after it, or at a damaged
- * entry, naming file and offset; those before it have been given to fn. The disk_t can then only be
- * closed.
+ * Returns -1 with err (LOST) when the log does not reach back to from, has a gap after it, ends
+ * before it, or at a damaged entry, naming file and offset; those before it have been given to fn.
+ * The disk_t can then only be closed, and asked for disk_good_end.
  */
 int disk_replay(disk_t *self, uint64_t from, disk_entry_fn *fn, void *arg, disk_replayed_t *out,
                 err_t *err);
+
+/* After a replay that was LOST: up to where the log is good, in bytes; nothing is from there on. */
+uint64_t disk_good_end(const disk_t *self);
+
+/* Something was set aside, and what it held is not here again yet (aside.h). As of disk_open. */
+bool disk_is_aside(const disk_t *self);
 
 /* Syncs what was appended, ends the thread, releases the lock. *self becomes NULL. */
 void disk_close(disk_t **self);
@@ -123,8 +136,8 @@ int disk_append_reserved(disk_t *self, slice_t bytes, err_t *err);
  * position is that of an entry, at most disk_end (asserted). Entries that fail their checksum are
  * never given out.
  *
- * Returns -1 with err when position is before disk_begin, or what is there is damaged or
- * unreadable.
+ * Returns -1 with err when position is before disk_begin (MISSING), what is there is damaged
+ * (LOST), or the file cannot be opened (READ_ONLY).
  */
 int disk_read(disk_t *self, uint64_t position, size_t most, buf_t *out, err_t *err);
 

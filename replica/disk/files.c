@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const char FILES_REPAIR[] =
+const char FILES_REPAIR[] = "what was there is to be taken from the other nodes";
+
+const char FILES_MOVE[] =
     "move the folder away and start again: the node takes everything from its peers";
 
 files_system_t files_system = {

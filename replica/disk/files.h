@@ -18,8 +18,12 @@ typedef struct folder {
     char *path; /* for messages */
 } folder_t;
 
-/* What to do about data that is lost on this disk and kept by others. */
+/*
+ * What becomes of data that is damaged on this disk and kept by others: an error with it is LOST.
+ * And what to do where the node cannot see to that itself.
+ */
 extern const char FILES_REPAIR[];
+extern const char FILES_MOVE[];
 
 /*
  * The calls to the system that fail when a device is full or broken, with the meaning and the errno

@@ -25,7 +25,7 @@ int segment_fail_read(const folder_t *folder, uint64_t position, int error, err_
     char name[SEGMENT_NAME_SIZE];
     segment_name(name, position);
     return err_set(err, OUTCOME_READ_ONLY, "cannot read %s/%s: %s; check the disk, or %s",
-                   folder->path, name, strerror(error), FILES_REPAIR);
+                   folder->path, name, strerror(error), FILES_MOVE);
 }
 
 int segment_fail_damaged(const folder_t *folder, const segment_t *segment, uint64_t offset,
@@ -33,8 +33,8 @@ int segment_fail_damaged(const folder_t *folder, const segment_t *segment, uint6
 {
     char name[SEGMENT_NAME_SIZE];
     segment_name(name, segment->position);
-    return err_set(err, OUTCOME_READ_ONLY, "%s/%s is damaged at offset %" PRIu64 "; %s",
-                   folder->path, name, offset, FILES_REPAIR);
+    return err_set(err, OUTCOME_LOST, "%s/%s is damaged at offset %" PRIu64 "; %s", folder->path,
+                   name, offset, FILES_REPAIR);
 }
 
 /* ---- the list ---- */
@@ -107,7 +107,7 @@ int segments_find(segments_t *self, const folder_t *folder, err_t *err)
     closedir(dir);
     if (is_over)
         return err_set(err, OUTCOME_READ_ONLY, "%s holds more than %d log segments; %s",
-                       folder->path, (int)SEGMENTS_MAX, FILES_REPAIR);
+                       folder->path, (int)SEGMENTS_MAX, FILES_MOVE);
     if (self->count > 0)
         qsort(self->items, self->count, sizeof(segment_t), segment_order);
     return 0;
@@ -176,7 +176,7 @@ static int segment_check_header(const folder_t *folder, int32_t id, const segmen
                        folder->path, (unsigned)header.node_id, (unsigned)id,
                        (unsigned)header.node_id);
     if (header.position != segment->position)
-        return err_set(err, OUTCOME_READ_ONLY,
+        return err_set(err, OUTCOME_LOST,
                        "%s/%s is damaged: its header is that of another segment; %s", folder->path,
                        name, FILES_REPAIR);
     if (found != NULL)

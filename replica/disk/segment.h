@@ -55,7 +55,8 @@ int segment_create(const folder_t *folder, uint16_t id, uint64_t position, int *
  * Fills in the size of the segment at segment->position from its file, and checks its header. With
  * an id below 0 the segment may belong to any node, whose id *found gets (may be NULL).
  *
- * Returns -1 with err when it cannot be read, is damaged, of a newer format or of another node.
+ * Returns -1 with err: LOST when it is damaged, READ_ONLY when it cannot be read, USAGE when it is
+ * of a newer format, of another node, or no log at all.
  */
 int segment_load(const folder_t *folder, int32_t id, segment_t *segment, uint16_t *found,
                  err_t *err);

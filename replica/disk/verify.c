@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bus/base/memory.h"
+#include "replica/disk/aside.h"
 #include "replica/disk/checkpoint.h"
 #include "replica/disk/lock.h"
 #include "replica/disk/segment.h"
@@ -143,6 +144,30 @@ static void report_checkpoint(void *arg, const char *text)
                      .weight = VERIFY_DAMAGE, .text = text, .file = "checkpoint/data.mdb"});
 }
 
+static void verify_checkpoint(verify_t *self)
+{
+    const char *path = self->folder.path;
+    self->result.rows = checkpoint_verify(path, report_checkpoint, self);
+    if (self->result.entries == 0 || checkpoint_exists(path))
+        return;
+    char text[ERR_TEXT_SIZE];
+    snprintf(text, sizeof(text),
+             "%s/checkpoint/data.mdb is missing; a repair takes the whole state from the peers",
+             path);
+    report_checkpoint(self, text);
+}
+
+/* ---- what was set aside ---- */
+
+static void report_aside(void *arg, const char *line)
+{
+    verify_t *self = arg;
+    char text[ERR_TEXT_SIZE];
+    snprintf(text, sizeof(text), "%s/repair: %s; until it is made good the node serves nothing",
+             self->folder.path, line);
+    report(self, (verify_finding_t){.weight = VERIFY_DAMAGE, .text = text, .file = "repair"});
+}
+
 /* ---- opening ---- */
 
 /* Shares the lock with others who only look. */
@@ -181,7 +206,8 @@ int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, e
     int rc = verify_open(&self, err);
     if (rc == 0) {
         verify_log(&self);
-        self.result.rows = checkpoint_verify(folder, report_checkpoint, &self);
+        verify_checkpoint(&self);
+        aside_each(folder, report_aside, NULL, &self);
         /* A folder that was just restored has no log yet. */
         if (self.result.segments + self.result.rows + self.result.damaged == 0)
             rc = err_set(err, OUTCOME_USAGE, "%s holds nothing of hearsay; say --data DIR", folder);

@@ -672,7 +672,7 @@ static void test_migration(void **state)
     config.migrations = refusing;
     config.migration_count = 1;
     config.format = 2;
-    open_refused(f, &config, OUTCOME_READ_ONLY, "is damaged");
+    open_refused(f, &config, OUTCOME_LOST, "is damaged");
     config.migrations = steps;
     config.migration_count = 2;
     config.format = 3;
@@ -734,9 +734,9 @@ static void test_foreign_files(void **state)
     for (int i = 0; i < 3000; i++)
         buf_append_text(&text, "not at all ");
     write_file(f, "checkpoint/data.mdb", buf_slice(&text));
-    open_refused(f, &config, OUTCOME_USAGE, "data.mdb is no checkpoint of hearsay; move it away");
+    open_refused(f, &config, OUTCOME_LOST, "data.mdb is damaged; what was there");
     write_file(f, "checkpoint/data.mdb", slice_of(text.data, 100));
-    open_refused(f, &config, OUTCOME_USAGE, "data.mdb is no checkpoint of hearsay; move it away");
+    open_refused(f, &config, OUTCOME_LOST, "data.mdb is damaged; what was there");
     buf_free(&text);
 
     /* One of LMDB, of another program. */
@@ -792,7 +792,7 @@ static void test_load_stops(void **state)
     commit(f);
     assert_int_equal(checkpoint_load(f->checkpoint, refuse_row, &count, &err), -1);
     assert_int_equal(count, 2);
-    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+    assert_int_equal(err.outcome, OUTCOME_LOST);
     assert_non_null(strstr(err.text, "data.mdb has a row of table 2 that cannot be applied"));
 }
 
@@ -824,8 +824,8 @@ static void test_damaged_row(void **state)
     buf_free(&file);
     open_checkpoint(f);
     assert_int_equal(checkpoint_load(f->checkpoint, accept_row, NULL, &err), -1);
-    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
-    assert_non_null(strstr(err.text, "checkpoint/data.mdb is damaged; move the folder away"));
+    assert_int_equal(err.outcome, OUTCOME_LOST);
+    assert_non_null(strstr(err.text, "checkpoint/data.mdb is damaged; what was there"));
 }
 
 /* Opens what may be damaged, loads it, and writes to it: errors are fine, signals are not. */

@@ -256,11 +256,29 @@ static void test_checkpoint(void **state)
     expect(f, 0, VERIFY_DAMAGE, 0, 0, "checkpoint/data.mdb is damaged");
     assert_int_equal(ftruncate(fd, 10), 0);
     verify(f, 1, 1);
-    expect(f, 0, VERIFY_DAMAGE, 0, 0, "is no checkpoint of hearsay");
+    expect(f, 0, VERIFY_DAMAGE, 0, 0, "checkpoint/data.mdb is damaged");
     assert_int_equal(unlink(path), 0);
-    verify(f, 0, 0); /* none is fine */
+    verify(f, 1, 1);
+    expect(f, 0, VERIFY_DAMAGE, 0, 0, "checkpoint/data.mdb is missing");
     close(fd);
     buf_free(&file);
+}
+
+/* What was set aside is told until it is made good. */
+static void test_aside(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    path_in(path, f, "repair");
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    static const char lines[] = "damaged-1 first\ndamaged-2 second\n";
+    assert_int_equal(write(fd, lines, sizeof(lines) - 1), (ssize_t)sizeof(lines) - 1);
+    close(fd);
+    verify(f, 2, 2);
+    expect(f, 0, VERIFY_DAMAGE, 0, 0, "repair: damaged-1 first");
+    expect(f, 1, VERIFY_DAMAGE, 0, 0, "repair: damaged-2 second");
+    assert_int_equal(unlink(path), 0);
+    verify(f, 0, 0);
 }
 
 static void test_refusals(void **state)
@@ -288,7 +306,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VERIFY_TEST(test_nothing_wrong), VERIFY_TEST(test_damaged_entries),
         VERIFY_TEST(test_torn_tail),     VERIFY_TEST(test_segments),
-        VERIFY_TEST(test_checkpoint),    VERIFY_TEST(test_refusals),
+        VERIFY_TEST(test_checkpoint),    VERIFY_TEST(test_aside),
+        VERIFY_TEST(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
