@@ -165,7 +165,8 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
 static uint8_t said_status(const replica_t *self)
 {
     unsigned joining = self->joining.state != JOINING_NOT ? PEER_IS_JOINING : 0;
-    return (uint8_t)(self->status | joining);
+    unsigned damaged = self->is_damaged ? PEER_IS_DAMAGED : 0;
+    return (uint8_t)(self->status | joining | damaged);
 }
 
 static void take_status(peer_t *peer, uint8_t status)
@@ -176,7 +177,8 @@ static void take_status(peer_t *peer, uint8_t status)
         peer->must_pull = true;
     }
     peer->is_joining = (status & PEER_IS_JOINING) != 0;
-    peer->status = (uint8_t)(status & ~PEER_IS_JOINING);
+    peer->is_damaged = (status & PEER_IS_DAMAGED) != 0;
+    peer->status = (uint8_t)(status & ~PEER_STATUS_FLAGS);
 }
 
 static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
@@ -1032,7 +1034,8 @@ static void take_pull(replica_t *self, uint32_t link, slice_t message)
     if (position <= self->log_begin || position > self->log_end)
         position = logindex_start(self->index, &self->applied, &served->have, self->log_end);
     if (position >= self->log_end) {
-        answer_pull(self, link, pull.request, self->log_end, 0, slice_of(NULL, 0));
+        uint32_t count = transfer_put_salvaged(self, &served->have, &self->encoded);
+        answer_pull(self, link, pull.request, self->log_end, count, buf_slice(&self->encoded));
         return;
     }
     replica_effect_t *read = replica_emit(self, REPLICA_READ, link, self->arena.size);
@@ -1069,6 +1072,25 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
         return; /* it asks another peer after its time-out */
     }
     answer_pull(self, link, request, position + at, count, buf_slice(&self->encoded));
+}
+
+void replica_log_damaged(replica_t *self, now_t now, uint32_t link, uint64_t request,
+                         uint64_t position)
+{
+    replica_enter(self, now);
+    self->counts.damaged_reads++;
+    if (position >= self->log_begin) {
+        replica_note(self, NOTE_ERROR,
+                     "[damaged] the log is damaged position=%llu: nothing of it is given to others "
+                     "any more, they take what they lack from another node or from the state",
+                     (unsigned long long)position);
+        recovery_void_log(self);
+    }
+    const served_t *served = find_served(self, link);
+    if (served == NULL || served->request != request)
+        return;
+    self->joining.is_short |= self->joining.state != JOINING_NOT;
+    answer_gap(self, link, request);
 }
 
 /* ---- messages of peers ---- */
@@ -1122,7 +1144,7 @@ void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message)
     } else if (kind == PEER_STATE && peer->state == PEER_READY) {
         transfer_take_state(self, peer, message);
     } else if (kind == PEER_PONG && peer_ping_read(message, &incarnation, &status)) {
-        if (peer->status == STATUS_OFFLINE && (status & ~PEER_IS_JOINING) != STATUS_OFFLINE)
+        if (peer->status == STATUS_OFFLINE && (status & ~PEER_STATUS_FLAGS) != STATUS_OFFLINE)
             peer->must_pull = true;
         take_status(peer, status);
     } else {

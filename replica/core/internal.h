@@ -48,6 +48,7 @@ typedef struct peer {
     int64_t pull_ms;      /* pull no earlier, if it has what we lack */
     int64_t gap_until_ms; /* its log lacks what we lack; asked again after that */
     bool is_joining;
+    bool is_damaged;
     int64_t hands_in_since_ms;
     int64_t hands_in_until_ms; /* it has left, and is to be pulled from before it comes back */
     bool must_pull;            /* ask it whatever we know of its vector */
@@ -124,14 +125,18 @@ typedef enum joining_state {
 typedef struct joining {
     joining_state_t state;
     uint64_t donor; /* incarnation */
+    uint16_t donor_id;
     uint64_t transfer;
     uint64_t part; /* wanted next */
     int64_t asked_ms;
-    int64_t since_ms;  /* without progress */
-    int64_t wanted_ms; /* when it began */
-    uint64_t position; /* of the log: it says that we are joining */
-    bool is_unlogged;  /* nothing may go to the log now */
-    bool is_short;     /* what the donor lacks of ours is in our log no more */
+    int64_t since_ms;         /* without progress */
+    int64_t wanted_ms;        /* when it began */
+    uint64_t position;        /* of the log: it says that we are joining */
+    bool is_unlogged;         /* nothing may go to the log now */
+    bool is_short;            /* what the donor lacks of ours is in our log no more */
+    bool knows_lineage;       /* from our own disk */
+    bool has_said_waiting;    /* for a donor */
+    int64_t salvage_until_ms; /* records from behind damage are handed in so long; 0: not yet */
     store_t *store;
     executed_t *executed;
     state_meta_t meta;
@@ -223,10 +228,14 @@ struct replica {
     checkpointing_t checkpoint;
     joining_t joining;
     donating_t donating;
-    bool is_forgotten;  /* by people, while it was up */
-    bool must_join;     /* the log ends in the middle of joining */
-    vec_t catch_up;     /* what a fresh node must have before it serves */
-    uint64_t synced_to; /* position */
+    bool is_forgotten;     /* by people, while it was up */
+    bool must_join;        /* the log ends in the middle of joining */
+    bool is_damaged;       /* the state is less than what we once had on disk */
+    holdback_t *salvaged;  /* records from behind the damage; NULL: none */
+    bool is_salvage_short; /* there was no room for all */
+    uint64_t void_before;  /* the log before it is to go with the next checkpoint */
+    vec_t catch_up;        /* what a fresh node must have before it serves */
+    uint64_t synced_to;    /* position */
     members_t *members;
     uint64_t left;          /* members_left, as of now */
     buf_t member_rows;      /* as they go into messages and the log */
@@ -408,6 +417,8 @@ void recovery_turn(replica_t *self);
 void recovery_consider_log(replica_t *self);
 void recovery_want_checkpoint(replica_t *self, bool is_whole);
 void recovery_abort_checkpoint(replica_t *self);
+/* What is in the log now is of no use to anybody; a checkpoint is to make it void. */
+void recovery_void_log(replica_t *self);
 void recovery_put_meta(replica_t *self, buf_t *run);
 void recovery_put_executed(const replica_t *self, buf_t *run);
 bool recovery_load(recovery_target_t *target, uint8_t table, slice_t key, slice_t value);
@@ -417,6 +428,17 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta);
 
 /* We cannot follow by the log: the state of another is to be taken over. */
 void transfer_want(replica_t *self);
+/*
+ * Of two that both want to join, and nobody is there who could give them a state, the peer goes on
+ * with its own: the one with the lesser id. One that is damaged does so only when people say so,
+ * and we wait for that unless we have all that it has left.
+ */
+bool transfer_goes_first(const replica_t *self, const peer_t *peer);
+/*
+ * Records from behind damage that a donor who has this much asked for: how many, into out (which is
+ * reset).
+ */
+uint32_t transfer_put_salvaged(replica_t *self, const vec_t *have, buf_t *out);
 /* The log may be written again. */
 void transfer_log_again(replica_t *self);
 /* Not before the next start: people have taken us out. */

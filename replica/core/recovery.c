@@ -96,11 +96,8 @@ int replica_restore(replica_t *self, uint8_t table, slice_t key, slice_t value, 
     state_meta_free(&meta);
     if (is_good)
         return 0;
-    return err_set(err, OUTCOME_READ_ONLY,
-                   "a row of table %u in the checkpoint makes no sense: it was damaged, or a later "
-                   "version wrote it; start that version, or start with an empty data folder, "
-                   "which the other nodes will fill",
-                   table);
+    /* One of a later version would not have been opened: the format has a number. */
+    return err_set(err, OUTCOME_LOST, "a row of table %u in the checkpoint makes no sense", table);
 }
 
 uint64_t replica_restored(replica_t *self, uint64_t log_begin)
@@ -226,6 +223,10 @@ void replica_checkpoint_done(replica_t *self, now_t now, bool is_good, slice_t w
     replica_note(self, NOTE_INFO, "checkpoint written position=%llu took_ms=%lld",
                  (unsigned long long)c->position, (long long)(now.boot_ms - c->began_ms));
     transfer_is_on_disk(self);
+    if (self->void_before != 0 && c->position >= self->void_before) {
+        replica_emit(self, REPLICA_TRUNCATE, 0, self->arena.size)->position = self->void_before;
+        self->void_before = 0;
+    }
     recovery_consider_log(self);
 }
 
@@ -236,6 +237,15 @@ static void drop_before(replica_t *self, uint64_t position)
     self->log_begin = position;
     logindex_trim(self->index, position, &self->applied, &self->dropped);
     replica_emit(self, REPLICA_TRUNCATE, 0, self->arena.size)->position = position;
+}
+
+void recovery_void_log(replica_t *self)
+{
+    self->log_begin = self->void_before = self->log_end;
+    logindex_trim(self->index, self->log_end, &self->applied, &self->dropped);
+    /* While we join the state is about to be another, with a checkpoint of its own. */
+    if (self->joining.state == JOINING_NOT)
+        recovery_want_checkpoint(self, false);
 }
 
 /* Everything that every member has on disk, as far as the last checkpoint reaches. */

@@ -64,6 +64,7 @@ void replica_destroy(replica_t **self_p)
     executed_destroy(&self->executed);
     logindex_destroy(&self->index);
     holdback_destroy(&self->holdback);
+    holdback_destroy(&self->salvaged);
     vec_free(&self->applied);
     record_free(&self->record);
     vec_free(&self->vector);
@@ -255,22 +256,48 @@ int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t pay
         kind == SEGLOG_KIND_ENDED || kind == SEGLOG_KIND_JOINING) {
         if (replay_other(self, kind, payload))
             return 0;
-        return err_set(err, OUTCOME_READ_ONLY, "the log entry at %llu is malformed",
+        return err_set(err, OUTCOME_LOST, "the log entry at %llu is malformed",
                        (unsigned long long)position);
     }
     if (kind != SEGLOG_KIND_UPDATE)
-        return err_set(err, OUTCOME_READ_ONLY,
+        return err_set(err, OUTCOME_USAGE,
                        "the log entry at %llu is of kind %u, which a later version wrote: start "
                        "that version",
                        (unsigned long long)position, kind);
     if (!record_read(payload, &self->record) ||
         self->record.n != vec_get(&self->applied, self->record.origin) + 1 ||
         !vec_covers(&self->applied, &self->record.deps))
-        return err_set(err, OUTCOME_READ_ONLY,
+        return err_set(err, OUTCOME_LOST,
                        "the log entry at %llu does not follow from the ones before it",
                        (unsigned long long)position);
     take_effect(self, &self->record, position);
     return 0;
+}
+
+/* ---- damage ---- */
+
+void replica_set_damaged(replica_t *self)
+{
+    self->is_damaged = true;
+    self->joining.knows_lineage = self->lineage_is_fixed;
+    self->salvaged = holdback_new(REPLICA_HELD_BYTES_MAX);
+}
+
+/* What else the entries say only adds to what is known, in whatever order it comes. */
+void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
+{
+    uint64_t floor;
+    record_t *record = &self->record;
+    if (kind == SEGLOG_KIND_MEMBERS) {
+        stability_take_rows(self, payload);
+    } else if (kind == SEGLOG_KIND_FLOOR && seglog_number_read(payload, &floor)) {
+        stability_raise_floor(self, floor);
+    } else if (kind == SEGLOG_KIND_UPDATE && record_read(payload, record) &&
+               record->n > vec_get(&self->applied, record->origin)) {
+        self->clock = hlc_max(self->clock, record->tag.hlc + OPS_MAX);
+        self->is_salvage_short |=
+            holdback_put(self->salvaged, record->origin, record->n, payload) == HOLDBACK_FULL;
+    }
 }
 
 /* ---- life ---- */
@@ -296,7 +323,7 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->heartbeat_ms = now.boot_ms;
     stability_start(self);
     gossip_start(self);
-    if (self->must_join)
+    if (self->must_join || self->is_damaged)
         transfer_want(self);
     settle(self);
 }
@@ -495,6 +522,7 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .is_full = self->is_full,
         .read_only = self->is_read_only ? self->read_only : NULL,
         .is_joining = self->joining.state != JOINING_NOT,
+        .is_damaged = self->is_damaged,
         .unstable = store_unstable(self->store),
         .members = members_count(self->members),
         .ended = self->ended.size,

@@ -13,7 +13,8 @@
  *
  * Start: replica_new(), replica_restore() for each row of the checkpoint if there is one,
  * replica_restored(), replica_replay() for each entry of the log from there on, replica_start(),
- * then events.
+ * then events. When a part of checkpoint or log was damaged: what is left as above, then
+ * replica_set_damaged() and replica_salvage() before replica_start().
  */
 #ifndef HEARSAY_REPLICA_CORE_REPLICA_H
 #define HEARSAY_REPLICA_CORE_REPLICA_H
@@ -57,6 +58,7 @@ typedef struct replica_config {
     uint64_t checkpoint_bytes; /* of log after which a checkpoint is due; 0: never */
     uint64_t log_max;  /* bytes; beyond them members out of reach are left behind; 0: none */
     int64_t settle_ms; /* after the start, for hearing of others; 0 in most tests */
+    bool salvage;      /* damaged, and nobody to repair it: it goes on with what is left */
 } replica_config_t;
 
 /* Limits, all counted in replica_counts_t when they bite. */
@@ -149,6 +151,20 @@ uint64_t replica_restored(replica_t *self, uint64_t log_begin);
  */
 int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err);
 
+/*
+ * A part of the disk was damaged: the state is less than this node once said to have on disk, and
+ * others have forgotten what they kept for it. So it comes back as one that was left behind: it
+ * serves nothing before it has taken over the state of another.
+ */
+void replica_set_damaged(replica_t *self);
+
+/*
+ * A good entry of the log from behind the damage, as of replica_replay; after all of those, and
+ * after replica_set_damaged. Updates that nobody else has are handed in as far as they follow from
+ * what the others have; the rest goes to lost+found. Up to REPLICA_HELD_BYTES_MAX are kept.
+ */
+void replica_salvage(replica_t *self, uint8_t kind, slice_t payload);
+
 /* From here on time runs. log_end: the position of the next entry. */
 void replica_start(replica_t *self, now_t now, uint64_t log_end);
 
@@ -183,6 +199,14 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
 /* What REPLICA_READ asked for; no bytes when the log ends there or could not be read. */
 void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t request,
                        uint64_t position, slice_t bytes);
+
+/*
+ * What REPLICA_READ asked for is damaged on the disk. The state has it all: from now on the log
+ * begins behind the damage, who asked takes it from another or takes over the state, and the next
+ * checkpoint makes the damaged part void.
+ */
+void replica_log_damaged(replica_t *self, now_t now, uint32_t link, uint64_t request,
+                         uint64_t position);
 
 /* People set the status (mode manual), or manual or auto alone with the status as it is. */
 void replica_set_status(replica_t *self, now_t now, replica_status_t status, replica_mode_t mode);
@@ -273,14 +297,17 @@ typedef struct replica_counts {
     uint64_t published; /* batches */
     uint64_t rounds;
     uint64_t checkpoints;
-    uint64_t transfers; /* states adopted from others */
-    uint64_t donated;   /* states given to others */
-    uint64_t lost;      /* records handed in too late to count */
-    uint64_t too_old;   /* updates that came again after their time */
-    uint64_t forgotten; /* clients of the executed table */
-    uint64_t acks_late; /* acknowledgements that did not get the copies they waited for */
-    uint64_t malformed; /* messages refused */
-    uint64_t foreign;   /* of another cluster or lineage */
+    uint64_t transfers;     /* states adopted from others */
+    uint64_t donated;       /* states given to others */
+    uint64_t lost;          /* records handed in too late to count */
+    uint64_t salvaged;      /* records found behind damage and handed in */
+    uint64_t repairs;       /* 1: the disk was damaged, and the state of another was taken over */
+    uint64_t damaged_reads; /* of the log; it begins behind them now */
+    uint64_t too_old;       /* updates that came again after their time */
+    uint64_t forgotten;     /* clients of the executed table */
+    uint64_t acks_late;     /* acknowledgements that did not get the copies they waited for */
+    uint64_t malformed;     /* messages refused */
+    uint64_t foreign;       /* of another cluster or lineage */
 } replica_counts_t;
 
 typedef struct replica_info {
@@ -297,6 +324,7 @@ typedef struct replica_info {
     bool is_full;          /* as set by replica_set_full */
     const char *read_only; /* why no updates are taken, borrowed; NULL: they are */
     bool is_joining;       /* takes over the state of another node, and serves nothing until then */
+    bool is_damaged;       /* because a part of its own was damaged */
     size_t unstable;       /* keys with something to forget one day */
     uint32_t members;
     uint32_t ended;        /* incarnations that are over and need not be named any more */

@@ -129,9 +129,11 @@ static bool assert_own(replica_t *self)
     }
     if (row != NULL && row->incarnation == self->config.incarnation)
         return false;
+    /* Who lost the row does not know whether it has left: whatever others say of it holds. */
+    hlc_t stamp = row == NULL && self->is_damaged ? 1 : stamp_of_start(self, row);
     const peer_member_t own = {.id = self->config.id,
                                .incarnation = self->config.incarnation,
-                               .stamp = stamp_of_start(self, row),
+                               .stamp = stamp,
                                .state = MEMBER_IN};
     return members_merge(self->members, &own);
 }
@@ -249,7 +251,8 @@ bool stability_go_on_alone(replica_t *self)
         const peer_t *peer = gossip_peer_of_id(self, rows[i].id);
         bool is_here = rows[i].id == self->config.id || (peer != NULL && peer->state == PEER_READY);
         if (rows[i].state == MEMBER_IN ||
-            (rows[i].state == MEMBER_LEFT_BEHIND && (!is_here || rows[i].id < self->config.id)))
+            (rows[i].state == MEMBER_LEFT_BEHIND &&
+             (!is_here || (peer != NULL && transfer_goes_first(self, peer)))))
             return false;
     }
     change_row(self, self->config.id, self->config.incarnation, MEMBER_IN);

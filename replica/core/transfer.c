@@ -8,6 +8,10 @@
  * else, since others may have forgotten what it would have to be compared with: it goes to the file
  * lost+found.
  *
+ * A member whose disk was damaged takes the same path: it has less than it said to have, as one
+ * that was left behind. It hands in what it can still read, also from behind the damage, and does
+ * not go on without another's state unless people say so.
+ *
  * The joiner asks for each part (JOIN), so it sets the pace; a part that is lost is asked for
  * again. The donor serves meanwhile: the state is as of one moment (store.h, snapshots). A backup
  * is read in the same way, by people.
@@ -23,6 +27,7 @@ enum {
     SHORT_MS = 1500,     /* of trying, until what cannot be handed in is given up */
     HAND_IN_MS = 2000,   /* after a JOIN its sender is pulled from for so long */
     BACKUP = 0,          /* in the place of the joiner's incarnation, which is never 0 */
+    SALVAGE_MS = 5000,   /* of handing in what was found behind damage, as it may not follow */
 };
 
 /* Of what is given to another. */
@@ -93,9 +98,105 @@ void transfer_want(replica_t *self)
     sessions_turn_back_all(self);
     replica_note(
         self, NOTE_WARN,
-        "[joining] joining: what this node lacks is in no log any more, it takes over the state of "
-        "another node and serves nothing until then");
+        self->is_damaged
+            ? "[damaged] joining: a part of this node's data is damaged, it takes over the state "
+              "of "
+              "another node and serves nothing until then"
+            : "[joining] joining: what this node lacks is in no log any more, it takes over the "
+              "state of another node and serves nothing until then");
 }
+
+/* ---- what was found behind damage ---- */
+
+/*
+ * Whether it belongs to the data of the donor: the lineage was read on our own disk, or the donor
+ * knows of an update out of the same log.
+ */
+static bool is_of_donor(const replica_t *self, const peer_t *donor)
+{
+    uint64_t origin = 0;
+    if (self->joining.knows_lineage)
+        return true;
+    while ((origin = holdback_next_origin(self->salvaged, origin)) != 0)
+        if (vec_get(&donor->vector, origin) != 0)
+            return true;
+    return false;
+}
+
+/* What we say to the donor to have: with what follows from what it has itself. */
+static const vec_t *handed_in(replica_t *self, const peer_t *donor)
+{
+    joining_t *j = &self->joining;
+    uint64_t origin = 0;
+    if (self->salvaged == NULL || !is_of_donor(self, donor))
+        return &self->applied;
+    if (j->salvage_until_ms == 0)
+        j->salvage_until_ms = self->now.boot_ms + SALVAGE_MS;
+    if (self->now.boot_ms >= j->salvage_until_ms)
+        return &self->applied;
+    vec_copy(&self->vector, &self->applied);
+    while ((origin = holdback_next_origin(self->salvaged, origin)) != 0) {
+        uint64_t own = vec_get(&self->applied, origin);
+        uint64_t its = vec_get(&donor->vector, origin);
+        uint64_t from = own > its ? own : its;
+        uint64_t last = holdback_contiguous(self->salvaged, origin, from);
+        if (last > from)
+            vec_raise(&self->vector, origin, last);
+    }
+    return &self->vector;
+}
+
+uint32_t transfer_put_salvaged(replica_t *self, const vec_t *have, buf_t *out)
+{
+    uint64_t origin = 0;
+    uint32_t count = 0;
+    buf_reset(out);
+    if (self->salvaged == NULL || self->joining.state == JOINING_NOT)
+        return 0;
+    while ((origin = holdback_next_origin(self->salvaged, origin)) != 0) {
+        uint64_t n = vec_get(have, origin) + 1;
+        slice_t raw = holdback_get(self->salvaged, origin, n);
+        for (; raw.size != 0; raw = holdback_get(self->salvaged, origin, ++n)) {
+            buf_append_slice(out, raw);
+            self->counts.salvaged++;
+            if (++count == PEER_RECORDS_MAX || out->size >= PEER_RECORDS_TARGET)
+                return count;
+        }
+    }
+    return count;
+}
+
+/* What our state does not have by now goes to people. */
+static void end_salvage(replica_t *self)
+{
+    uint64_t origin = 0;
+    uint64_t lost = 0;
+    size_t offset = self->arena.size;
+    if (self->salvaged == NULL)
+        return;
+    while ((origin = holdback_next_origin(self->salvaged, origin)) != 0) {
+        uint64_t last = holdback_greatest(self->salvaged, origin);
+        for (uint64_t n = vec_get(&self->applied, origin) + 1; n <= last; n++) {
+            slice_t raw = holdback_get(self->salvaged, origin, n);
+            if (raw.size == 0 || !record_read(raw, &self->record))
+                continue;
+            lost_put(&self->arena, &self->record);
+            lost++;
+        }
+    }
+    holdback_destroy(&self->salvaged);
+    if (lost != 0)
+        replica_emit(self, REPLICA_LOST, 0, offset);
+    self->counts.lost += lost;
+    if (lost != 0 || self->is_salvage_short)
+        replica_note(self, NOTE_ERROR,
+                     "[lost] updates from behind the damage that no other node has, see "
+                     "lost+found%s lost=%llu",
+                     self->is_salvage_short ? " (memory had no room for all of them)" : "",
+                     (unsigned long long)lost);
+}
+
+/* ---- the joiner, on its way ---- */
 
 static void ask(replica_t *self, const peer_t *donor)
 {
@@ -109,7 +210,7 @@ static void ask(replica_t *self, const peer_t *donor)
     };
     self->joining.asked_ms = self->now.boot_ms;
     size_t offset = self->arena.size;
-    peer_join_put(&self->arena, &join, stability_wire(self, &self->applied));
+    peer_join_put(&self->arena, &join, stability_wire(self, handed_in(self, donor)));
     replica_emit(self, REPLICA_TO_PEER, donor->link, offset);
 }
 
@@ -134,6 +235,8 @@ static void begin_joining(replica_t *self, const peer_t *donor)
     drop_staged(self);
     j->state = JOINING_TAKING;
     j->donor = donor->incarnation;
+    j->donor_id = donor->id;
+    j->has_said_waiting = false;
     j->since_ms = self->now.boot_ms;
     j->store = store_new(self->lineage);
     j->executed = executed_new();
@@ -141,21 +244,27 @@ static void begin_joining(replica_t *self, const peer_t *donor)
     ask(self, donor);
 }
 
+bool transfer_goes_first(const replica_t *self, const peer_t *peer)
+{
+    return peer->is_damaged ? !vec_covers(&self->applied, &peer->vector)
+                            : peer->id < self->config.id;
+}
+
 /*
  * All that are here want to join, each for something that only the state of another has. That takes
- * two losses at once; the one with the least id goes on, or all would wait for ever.
+ * two losses at once; one of them goes on, or all would wait for ever.
  */
 static bool is_first_of_all(const replica_t *self)
 {
     bool has_other = false;
-    if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
+    if (self->is_damaged || self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
         return false;
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];
         if (!gossip_is_at_hand(self, peer))
             continue;
         has_other = true;
-        if (peer->id < self->config.id || !peer->is_joining)
+        if (!peer->is_joining || transfer_goes_first(self, peer))
             return false;
     }
     return has_other && members_has(self->members, self->config.id, self->config.incarnation);
@@ -166,6 +275,34 @@ static void cancel(replica_t *self)
     drop_staged(self);
     self->joining.state = JOINING_NOT;
     log_joining(self, false);
+}
+
+/*
+ * Damaged, and there is nobody to take a state from. People may have said that what is left is to
+ * do then. What was accepted before is not known any more, so nothing of before is taken again.
+ */
+static void wait_or_go_on(replica_t *self)
+{
+    joining_t *j = &self->joining;
+    if (self->now.boot_ms - j->wanted_ms < 2 * DONOR_MS)
+        return;
+    if (!self->config.salvage && !j->has_said_waiting)
+        replica_note(self, NOTE_ERROR,
+                     "[damaged] waiting for another member, to take over its state: start one, or, "
+                     "if there is none any more, start this node with --salvage, and it goes on "
+                     "with what is left members=%u",
+                     members_count(self->members));
+    j->has_said_waiting = true;
+    if (!self->config.salvage)
+        return;
+    replica_note(self, NOTE_ERROR,
+                 "[damaged] going on with what is left, as --salvage says: what was behind the "
+                 "damage is lost keys=%zu",
+                 store_keys(self->store));
+    stability_raise_floor(self, replica_clock(self));
+    end_salvage(self);
+    self->is_damaged = false;
+    cancel(self);
 }
 
 void transfer_tick(replica_t *self)
@@ -191,6 +328,8 @@ void transfer_tick(replica_t *self)
         j->state = JOINING_WANTED;
         if (donor != NULL)
             begin_joining(self, donor);
+        else if (self->is_damaged)
+            wait_or_go_on(self);
         else if (stability_go_on_alone(self))
             cancel(self);
         else if (self->applied.size == 0 && self->now.boot_ms - j->wanted_ms >= 2 * DONOR_MS)
@@ -276,6 +415,7 @@ static void adopt(replica_t *self)
     vec_copy(&self->dropped, &self->applied);
     self->log_begin = self->log_end;
     stability_take_rows(self, buf_slice(&j->members));
+    end_salvage(self);
     self->fold_left = store_unstable(self->store);
     self->turn.has_applied = true;
     self->counts.transfers++;
@@ -327,6 +467,12 @@ void transfer_is_on_disk(replica_t *self)
     if (self->joining.state != JOINING_WRITING)
         return;
     self->joining.state = JOINING_NOT;
+    if (self->is_damaged) {
+        self->counts.repairs++;
+        replica_note(self, NOTE_WARN, "[repaired] what was damaged is here again, from node %u",
+                     self->joining.donor_id);
+    }
+    self->is_damaged = false;
     vec_copy(&self->durable, &self->applied);
     replica_emit(self, REPLICA_TRUNCATE, 0, self->arena.size)->position = self->log_begin;
     for (size_t i = 0; i < self->peers_size; i++)
