@@ -70,6 +70,8 @@ static const row_t table[] = {
      "heap from which updates but deletes are refused (default: no limit)", NULL},
     {"max-value", SIZE, OPTION_NODE, "SIZE", "1MiB", 1, 16 * MIB, "the largest value of a key",
      NULL},
+    {"salvage", FLAG, OPTION_NODE, NULL, NULL, 0, 0,
+     "damaged, and no node to repair it: go on with what is left", NULL},
     {"broker", LIST, TOOLS, "ADDR", NULL, 1, TEXT_MAX,
      "broker to use, tcp://host:port, without discovery", NULL},
     {"replica", INTEGER, OPTION_CLIENT, "ID", NULL, 0, 255, "pin the session to one replica", NULL},

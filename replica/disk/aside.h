@@ -32,8 +32,8 @@ typedef enum aside_part {
  * Sets a part of the data folder of node id aside. position: of the log, for ASIDE_LOG. why: a line
  * for people, kept in the file `repair`. place gets the name of the new folder in it.
  *
- * Nobody may have the folder open; its lock is taken meanwhile. Returns -1 with err when that is not
- * so (USAGE), or the disk refuses: then it may be called again.
+ * Nobody may have the folder open; its lock is taken meanwhile. Returns -1 with err when that is
+ * not so (USAGE), or the disk refuses: then it may be called again.
  */
 int aside_move(const char *folder, uint16_t id, aside_part_t part, uint64_t position,
                const char *why, char place[ASIDE_PLACE_SIZE], err_t *err);

@@ -158,6 +158,8 @@ static int segment_check_header(const folder_t *folder, int32_t id, const segmen
     case SEGLOG_HEADER_GOOD:
         break;
     case SEGLOG_HEADER_FOREIGN:
+        if (faccessat(folder->fd, "checkpoint", F_OK, 0) == 0)
+            return segment_fail_damaged(folder, segment, 0, err); /* the folder is ours */
         return err_set(err, OUTCOME_USAGE,
                        "%s/%s is no log of hearsay; move it away or say --data DIR", folder->path,
                        name);

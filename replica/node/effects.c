@@ -198,6 +198,11 @@ static void read_log(node_t *self, const followup_t *followup)
     if (disk_read(self->disk, followup->position, followup->most, &self->read, &err) != 0) {
         log_line(LOG_LEVEL_ERROR, "%s", err.text);
         buf_reset(&self->read);
+        if (err.outcome == OUTCOME_LOST) {
+            replica_log_damaged(self->replica, net_now(), followup->link, followup->request,
+                                followup->position);
+            return;
+        }
     }
     replica_log_bytes(self->replica, net_now(), followup->link, followup->request,
                       followup->position, buf_slice(&self->read));

@@ -12,6 +12,7 @@
 #include "bus/net/trace.h"
 #include "bus/net/wake.h"
 #include "bus/wire/control.h"
+#include "replica/disk/aside.h"
 #include "replica/disk/checkpoint.h"
 #include "replica/disk/disk.h"
 #include "replica/node/links.h"
@@ -28,6 +29,8 @@ typedef enum node_port {
 
 /* SET_STATUS requests that wait for confirmations, at most; more are answered BUSY. */
 enum { NODE_WAITING_MAX = 64 };
+
+enum { NODE_ASIDE_MAX = 16 }; /* damaged parts that are set aside in one start */
 
 enum { NODE_LOOK_MS = 1000 }; /* between looks at disk and memory */
 
@@ -80,7 +83,9 @@ typedef struct node {
     http_t *http; /* NULL: none */
     disk_t *disk;
     checkpoint_t *checkpoint;
-    wake_t wake; /* of the threads of these two */
+    aside_part_t damaged; /* what node_restore failed for */
+    uint64_t good_end;    /* of the log, when it was the log */
+    wake_t wake;          /* of the threads of these two */
     bool has_wake;
     buf_t rows;      /* for the checkpoint, that its queue had no room for yet */
     size_t rows_at;  /* the run that is next */
@@ -127,8 +132,26 @@ void node_free_effects(node_t *self);
 
 /* ---- store.c ---- */
 
-/* Opens the checkpoint, gives it and the log to the replica. -1 with err. */
+/*
+ * Opens the disk of the data folder. Where segments have damaged headers they are set aside
+ * (replica/disk/aside.h). -1 with err.
+ */
+int node_open_disk(node_t *self, err_t *err);
+
+/*
+ * Opens the checkpoint, gives it and the log to the replica, which is new. -1 with err; when it is
+ * LOST, node_set_aside, and again with another replica.
+ */
 int node_restore(node_t *self, err_t *err);
+
+/*
+ * Sets aside what node_restore found damaged, as err says it, and opens the disk again without. -1
+ * with err.
+ */
+int node_set_aside(node_t *self, err_t *err);
+
+/* The replica is ready: what was set aside is made good. */
+void node_end_repair(node_t *self);
 void node_close_store(node_t *self);
 
 /*

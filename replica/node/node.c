@@ -202,6 +202,7 @@ static void on_turn(void *arg)
         return;
     if (!self->was_ready && replica_is_ready(self->replica)) {
         self->was_ready = true;
+        node_end_repair(self);
         say_ready(self);
     }
     node_answer_waiting(self, net_now());
@@ -243,10 +244,19 @@ static int open_replica(node_t *self, err_t *err)
         .status = settings->status,
         .mode = settings->mode,
         .settle_ms = SETTLE_MS,
+        .salvage = settings->salvage,
     };
     memcpy(config.random_ppm, settings->random_ppm, sizeof(config.random_ppm));
     self->replica = replica_new(&config);
-    return node_restore(self, err);
+    int rc = node_restore(self, err);
+    for (int i = 0; rc != 0 && err->outcome == OUTCOME_LOST && i < NODE_ASIDE_MAX; i++) {
+        replica_destroy(&self->replica); /* it has a part of what was damaged */
+        if (node_set_aside(self, err) != 0)
+            return -1;
+        self->replica = replica_new(&config);
+        rc = node_restore(self, err);
+    }
+    return rc;
 }
 
 static int open_sockets(node_t *self, err_t *err)
@@ -360,8 +370,8 @@ static int start(node_t *self, err_t *err)
 {
     const settings_t *settings = self->settings;
 
-    if (disk_open(&self->disk, settings->data, settings->id, err) != 0 ||
-        open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
+    if (node_open_disk(self, err) != 0 || open_loop(self, err) != 0 ||
+        open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
     if (settings->http.port != 0 &&

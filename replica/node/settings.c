@@ -183,5 +183,6 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
     out->memory_max = options_bytes(options, "max-memory");
     out->value_max = (uint32_t)options_bytes(options, "max-value");
     out->ack = (uint32_t)options_int(options, "ack");
+    out->salvage = options_flag(options, "salvage");
     return 0;
 }

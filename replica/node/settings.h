@@ -40,6 +40,7 @@ typedef struct settings {
     int64_t memory_max; /* bytes; -1: no limit */
     uint32_t value_max; /* bytes */
     uint32_t ack;       /* replicas */
+    bool salvage;       /* damaged, and nobody to repair it: go on with what is left */
 } settings_t;
 
 /* Reads parsed options into *out. Returns 0, or -1 with err of outcome USAGE. */

@@ -45,6 +45,17 @@ static bool replay_entry(void *arg, uint64_t position, uint8_t kind, slice_t pay
     return !restoring->was_refused;
 }
 
+/* Damage before the checkpoint: the state has it, and of the log it is not given to others. */
+static void say_skipped(const node_t *self, const disk_replayed_t *found)
+{
+    if (found->skipped_bytes != 0)
+        log_line(LOG_LEVEL_WARN,
+                 "the log in %s is damaged before the checkpoint, where this node needs nothing of "
+                 "it position=%llu bytes=%llu",
+                 self->settings->data, (unsigned long long)found->skipped_position,
+                 (unsigned long long)found->skipped_bytes);
+}
+
 static void say_replayed(node_t *self, const disk_replayed_t *found)
 {
     /* A tail cut off is a write that a crash cut short; none of it had been acknowledged. */
@@ -73,24 +84,62 @@ static bool disk_moved(void *arg)
     return false; /* the turn that follows looks at everything */
 }
 
+static int open_checkpoint(node_t *self, err_t *err)
+{
+    const char *data = self->settings->data;
+    /* It was made before the first entry went to the log. */
+    if (disk_end(self->disk) != 0 && !disk_is_aside(self->disk) && !checkpoint_exists(data))
+        return err_set(err, OUTCOME_LOST, "%s/checkpoint/data.mdb is missing; %s", data,
+                       FILES_REPAIR);
+    return checkpoint_open(&self->checkpoint, data, err);
+}
+
+/* Gives checkpoint and log to the replica. */
+static int give(node_t *self, restoring_t *restoring, disk_replayed_t *found, err_t *err)
+{
+    self->damaged = ASIDE_CHECKPOINT;
+    if (open_checkpoint(self, err) != 0 ||
+        checkpoint_load(self->checkpoint, restore_row, restoring, err) != 0)
+        return -1;
+    self->damaged = ASIDE_LOG;
+    uint64_t position = replica_restored(self->replica, disk_begin(self->disk));
+    int rc = disk_replay(self->disk, position, replay_entry, restoring, found, err);
+    self->good_end = disk_good_end(self->disk);
+    return rc;
+}
+
+static void say_aside(void *arg, const char *line)
+{
+    const node_t *self = arg;
+    log_line(LOG_LEVEL_ERROR, "damaged, and to be taken from another node: %s/%s",
+             self->settings->data, line);
+}
+
+static void salvage_entry(void *arg, uint8_t kind, slice_t payload)
+{
+    const node_t *self = arg;
+    replica_salvage(self->replica, kind, payload);
+}
+
 int node_restore(node_t *self, err_t *err)
 {
     err_t refusal;
     restoring_t restoring = {self->replica, &refusal, false};
     disk_replayed_t found = {0};
 
-    if (checkpoint_open(&self->checkpoint, self->settings->data, err) != 0)
-        return -1;
-    int rc = checkpoint_load(self->checkpoint, restore_row, &restoring, err);
-    uint64_t position = rc == 0 ? replica_restored(self->replica, disk_begin(self->disk)) : 0;
-    if (rc == 0)
-        rc = disk_replay(self->disk, position, replay_entry, &restoring, &found, err);
-    if (rc != 0) {
-        if (restoring.was_refused)
+    if (give(self, &restoring, &found, err) != 0) {
+        if (restoring.was_refused && refusal.outcome != OUTCOME_LOST)
             *err = refusal;
+        else if (restoring.was_refused)
+            log_line(LOG_LEVEL_ERROR, "%s", refusal.text); /* err says where */
         return -1;
     }
     say_replayed(self, &found);
+    say_skipped(self, &found);
+    if (disk_is_aside(self->disk)) {
+        replica_set_damaged(self->replica);
+        aside_each(self->settings->data, say_aside, salvage_entry, self);
+    }
     disk_set_sync(self->disk, self->settings->sync);
     if (wake_open(&self->wake, err) != 0)
         return -1;
@@ -98,6 +147,56 @@ int node_restore(node_t *self, err_t *err)
     disk_on_progress(self->disk, wake_loop, self);
     checkpoint_on_progress(self->checkpoint, wake_loop, self);
     return loop_add_fd(self->loop, self->wake.read_fd, disk_moved, self, err);
+}
+
+/* ---- damage ---- */
+
+/* Nobody has the folder open. */
+static int set_aside(const node_t *self, aside_part_t part, err_t *err)
+{
+    const settings_t *settings = self->settings;
+    char place[ASIDE_PLACE_SIZE];
+    err_t why = *err;
+    log_line(LOG_LEVEL_ERROR, "%s", why.text);
+    if (aside_move(settings->data, settings->id, part, self->good_end, why.text, place, err) != 0)
+        return -1;
+    log_line(LOG_LEVEL_WARN, "what is damaged was set aside in %s/%s", settings->data, place);
+    return 0;
+}
+
+int node_open_disk(node_t *self, err_t *err)
+{
+    const settings_t *settings = self->settings;
+    int rc = disk_open(&self->disk, settings->data, settings->id, err);
+    for (int i = 0; rc != 0 && err->outcome == OUTCOME_LOST && i < NODE_ASIDE_MAX; i++) {
+        if (set_aside(self, ASIDE_HEADERS, err) != 0)
+            return -1;
+        rc = disk_open(&self->disk, settings->data, settings->id, err);
+    }
+    return rc;
+}
+
+int node_set_aside(node_t *self, err_t *err)
+{
+    checkpoint_close(&self->checkpoint);
+    disk_close(&self->disk);
+    if (set_aside(self, self->damaged, err) != 0)
+        return -1;
+    return node_open_disk(self, err);
+}
+
+void node_end_repair(node_t *self)
+{
+    err_t err;
+    if (!disk_is_aside(self->disk))
+        return;
+    if (aside_end(self->settings->data, &err) != 0)
+        log_line(LOG_LEVEL_ERROR, "%s; the next start takes over a state once more", err.text);
+    else
+        log_line(LOG_LEVEL_INFO,
+                 "the damaged files in %s/damaged-* are needed no more; delete them when nobody "
+                 "wants to look at them",
+                 self->settings->data);
 }
 
 void node_close_store(node_t *self)
