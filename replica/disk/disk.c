@@ -19,6 +19,7 @@
 #include "replica/disk/files.h"
 #include "replica/disk/lock.h"
 #include "replica/disk/segment.h"
+#include "replica/disk/synced.h"
 
 enum {
     MS_PER_S = 1000,
@@ -42,9 +43,11 @@ struct disk {
     segments_t segments;
     size_t segment_size;
     bool is_replayed;
-    bool is_aside;     /* something was set aside, and what it held is not here again yet */
-    uint64_t good_end; /* of the log, after a replay that found damage */
-    bool is_torn;      /* a failed append left bytes behind the end that could not be cut off yet */
+    bool is_aside;       /* something was set aside, and what it held is not here again yet */
+    uint64_t good_end;   /* of the log, after a replay that found damage */
+    uint64_t was_synced; /* up to where, before this start; 0: not known */
+    int synced_fd;       /* of the file that says so; -1: there is none */
+    bool is_torn; /* a failed append left bytes behind the end that could not be cut off yet */
     bool is_full;
     err_t full_err; /* why */
     reader_t readers[DISK_READERS_MAX];
@@ -137,6 +140,8 @@ static void sync_locked(disk_t *self)
             error = errno;
         close(fd);
     }
+    if (error == 0)
+        synced_write(self->synced_fd, upto);
     pthread_mutex_lock(&self->mutex);
     self->is_syncing = false;
     if (error == 0) {
@@ -463,6 +468,7 @@ int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
     self->folder = (folder_t){.fd = -1, .path = mem_text(folder, strlen(folder))};
     self->id = id;
     self->lock_fd = -1;
+    self->synced_fd = -1;
     self->fd = -1;
     self->segment_size = DISK_SEGMENT_SIZE;
     self->mode = DISK_SYNC_INTERVAL;
@@ -482,6 +488,9 @@ int disk_open(disk_t **out, const char *folder, uint16_t id, err_t *err)
     }
     spare_open(self);
     self->is_aside = aside_is_open(&self->folder);
+    if (!self->is_aside) /* what was cut off is known already */
+        self->was_synced = synced_read(&self->folder);
+    self->synced_fd = synced_open(&self->folder);
     *out = self;
     return 0;
 }
@@ -505,6 +514,8 @@ void disk_close(disk_t **self_p)
             close(self->readers[i].fd);
     if (self->fd >= 0)
         close(self->fd);
+    if (self->synced_fd >= 0)
+        close(self->synced_fd);
     /* The lock last: whoever takes the folder next finds it as it stays. */
     if (self->lock_fd >= 0)
         close(self->lock_fd);
@@ -577,7 +588,8 @@ static int replay_cut(disk_t *self, const walk_t *walk, disk_replayed_t *found, 
     uint64_t offset;
     slice_t rest = walk_rest(walk, &offset);
     self->good_end = walk->segment->position + offset;
-    if (walk->segment != last || seglog_find_good(rest, last->position + offset, 1))
+    if (walk->segment != last || self->good_end < self->was_synced ||
+        seglog_find_good(rest, last->position + offset, 1))
         return segment_fail_damaged(&self->folder, walk->segment, SEGLOG_HEADER_SIZE + offset, err);
     int error = files_truncate(self->fd, SEGLOG_HEADER_SIZE + offset);
     if (error == 0 && files_system.fdatasync(self->fd) != 0)
@@ -673,15 +685,22 @@ static int replay_segments(disk_t *self, replay_t *replay, err_t *err)
     return rc;
 }
 
-/* The log ends before the checkpoint: lets it begin anew there, once that is known as damage. */
+/* Sees that nothing that had been synced was cut off, unless that is known already. */
+static int replay_check_end(disk_t *self, uint64_t from, err_t *err)
+{
+    uint64_t least = from > self->was_synced ? from : self->was_synced;
+    self->good_end = disk_end(self);
+    if (self->is_aside || self->good_end >= least)
+        return 0;
+    return err_set(err, OUTCOME_LOST,
+                   "the log in %s ends at %" PRIu64 " and was on the disk up to %" PRIu64
+                   ": something was cut off; %s",
+                   self->folder.path, self->good_end, least, FILES_REPAIR);
+}
+
+/* The log ends before the checkpoint: lets it begin anew there. */
 static int replay_restart(disk_t *self, replay_t *replay, err_t *err)
 {
-    self->good_end = disk_end(self);
-    if (!self->is_aside)
-        return err_set(err, OUTCOME_LOST,
-                       "the log in %s ends at %" PRIu64 ", before the checkpoint at %" PRIu64
-                       ": something was cut off; %s",
-                       self->folder.path, self->good_end, replay->from, FILES_REPAIR);
     replay->found.missing_bytes = replay->from - disk_end(self);
     int error = segment_start(self, replay->from);
     if (error != 0)
@@ -710,6 +729,8 @@ int disk_replay(disk_t *self, uint64_t from, disk_entry_fn *fn, void *arg, disk_
         rc = replay_settle(self, err);
     if (rc == 0)
         rc = replay_segments(self, &replay, err);
+    if (rc == 0)
+        rc = replay_check_end(self, from, err);
     if (rc == 0 && disk_end(self) < from)
         rc = replay_restart(self, &replay, err);
     if (out != NULL)
@@ -721,6 +742,10 @@ int disk_replay(disk_t *self, uint64_t from, disk_entry_fn *fn, void *arg, disk_
     self->written = disk_end(self);
     self->synced = self->written;
     pthread_mutex_unlock(&self->mutex);
+    if (self->is_aside)
+        synced_reset(self->synced_fd, disk_end(self));
+    else
+        synced_write(self->synced_fd, disk_end(self));
     return 0;
 }
 

@@ -4,6 +4,7 @@
  *   replica_ID/lock                      held by flock; the process id of its holder, for messages
  *   replica_ID/log-<16 hex digits>.seg   a segment, by the position of its first entry
  *   replica_ID/spare                     DISK_SPARE_SIZE bytes that are reserved, see "room"
+ *   replica_ID/synced                    replica/disk/synced.h
  *   replica_ID/checkpoint/               replica/disk/checkpoint.h
  *   replica_ID/repair, damaged-<time>/   replica/disk/aside.h
  *
@@ -30,6 +31,8 @@
  *   - Some segments before P are removed and some are not, in any order, since a file system need
  *     not keep it: of what lies wholly before P nothing is needed. If that leaves a gap, all before
  *     the gap is removed; if not, the log just reaches further back.
+ *   - The log ends before what was synced: something was cut off, or the last entry is damaged.
+ *     That is an error at first, as the next.
  *   - The log ends before P, by a torn tail or missing newest segments: rule 1 excludes it but for
  *     a device that lies or files that someone took away. What was behind P may be gone as well, so
  *     that is an error at first. Once it is known as damage (aside.h) the log begins anew at P:
@@ -92,8 +95,8 @@ typedef struct disk_replayed {
  * when it returns.
  *
  * Returns -1 with err (LOST) when the log does not reach back to from, has a gap after it, ends
- * before it, or at a damaged entry, naming file and offset; those before it have been given to fn.
- * The disk_t can then only be closed, and asked for disk_good_end.
+ * before it or before what had been synced, or at a damaged entry, naming file and offset; those
+ * before it have been given to fn. The disk_t can then only be closed, and asked for disk_good_end.
  */
 int disk_replay(disk_t *self, uint64_t from, disk_entry_fn *fn, void *arg, disk_replayed_t *out,
                 err_t *err);

@@ -14,6 +14,7 @@
 #include "replica/disk/checkpoint.h"
 #include "replica/disk/lock.h"
 #include "replica/disk/segment.h"
+#include "replica/disk/synced.h"
 
 typedef struct verify {
     folder_t folder;
@@ -41,7 +42,8 @@ static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
     uint64_t position = walk->segment->position + offset;
     size_t skip = seglog_next_good(rest, position);
     bool is_last = walk->segment == &self->segments.items[self->segments.count - 1];
-    bool is_torn = is_last && !seglog_find_good(rest, position, 1);
+    bool is_torn =
+        is_last && position >= synced_read(&self->folder) && !seglog_find_good(rest, position, 1);
     snprintf(text, sizeof(text),
              "%s/%s: %zu bytes at offset %" PRIu64 " (position %" PRIu64 ") are %s",
              self->folder.path, name, skip, SEGLOG_HEADER_SIZE + offset, position,
@@ -103,6 +105,24 @@ static void verify_gap(verify_t *self, const segment_t *before, const segment_t 
            (verify_finding_t){.weight = VERIFY_DAMAGE, .text = text, .file = "", .position = end});
 }
 
+/* What had been synced is there. */
+static void verify_end(verify_t *self)
+{
+    size_t count = self->segments.count;
+    const segment_t *last = count != 0 ? &self->segments.items[count - 1] : NULL;
+    uint64_t end = last != NULL ? last->position + last->size : 0;
+    uint64_t synced = synced_read(&self->folder);
+    char text[ERR_TEXT_SIZE];
+    if (end >= synced)
+        return;
+    snprintf(text, sizeof(text),
+             "%s: the log ends at position %" PRIu64 " and was on the disk up to %" PRIu64
+             "; a repair takes the whole state from the peers",
+             self->folder.path, end, synced);
+    report(self,
+           (verify_finding_t){.weight = VERIFY_DAMAGE, .text = text, .file = "", .position = end});
+}
+
 static void verify_log(verify_t *self)
 {
     walk_t walk = {0};
@@ -133,6 +153,7 @@ static void verify_log(verify_t *self)
         before = segment;
     }
     walk_free(&walk);
+    verify_end(self);
 }
 
 /* ---- the checkpoint ---- */

@@ -91,6 +91,19 @@ repaired() {
     repaired 2
 }
 
+@test "a log that was cut short, as if it had never been longer" {
+    cluster 3
+    fill 0 1 2
+    end_program node_2 TERM
+    truncate -s 32 "$(segment_of 2)"
+    run timeout 10 "$BUILD/hearsayctl" verify "$folder/replica_2"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"was on the disk up to"* ]]
+    node 2
+    repaired 2
+    log_has node_2 'something was cut off'
+}
+
 @test "the only other one is down: it waits and says so, and is repaired when that one comes" {
     cluster 2
     fill 0 1

@@ -64,6 +64,14 @@ static buf_t file_read(const fixture_t *f, const char *name)
     return bytes;
 }
 
+static size_t file_read_size(const fixture_t *f, const char *name)
+{
+    buf_t bytes = file_read(f, name);
+    size_t size = bytes.size;
+    buf_free(&bytes);
+    return size;
+}
+
 static void file_write(const fixture_t *f, const char *name, slice_t bytes)
 {
     char path[PATH_SIZE];
@@ -72,6 +80,19 @@ static void file_write(const fixture_t *f, const char *name, slice_t bytes)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes.data, bytes.size), (ssize_t)bytes.size);
     close(fd);
+}
+
+static void file_remove(const fixture_t *f, const char *name)
+{
+    char path[PATH_SIZE];
+    path_in(path, f, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* As if the power had been cut before anything was synced: the end of the log may be torn. */
+static void forget_synced(const fixture_t *f)
+{
+    file_remove(f, "synced");
 }
 
 /* ---- the fixture ---- */
@@ -339,10 +360,20 @@ static void test_cut_at_every_byte(void **state)
             snprintf(last, sizeof(last), "%.31s", entry->d_name);
     closedir(dir);
     buf_t file = file_read(f, last);
+    buf_t synced = file_read(f, "synced");
     size_t entry_size = f->wanted.size - before;
     f->wanted.size = before;
     for (size_t left = 0; left < entry_size; left++) {
         file_write(f, last, slice_of(file.data, file.size - entry_size + left));
+        if (left == 0 || left == entry_size - 1) { /* it had been synced */
+            file_write(f, "synced", buf_slice(&synced));
+            open_disk(f);
+            replay_fails(f, 0, left == 0 ? "something was cut off" : "is damaged at offset");
+            assert_true(disk_good_end(f->disk) == before);
+            disk_close(&f->disk);
+            assert_int_equal(file_read_size(f, last), file.size - entry_size + left);
+        }
+        forget_synced(f);
         open_disk(f);
         replay(f, left);
         disk_close(&f->disk);
@@ -354,6 +385,7 @@ static void test_cut_at_every_byte(void **state)
     replay(f, 0);
     append(f, 30);
     read_all_in_steps(f, 100);
+    buf_free(&synced);
     buf_free(&file);
 }
 
@@ -385,6 +417,7 @@ static void test_flip_bits(void **state)
     append(f, 25);
     disk_close(&f->disk);
     buf_t file = file_read(f, FIRST);
+    buf_t synced = file_read(f, "synced");
     char text[64];
     snprintf(text, sizeof(text), "%s is damaged at offset %zu;", FIRST,
              SEGLOG_HEADER_SIZE + middle);
@@ -393,6 +426,15 @@ static void test_flip_bits(void **state)
         *byte ^= (uint8_t)(1U << bit % 8);
         file_write(f, FIRST, buf_slice(&file));
         *byte ^= (uint8_t)(1U << bit % 8);
+        if (bit >= 8 * last && bit % 100 == 0) { /* the last one as well, when it was synced */
+            file_write(f, "synced", buf_slice(&synced));
+            open_disk(f);
+            replay_fails(f, 0, "is damaged at offset");
+            assert_true(disk_good_end(f->disk) == last);
+            disk_close(&f->disk);
+        }
+        if (bit >= 8 * last)
+            forget_synced(f);
         open_disk(f);
         if (bit < 8 * last) {
             replay_fails(f, 0, text);
@@ -404,6 +446,7 @@ static void test_flip_bits(void **state)
         }
         disk_close(&f->disk);
     }
+    buf_free(&synced);
     buf_free(&file);
 }
 
@@ -531,13 +574,6 @@ static bool file_exists(const fixture_t *f, const char *name)
     char path[PATH_SIZE];
     path_in(path, f, name);
     return access(path, F_OK) == 0;
-}
-
-static void file_remove(const fixture_t *f, const char *name)
-{
-    char path[PATH_SIZE];
-    path_in(path, f, name);
-    assert_int_equal(unlink(path), 0);
 }
 
 static int names_order(const void *a, const void *b)
@@ -713,7 +749,7 @@ static void test_log_shorter_than_the_checkpoint(void **state)
         disk_replayed_t found;
         open_disk(f);
         if (turn != 1) { /* something was cut off that had been synced */
-            replay_fails(f, from, "before the checkpoint at");
+            replay_fails(f, from, turn == 0 ? "something was cut off" : "is damaged at offset");
             assert_true(disk_good_end(f->disk) == from - missing);
             disk_close(&f->disk);
             file_write(f, "repair", slice_text("it is known\n"));
@@ -721,7 +757,7 @@ static void test_log_shorter_than_the_checkpoint(void **state)
             file_remove(f, "repair");
         }
         assert_int_equal(disk_replay(f->disk, from, collect, &seen, &found, NULL), 0);
-        assert_true(found.entries == 0 && found.cut_bytes == 0);
+        assert_true(found.entries == 0 && found.cut_bytes == (turn == 2 ? 5000 : 0));
         assert_true(found.missing_bytes == (turn == 1 ? 0 : missing));
         assert_true(disk_begin(f->disk) == from && disk_end(f->disk) == from);
         disk_close(&f->disk);

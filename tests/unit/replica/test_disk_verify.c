@@ -213,6 +213,13 @@ static void test_torn_tail(void **state)
     char path[PATH_SIZE];
     segment_path(path, f, SEGMENTS - 1);
     assert_int_equal(truncate(path, entry_offset(9) + 70), 0);
+    verify(f, 2, 2); /* it had been synced */
+    expect(f, 0, VERIFY_DAMAGE, (uint64_t)entry_offset(9),
+           (SEGMENTS * PER_SEGMENT - 1) * ENTRY_SIZE, ": 70 bytes at offset");
+    expect(f, 1, VERIFY_DAMAGE, 0, (SEGMENTS * PER_SEGMENT - 1) * ENTRY_SIZE + 70,
+           "ends at position 3970 and was on the disk up to 4000");
+    path_in(path, f, "synced");
+    assert_int_equal(unlink(path), 0);
     verify(f, 1, 0);
     expect(f, 0, VERIFY_HARMLESS, (uint64_t)entry_offset(9),
            (SEGMENTS * PER_SEGMENT - 1) * ENTRY_SIZE, ": 70 bytes at offset");
