@@ -25,9 +25,7 @@ enum {
     PEER_RECORDS_MAX = 65536,         /* records in one message */
     PEER_MEMBERS_MAX = 256,           /* rows of members in one message */
     PEER_IS_JOINING = 0x80,           /* in a status: it is about to take over another's state */
-    PEER_IS_DAMAGED = 0x40,           /* the same, and it will not go on without */
-    PEER_STATUS_FLAGS = PEER_IS_JOINING | PEER_IS_DAMAGED,
-    PEER_STATE_TARGET = 256 * 1024, /* bytes of rows in one STATE */
+    PEER_STATE_TARGET = 256 * 1024,   /* bytes of rows in one STATE */
 };
 
 typedef enum peer_kind {
@@ -75,7 +73,7 @@ typedef struct peer_hello {
     uint16_t id;
     uint64_t incarnation;
     int64_t age_ms; /* since its start: of two nodes with one id the older one stays */
-    uint8_t status; /* replica_status_t, with PEER_STATUS_FLAGS; so in PING, PONG and ROUND */
+    uint8_t status; /* replica_status_t, with PEER_IS_JOINING; so in PING, PONG and ROUND */
     hlc_t clock;
     slice_t vector;         /* value timestamp */
     peer_address_t address; /* host empty: as the receiver sees it */

@@ -165,8 +165,7 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
 static uint8_t said_status(const replica_t *self)
 {
     unsigned joining = self->joining.state != JOINING_NOT ? PEER_IS_JOINING : 0;
-    unsigned damaged = self->is_damaged ? PEER_IS_DAMAGED : 0;
-    return (uint8_t)(self->status | joining | damaged);
+    return (uint8_t)(self->status | joining);
 }
 
 static void take_status(peer_t *peer, uint8_t status)
@@ -177,8 +176,7 @@ static void take_status(peer_t *peer, uint8_t status)
         peer->must_pull = true;
     }
     peer->is_joining = (status & PEER_IS_JOINING) != 0;
-    peer->is_damaged = (status & PEER_IS_DAMAGED) != 0;
-    peer->status = (uint8_t)(status & ~PEER_STATUS_FLAGS);
+    peer->status = (uint8_t)(status & ~PEER_IS_JOINING);
 }
 
 static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
@@ -1144,7 +1142,7 @@ void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message)
     } else if (kind == PEER_STATE && peer->state == PEER_READY) {
         transfer_take_state(self, peer, message);
     } else if (kind == PEER_PONG && peer_ping_read(message, &incarnation, &status)) {
-        if (peer->status == STATUS_OFFLINE && (status & ~PEER_STATUS_FLAGS) != STATUS_OFFLINE)
+        if (peer->status == STATUS_OFFLINE && (status & ~PEER_IS_JOINING) != STATUS_OFFLINE)
             peer->must_pull = true;
         take_status(peer, status);
     } else {

@@ -48,7 +48,6 @@ typedef struct peer {
     int64_t pull_ms;      /* pull no earlier, if it has what we lack */
     int64_t gap_until_ms; /* its log lacks what we lack; asked again after that */
     bool is_joining;
-    bool is_damaged;
     int64_t hands_in_since_ms;
     int64_t hands_in_until_ms; /* it has left, and is to be pulled from before it comes back */
     bool must_pull;            /* ask it whatever we know of its vector */
@@ -430,8 +429,7 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta);
 void transfer_want(replica_t *self);
 /*
  * Of two that both want to join, and nobody is there who could give them a state, the peer goes on
- * with its own: the one with the lesser id. One that is damaged does so only when people say so,
- * and we wait for that unless we have all that it has left.
+ * with its own: the one that has more, or, of two that have as much, the one with the lesser id.
  */
 bool transfer_goes_first(const replica_t *self, const peer_t *peer);
 /*

@@ -10,7 +10,7 @@
  *
  * A member whose disk was damaged takes the same path: it has less than it said to have, as one
  * that was left behind. It hands in what it can still read, also from behind the damage, and does
- * not go on without another's state unless people say so.
+ * not go on with its own state while there is a member who may have more, unless people say so.
  *
  * The joiner asks for each part (JOIN), so it sets the pace; a part that is lost is asked for
  * again. The donor serves meanwhile: the state is as of one moment (store.h, snapshots). A backup
@@ -246,18 +246,44 @@ static void begin_joining(replica_t *self, const peer_t *donor)
 
 bool transfer_goes_first(const replica_t *self, const peer_t *peer)
 {
-    return peer->is_damaged ? !vec_covers(&self->applied, &peer->vector)
-                            : peer->id < self->config.id;
+    static const vec_t nothing = {0};
+    uint64_t its = vec_lag(&nothing, &peer->vector);
+    uint64_t own = vec_lag(&nothing, &self->applied);
+    return its != own ? its > own : peer->id < self->config.id;
+}
+
+/* Nobody is out of reach who could have what we lack. */
+static bool are_all_here(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const peer_t *peer = gossip_peer(self, rows[i].incarnation);
+        bool is_here = peer != NULL && peer->state == PEER_READY && peer->status != STATUS_OFFLINE;
+        if (rows[i].id != self->config.id && rows[i].state != MEMBER_FORGOTTEN && !is_here)
+            return false;
+    }
+    return true;
+}
+
+/* Damaged, and the only one there ever was: that is for people to decide. */
+static bool may_go_on_alone(const replica_t *self)
+{
+    uint32_t count;
+    members_rows(self->members, &count);
+    return !self->is_damaged || count > 1;
 }
 
 /*
  * All that are here want to join, each for something that only the state of another has. That takes
- * two losses at once; one of them goes on, or all would wait for ever.
+ * two losses at once; the one that has most goes on, or all would wait for ever. Who is damaged
+ * does so only when there is nobody else to wait for.
  */
-static bool is_first_of_all(const replica_t *self)
+static bool is_first_of_all(replica_t *self)
 {
     bool has_other = false;
-    if (self->is_damaged || self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
+    if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS ||
+        (self->is_damaged && !are_all_here(self)))
         return false;
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];
@@ -270,8 +296,16 @@ static bool is_first_of_all(const replica_t *self)
     return has_other && members_has(self->members, self->config.id, self->config.incarnation);
 }
 
-static void cancel(replica_t *self)
+/*
+ * Our own state is what we go on with. Damaged, we do not know what was accepted before: nothing of
+ * before is taken again.
+ */
+static void go_on(replica_t *self)
 {
+    if (self->is_damaged)
+        stability_raise_floor(self, replica_clock(self));
+    end_salvage(self);
+    self->is_damaged = false;
     drop_staged(self);
     self->joining.state = JOINING_NOT;
     log_joining(self, false);
@@ -279,7 +313,7 @@ static void cancel(replica_t *self)
 
 /*
  * Damaged, and there is nobody to take a state from. People may have said that what is left is to
- * do then. What was accepted before is not known any more, so nothing of before is taken again.
+ * do then.
  */
 static void wait_or_go_on(replica_t *self)
 {
@@ -299,10 +333,7 @@ static void wait_or_go_on(replica_t *self)
                  "[damaged] going on with what is left, as --salvage says: what was behind the "
                  "damage is lost keys=%zu",
                  store_keys(self->store));
-    stability_raise_floor(self, replica_clock(self));
-    end_salvage(self);
-    self->is_damaged = false;
-    cancel(self);
+    go_on(self);
 }
 
 void transfer_tick(replica_t *self)
@@ -317,7 +348,7 @@ void transfer_tick(replica_t *self)
     if (is_first_of_all(self)) {
         replica_note(self, NOTE_WARN,
                      "[joining] going on with our own state: all others want to join too");
-        cancel(self);
+        go_on(self);
         return;
     }
     const peer_t *donor = gossip_peer(self, j->donor);
@@ -328,10 +359,10 @@ void transfer_tick(replica_t *self)
         j->state = JOINING_WANTED;
         if (donor != NULL)
             begin_joining(self, donor);
+        else if (may_go_on_alone(self) && stability_go_on_alone(self))
+            go_on(self);
         else if (self->is_damaged)
             wait_or_go_on(self);
-        else if (stability_go_on_alone(self))
-            cancel(self);
         else if (self->applied.size == 0 && self->now.boot_ms - j->wanted_ms >= 2 * DONOR_MS)
             stability_stand_back(self);
         j->asked_ms = self->now.boot_ms;

@@ -62,6 +62,10 @@ typedef struct node {
     size_t batch_size;       /* of the last BATCH's records */
     bool is_stopped;
     bool log_first;
+    unsigned damaged_notes;
+    unsigned gaps;        /* pulls answered so */
+    unsigned checkpoints; /* begun */
+    buf_t lost;
     uint32_t connect; /* link of the last CONNECT */
     uint32_t read_link;
     uint64_t read_request;
@@ -120,6 +124,7 @@ static void read_log(node_t *n)
 static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
 {
     peer_batch_t batch;
+    peer_records_t records;
     switch (effect->kind) {
     case REPLICA_APPEND:
         buf_append_slice(&n->log, bytes);
@@ -139,6 +144,8 @@ static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
             replica_peer_router(n->peer->replica, n->peer->now, effect->link, bytes);
         break;
     case REPLICA_TO_PEER_ROUTER:
+        n->gaps += peer_kind(bytes) == PEER_RECORDS && peer_records_read(bytes, &records) &&
+                   records.has_gap;
         if (n->peer != NULL)
             replica_peer(n->peer->replica, n->peer->now, effect->link, bytes);
         break;
@@ -159,6 +166,13 @@ static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
             snprintf(n->conflict_note, sizeof n->conflict_note, "%.*s", (int)bytes.size,
                      (const char *)bytes.data);
         }
+        n->damaged_notes += strncmp((const char *)bytes.data, "[damaged] ", 10) == 0;
+        break;
+    case REPLICA_LOST:
+        buf_append_slice(&n->lost, bytes);
+        break;
+    case REPLICA_CHECKPOINT_BEGIN:
+        n->checkpoints++;
         break;
     case REPLICA_STOP:
         n->is_stopped = true;
@@ -265,6 +279,7 @@ static void node_free(node_t *n)
 {
     replica_destroy(&n->replica);
     buf_free(&n->log);
+    buf_free(&n->lost);
     free(n);
 }
 
@@ -1948,9 +1963,158 @@ static void test_conflicts_are_told(void **state)
     pair_free(&pair);
 }
 
+/* ---- damage ---- */
+
+/*
+ * Node 0 started again from the log of one that accepted `updates`, of which the second is damaged:
+ * what is before it is replayed, what is behind it was found.
+ */
+static node_t *damaged(bool salvage, const node_t *before)
+{
+    node_t *n = mem_zero(1, sizeof *n);
+    n->now = before->now;
+    n->incarnation = before->incarnation + 1;
+    replica_config_t config = config_of(0, n->incarnation);
+    config.salvage = salvage;
+    n->replica = replica_new(&config);
+    slice_t log = buf_slice(&before->log);
+    uint64_t position = LOG_START;
+    unsigned updates = 0;
+    seglog_entry_t entry;
+    while (seglog_next(log, position, &entry) == SEGLOG_GOOD) {
+        updates += entry.kind == SEGLOG_KIND_UPDATE;
+        if (updates < 2)
+            assert_int_equal(replica_replay(n->replica, position, entry.kind, entry.payload, NULL),
+                             0);
+        else if (updates > 2)
+            replica_salvage(n->replica, entry.kind, entry.payload);
+        if (updates == 2 && entry.kind == SEGLOG_KIND_UPDATE)
+            replica_set_damaged(n->replica);
+        log = slice_of(log.data + entry.size, log.size - entry.size);
+        position += entry.size;
+    }
+    assert_int_equal(updates, 4);
+    replica_start(n->replica, n->now, LOG_START);
+    turn(n);
+    return n;
+}
+
+static node_t *four_updates(void)
+{
+    node_t *n = served(0, 10, 1);
+    set(n, 1, 1, "first");
+    set(n, 1, 2, "second");
+    set(n, 1, 3, "third");
+    set(n, 1, 4, "fourth");
+    return n;
+}
+
+/* Time passes, and what is written is on disk. */
+static void pass_on_disk(node_t *n, int64_t ms)
+{
+    for (; ms > 0; ms -= 250) {
+        pass(n, 250);
+        replica_synced(n->replica, n->now, LOG_START + n->log.size);
+    }
+}
+
+static bool has_lost(const node_t *n, const char *text)
+{
+    slice_t wanted = slice_text(text);
+    for (size_t at = 0; at + wanted.size <= n->lost.size; at++)
+        if (memcmp(n->lost.data + at, wanted.data, wanted.size) == 0)
+            return true;
+    return false;
+}
+
+static void test_damaged_waits(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    node_t *n = damaged(false, before);
+    pass_on_disk(n, 60000);
+    assert_false(replica_is_ready(n->replica));
+    assert_true(replica_info(n->replica, n->now).is_joining);
+    assert_true(replica_info(n->replica, n->now).is_damaged);
+    assert_int_equal(n->damaged_notes, 2); /* that it is, and what it waits for, once */
+    assert_int_equal(n->lost.size, 0);
+    assert_int_equal(has(n, 10), 1);
+    node_free(n);
+    node_free(before);
+}
+
+/* With --salvage it goes on, what does not follow is for people, and nothing of before is taken. */
+static void test_damaged_salvage(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    node_t *n = damaged(true, before);
+    hlc_t floor = replica_info(n->replica, n->now).floor;
+    pass_on_disk(n, 2000);
+    assert_false(replica_is_ready(n->replica));
+    pass_on_disk(n, 10000);
+    assert_true(replica_is_ready(n->replica));
+    assert_false(replica_info(n->replica, n->now).is_damaged);
+    assert_true(replica_info(n->replica, n->now).floor > floor);
+    assert_true(replica_info(n->replica, n->now).floor > clock_of(before));
+    assert_false(has_lost(n, "first"));
+    assert_true(has_lost(n, "set \"k\" \"third\""));
+    assert_true(has_lost(n, "set \"k\" \"fourth\""));
+    link_up(n);
+    hello(n, 1, NULL);
+    item_t got = call(n, (ask_t){.session = 1, .seq = 5, .command = COMMAND_GET, .a = "k"});
+    assert_value(&got, "first");
+    node_free(n);
+    node_free(before);
+}
+
+/*
+ * A log that is damaged where a peer reads: a gap, at once, and the next checkpoint makes that log
+ * void.
+ */
+static void test_damaged_read(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    const vec_t nothing = {0};
+    set(n, 1, 1, "x");
+    n->is_slow = true;
+    for (unsigned turn = 1; turn < 3; turn++) {
+        buf_t asked = pull(5, &nothing);
+        replica_peer_router(n->replica, n->now, 5, buf_slice(&asked));
+        settle(n);
+        if (turn == 1) {
+            assert_int_equal(n->reads, 1);
+            replica_log_damaged(n->replica, n->now, n->read_link, n->read_request,
+                                n->read_position);
+            settle(n);
+        }
+        assert_int_equal(n->gaps, turn); /* the second is not even read */
+        assert_int_equal(n->reads, 1);
+        buf_free(&asked);
+    }
+    assert_int_equal(n->damaged_notes, 1);
+    assert_int_equal(n->checkpoints, 1);
+    /* What comes later is given. */
+    set(n, 1, 2, "y");
+    vec_t one = vec_one(10, 1);
+    buf_t asked = pull(6, &one);
+    replica_peer_router(n->replica, n->now, 6, buf_slice(&asked));
+    settle(n);
+    assert_int_equal(n->reads, 2);
+    assert_int_equal(n->gaps, 2);
+    assert_true(replica_is_ready(n->replica));
+    buf_free(&asked);
+    vec_free(&one);
+    node_free(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_damaged_waits),
+        cmocka_unit_test(test_damaged_salvage),
+        cmocka_unit_test(test_damaged_read),
         cmocka_unit_test(test_log_before_reply),
         cmocka_unit_test(test_retag),
         cmocka_unit_test(test_executed_elsewhere),
