@@ -23,7 +23,12 @@ struct sim_disk {
     bool is_whole;
     bool is_committing;
     uint64_t commit_position;
-    buf_t pending; /* table, size, run; table, size, run; … */
+    buf_t pending;   /* table, size, run; table, size, run; … */
+    bool is_damaged; /* once */
+    bool is_checkpoint_bad;
+    bool is_aside;
+    buf_t aside; /* of the log, with damage in it */
+    uint64_t aside_position;
 };
 
 sim_disk_t *sim_disk_new(void)
@@ -57,6 +62,7 @@ void sim_disk_destroy(sim_disk_t **self_p)
     clear_rows(self);
     buf_free(&self->log);
     buf_free(&self->pending);
+    buf_free(&self->aside);
     free(self);
     *self_p = NULL;
 }
@@ -226,29 +232,120 @@ static int restore_table(sim_disk_t *self, replica_t *replica, uint8_t table, er
     return 0;
 }
 
+/* The log from `at` on, an offset in it, is aside from now on. */
+static void set_aside(sim_disk_t *self, size_t at)
+{
+    self->is_aside = true;
+    if (at == self->log.size)
+        return;
+    /* Only the latest is kept: what was salvaged of the one before may be gone. */
+    buf_reset(&self->aside);
+    self->aside_position = self->begin + at;
+    buf_append_slice(&self->aside, slice_of(self->log.data + at, self->log.size - at));
+    self->log.size = at;
+}
+
+static void salvage(const sim_disk_t *self, replica_t *replica)
+{
+    slice_t rest = buf_slice(&self->aside);
+    uint64_t position = self->aside_position;
+    while (rest.size != 0) {
+        seglog_entry_t entry;
+        size_t size = seglog_next_good(rest, position);
+        if (seglog_next(rest, position, &entry) == SEGLOG_GOOD) {
+            replica_salvage(replica, entry.kind, entry.payload);
+            size = entry.size;
+        }
+        rest = slice_of(rest.data + size, rest.size - size);
+        position += size;
+    }
+}
+
+/* The log begins anew where the checkpoint is. */
+static void begin_anew(sim_disk_t *self, uint64_t position)
+{
+    self->begin = self->synced = position;
+    self->log.size = 0;
+}
+
+static int replay(sim_disk_t *self, replica_t *replica, uint64_t position, uint64_t *torn)
+{
+    size_t at = (size_t)(position - self->begin);
+    slice_t log = buf_slice(&self->log);
+    seglog_entry_t entry;
+    err_t err;
+    while (seglog_next(slice_of(log.data + at, log.size - at), self->begin + at, &entry) ==
+           SEGLOG_GOOD) {
+        if (replica_replay(replica, self->begin + at, entry.kind, entry.payload, &err) != 0) {
+            if (err.outcome == OUTCOME_LOST)
+                break;
+            return -1;
+        }
+        at += entry.size;
+    }
+    if (at == log.size)
+        return 0;
+    slice_t rest = slice_of(log.data + at, log.size - at);
+    if (self->begin + at < self->synced || seglog_find_good(rest, self->begin + at, 1)) {
+        set_aside(self, at);
+        return 0;
+    }
+    ++*torn;
+    self->log.size = at;
+    return 0;
+}
+
 int sim_disk_recover(sim_disk_t *self, replica_t *replica, uint64_t *torn, err_t *err)
 {
+    if (self->is_checkpoint_bad) {
+        self->is_aside = true;
+        clear_rows(self);
+    }
+    self->is_checkpoint_bad = false;
     for (uint8_t table = 1; table <= STATE_TABLES; table++)
         if (restore_table(self, replica, table, err) != 0)
             return -1;
     uint64_t position = replica_restored(replica, self->begin);
-    if (position < self->begin || position > sim_disk_end(self))
+    bool does_meet = position >= self->begin && position <= sim_disk_end(self);
+    if (!does_meet && !self->is_aside)
         return err_set(err, OUTCOME_MISSING, "log and checkpoint do not meet");
-    size_t at = (size_t)(position - self->begin);
-    slice_t log = buf_slice(&self->log);
-    seglog_entry_t entry;
-    while (seglog_next(slice_of(log.data + at, log.size - at), self->begin + at, &entry) ==
-           SEGLOG_GOOD) {
-        if (replica_replay(replica, self->begin + at, entry.kind, entry.payload, err) != 0)
-            return -1;
-        at += entry.size;
+    if (!does_meet) {
+        set_aside(self, 0);
+        begin_anew(self, position);
     }
-    if (at < log.size) {
-        ++*torn;
-        if (seglog_find_good(slice_of(log.data + at, log.size - at), self->begin + at, 1))
-            return err_set(err, OUTCOME_READ_ONLY, "a torn tail was taken for damage");
-        self->log.size = at;
+    bool was_aside = self->is_aside;
+    if (replay(self, replica, position, torn) != 0)
+        return err_set(err, OUTCOME_READ_ONLY, "the log has an entry of a later version");
+    if (self->is_aside && !was_aside && !self->is_damaged)
+        return err_set(err, OUTCOME_READ_ONLY, "a torn tail was taken for damage");
+    if (self->is_aside) {
+        replica_set_damaged(replica);
+        salvage(self, replica);
     }
     sim_disk_sync(self);
     return 0;
+}
+
+/* ---- damage ---- */
+
+void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint)
+{
+    self->is_damaged = true;
+    if (is_checkpoint || self->synced == self->begin) {
+        self->is_checkpoint_bad = true;
+        return;
+    }
+    uint64_t bit = random_below(random, 8 * (self->synced - self->begin));
+    self->log.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+}
+
+bool sim_disk_is_aside(const sim_disk_t *self)
+{
+    return self->is_aside;
+}
+
+void sim_disk_end_repair(sim_disk_t *self)
+{
+    self->is_aside = false;
+    buf_reset(&self->aside);
 }

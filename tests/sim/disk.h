@@ -7,6 +7,7 @@
 
 #include "bus/base/bytes.h"
 #include "bus/base/err.h"
+#include "bus/base/random.h"
 #include "replica/core/replica.h"
 
 typedef struct sim_disk sim_disk_t;
@@ -41,10 +42,18 @@ bool sim_disk_step(sim_disk_t *self);
 /* The process is gone: so is what was not committed. */
 void sim_disk_crash(sim_disk_t *self);
 
+/* Flips a bit of the log, or (is_checkpoint) has the rows of the checkpoint not read any more. */
+void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint);
+
 /*
  * Gives checkpoint and log to a new replica: the real recovery over these bytes. *torn counts the
- * tails cut off. -1 with err when something does not fit.
+ * tails cut off. What is damaged is set aside, and the replica told so. -1 with err when something
+ * does not fit.
  */
 int sim_disk_recover(sim_disk_t *self, replica_t *replica, uint64_t *torn, err_t *err);
+
+/* Something is aside that has not been made good; the replica has made it good. */
+bool sim_disk_is_aside(const sim_disk_t *self);
+void sim_disk_end_repair(sim_disk_t *self);
 
 #endif

@@ -392,6 +392,21 @@ static void lose_disk(world_t *w, proc_t *p)
         sim_disk_lose(p->disk);
 }
 
+static void kill_proc(world_t *w, proc_t *p);
+
+/* The same, but a part of it: what is damaged is not known before it is read. */
+static void damage_disk(world_t *w, proc_t *p)
+{
+    if (w->is_disk_lost || p->disk == NULL || sim_disk_is_empty(p->disk))
+        return;
+    w->is_disk_lost = true;
+    w->coverage->damages++;
+    checker_disk_lost(w->checker, p->index);
+    sim_disk_damage(p->disk, &w->random, chance(w, 30));
+    if (chance(w, 60))
+        kill_proc(w, p);
+}
+
 static void start_node(world_t *w, proc_t *p)
 {
     if (p->disk != NULL)
@@ -428,6 +443,8 @@ static void start_node(world_t *w, proc_t *p)
         replica_start(p->replica, time_of(w, p), sim_disk_end(p->disk));
     else
         violate(w, err.text);
+    if (sim_disk_is_aside(p->disk))
+        checker_disk_lost(w->checker, p->index); /* it has less than it had until now */
     schedule_sync(w, p);
 }
 
@@ -487,6 +504,9 @@ static void add_node_counts(world_t *w, const replica_t *replica)
     c->checkpoints += info.counts->checkpoints;
     c->transfers += info.counts->transfers;
     c->lost_records += info.counts->lost;
+    c->salvaged += info.counts->salvaged;
+    c->repairs += info.counts->repairs;
+    c->damaged_reads += info.counts->damaged_reads;
 }
 
 static void kill_proc(world_t *w, proc_t *p)
@@ -554,8 +574,13 @@ typedef struct read_back {
 
 static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
 {
-    replica_log_bytes(p->replica, time_of(w, p), read->link, read->request, read->position,
-                      sim_disk_read(p->disk, read->position, read->most));
+    seglog_entry_t entry;
+    slice_t bytes = sim_disk_read(p->disk, read->position, read->most);
+    if (bytes.size != 0 && seglog_next(bytes, read->position, &entry) != SEGLOG_GOOD)
+        replica_log_damaged(p->replica, time_of(w, p), read->link, read->request, read->position);
+    else
+        replica_log_bytes(p->replica, time_of(w, p), read->link, read->request, read->position,
+                          bytes);
 }
 
 static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, slice_t bytes,
@@ -1012,7 +1037,7 @@ static void fault(world_t *w)
     push(w, (event_t){.at = w->now + between(w, 50 * MS, 1500 * MS), .kind = EV_FAULT});
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
-    switch (random_below(&w->random, 11)) {
+    switch (random_below(&w->random, 12)) {
     case 0:
         w->coverage->node_kills += node->is_up;
         kill_proc(w, node);
@@ -1051,6 +1076,10 @@ static void fault(world_t *w)
     case 9:
         if (node->is_up)
             toggle_read_only(w, node);
+        break;
+    case 10:
+        if (chance(w, 40))
+            damage_disk(w, node);
         break;
     default:
         w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
@@ -1262,6 +1291,8 @@ static void handle(world_t *w, event_t *e)
     case EV_SYNC:
         replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
         step_disk(w, p);
+        if (sim_disk_is_aside(p->disk) && replica_is_ready(p->replica))
+            sim_disk_end_repair(p->disk);
         schedule_sync(w, p);
         break;
     default:

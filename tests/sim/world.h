@@ -54,6 +54,10 @@ typedef struct sim_coverage {
     uint64_t clock_jumps;
     uint64_t disks_lost;
     uint64_t power_cuts;
+    uint64_t damages;
+    uint64_t repairs;
+    uint64_t damaged_reads;
+    uint64_t salvaged;
     uint64_t forgotten; /* clients of executed tables */
     uint64_t too_old;
     uint64_t checkpoints;
