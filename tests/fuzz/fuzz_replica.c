@@ -136,6 +136,11 @@ static void give_log(bench_t *self, uint8_t less)
     if (!self->wants_log || self->read_position < EVENTS_START)
         return;
     self->wants_log = false;
+    if (less == UINT8_MAX) {
+        replica_log_damaged(self->replica, self->now, self->read_link, self->read_request,
+                            self->read_position);
+        return;
+    }
     uint64_t from = self->read_position - EVENTS_START;
     size_t size = from < self->log.size ? self->log.size - (size_t)from : 0;
     slice_t bytes =

@@ -1244,6 +1244,16 @@ static void step_disk(world_t *w, proc_t *p)
     }
 }
 
+/* Who is ready has taken over a state, or nobody has a better one. */
+static void end_repair(world_t *w, const proc_t *p)
+{
+    if (!sim_disk_is_aside(p->disk) || !replica_is_ready(p->replica))
+        return;
+    if (replica_info(p->replica, (now_t){0}).is_damaged)
+        violate(w, "a node serves from a disk that is damaged");
+    sim_disk_end_repair(p->disk);
+}
+
 static void handle(world_t *w, event_t *e)
 {
     if (e->kind == EV_FAULT) {
@@ -1291,8 +1301,7 @@ static void handle(world_t *w, event_t *e)
     case EV_SYNC:
         replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
         step_disk(w, p);
-        if (sim_disk_is_aside(p->disk) && replica_is_ready(p->replica))
-            sim_disk_end_repair(p->disk);
+        end_repair(w, p);
         schedule_sync(w, p);
         break;
     default:
