@@ -769,6 +769,14 @@ static int segment_roll(disk_t *self, err_t *err)
     return error == 0 ? 0 : fail_full(self, error, err);
 }
 
+int disk_roll(disk_t *self, err_t *err)
+{
+    assert(self->is_replayed);
+    if (newest(self)->size == 0)
+        return 0;
+    return disk_state(self, err) == DISK_OK ? segment_roll(self, err) : -1;
+}
+
 static int append(disk_t *self, slice_t bytes, err_t *err)
 {
     if (bytes.size == 0)

@@ -151,6 +151,13 @@ int disk_read(disk_t *self, uint64_t position, size_t most, buf_t *out, err_t *e
  */
 size_t disk_drop_before(disk_t *self, uint64_t position);
 
+/*
+ * Begins a new segment, unless the newest is empty: so that all that was appended until now can be
+ * dropped. It syncs, and waits for that. -1 with err when the disk does not take it: then the
+ * newest stays as long as it would have.
+ */
+int disk_roll(disk_t *self, err_t *err);
+
 /* ---- syncing ---- */
 
 typedef enum disk_sync_mode {

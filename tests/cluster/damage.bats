@@ -147,6 +147,32 @@ repaired() {
 }
 is_off() { [ "$(status_of "$1")" = off ]; }
 
+@test "damage while a node runs: named, not given to others, and gone with the next checkpoint" {
+    cluster 2
+    fill 0 1
+    end_program node_1 KILL
+    wait_until 10 is_off 1
+    for i in $(seq 20); do echo "set own:$i $i"; done | hearsay --no-session >/dev/null
+    flip "$(segment_of 0)" $(($(stat -c %s "$(segment_of 0)") - 100))
+    node 1
+    ctl wait --nodes 2 --brokers 1 --timeout 30s
+    log_has node_0 'log-0000000000000000.seg is damaged at offset'
+    log_has node_0 'event=damaged'
+    log_has node_1 'event=joined'
+    has_all 1
+    for i in $(seq 20); do [ "$(hearsay --no-session --replica 1 get "own:$i")" = "$i" ]; done
+    wait_until 20 log_has node_0 'checkpoint written'
+    hearsay --no-session --replica 0 set after 1
+    end_program node_0 TERM
+    is_whole 0
+    rm "$folder/node_0.log"
+    node 0
+    ctl wait --nodes 2 --brokers 1 --timeout 30s
+    ! log_has node_0 damaged
+    [ "$(hearsay --no-session --replica 0 get own:20)" = 20 ]
+    [ "$(hearsay --no-session --replica 0 get after)" = 1 ]
+}
+
 @test "alone: it waits, and with --salvage goes on with what is left; the rest is in lost+found" {
     node 0
     broker

@@ -778,6 +778,27 @@ static void test_log_shorter_than_the_checkpoint(void **state)
     buf_free(&newer);
 }
 
+/* What was appended before a roll can be dropped, and an empty segment is not rolled. */
+static void test_roll(void **state)
+{
+    fixture_t *f = *state;
+    char names[8][32];
+    fill(f, DISK_SEGMENT_SIZE, 5, 60);
+    assert_int_equal(disk_roll(f->disk, NULL), 0);
+    assert_int_equal(disk_roll(f->disk, NULL), 0);
+    assert_int_equal(disk_counts(f->disk).segments, 2);
+    uint64_t end = disk_end(f->disk);
+    append(f, 20);
+    assert_int_equal(disk_drop_before(f->disk, end), 1);
+    assert_true(disk_begin(f->disk) == end);
+    forget_before(f, end);
+    disk_close(&f->disk);
+    assert_int_equal(segment_files(f, names, 8), 1);
+    open_disk(f);
+    replay(f, 0);
+    read_all_in_steps(f, 100);
+}
+
 static void test_leftover_of_a_roll(void **state)
 {
     fixture_t *f = *state;
@@ -952,6 +973,7 @@ int main(void)
         DISK_TEST(test_drop),
         DISK_TEST(test_drop_cut_short),
         DISK_TEST(test_log_shorter_than_the_checkpoint),
+        DISK_TEST(test_roll),
         DISK_TEST(test_leftover_of_a_roll),
         DISK_TEST(test_folders_that_do_not_do),
         DISK_TEST(test_write_error),
