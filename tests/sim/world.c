@@ -433,6 +433,7 @@ static void start_node(world_t *w, proc_t *p)
         .status = STATUS_ACTIVE,
         .mode = MODE_MANUAL,
         .settle_ms = 100,
+        .salvage = w->is_healing,
     };
     p->replica = replica_new(&config);
     err_t err;
@@ -1094,6 +1095,9 @@ static void heal(world_t *w)
     set_cuts(w, false);
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];
+        /* People start what waits to be repaired so that it goes on if there is nobody. */
+        if (p->kind == NODE && sim_disk_is_aside(p->disk))
+            kill_proc(w, p);
         if (!p->is_up)
             start(w, p);
         if (p->kind == NODE) {
