@@ -8,6 +8,8 @@
 #include "replica/core/seglog.h"
 #include "replica/core/state.h"
 
+enum { BITS_MAX = 16 }; /* that flip at once */
+
 typedef struct row {
     buf_t name; /* table, key */
     buf_t value;
@@ -335,8 +337,10 @@ void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint)
         self->is_checkpoint_bad = true;
         return;
     }
-    uint64_t bit = random_below(random, 8 * (self->synced - self->begin));
-    self->log.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    for (uint64_t bits = 1 + random_below(random, BITS_MAX); bits > 0; bits--) {
+        uint64_t bit = random_below(random, 8 * (self->synced - self->begin));
+        self->log.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
 }
 
 bool sim_disk_is_aside(const sim_disk_t *self)

@@ -42,7 +42,7 @@ bool sim_disk_step(sim_disk_t *self);
 /* The process is gone: so is what was not committed. */
 void sim_disk_crash(sim_disk_t *self);
 
-/* Flips a bit of the log, or (is_checkpoint) has the rows of the checkpoint not read any more. */
+/* Flips some bits of the log, or (is_checkpoint) has the checkpoint not read any more. */
 void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint);
 
 /*

@@ -403,7 +403,7 @@ static void damage_disk(world_t *w, proc_t *p)
     w->coverage->damages++;
     checker_disk_lost(w->checker, p->index);
     sim_disk_damage(p->disk, &w->random, chance(w, 30));
-    if (chance(w, 60))
+    if (chance(w, 50))
         kill_proc(w, p);
 }
 
@@ -1079,7 +1079,7 @@ static void fault(world_t *w)
             toggle_read_only(w, node);
         break;
     case 10:
-        if (chance(w, 40))
+        if (chance(w, 60))
             damage_disk(w, node);
         break;
     default:
