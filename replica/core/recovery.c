@@ -167,6 +167,9 @@ static void put_rows(replica_t *self)
 static bool is_due(const replica_t *self)
 {
     const checkpointing_t *c = &self->checkpoint;
+    /* That the state is to be replaced is said in the log, before what a checkpoint would leave. */
+    if (self->joining.state == JOINING_WANTED || self->joining.state == JOINING_TAKING)
+        return false;
     if (!self->is_started || !self->lineage_is_fixed || self->now.boot_ms < c->again_ms ||
         store_snapshot_is_open(self->store))
         return false;

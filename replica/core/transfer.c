@@ -100,8 +100,7 @@ void transfer_want(replica_t *self)
         self, NOTE_WARN,
         self->is_damaged
             ? "[damaged] joining: a part of this node's data is damaged, it takes over the state "
-              "of "
-              "another node and serves nothing until then"
+              "that another node has and serves nothing until then"
             : "[joining] joining: what this node lacks is in no log any more, it takes over the "
               "state of another node and serves nothing until then");
 }
@@ -309,6 +308,8 @@ static void go_on(replica_t *self)
     drop_staged(self);
     self->joining.state = JOINING_NOT;
     log_joining(self, false);
+    if (self->void_before != 0)
+        recovery_want_checkpoint(self, false);
 }
 
 /*

@@ -194,8 +194,8 @@ void node_end_repair(node_t *self)
         log_line(LOG_LEVEL_ERROR, "%s; the next start takes over a state once more", err.text);
     else
         log_line(LOG_LEVEL_INFO,
-                 "the damaged files in %s/damaged-* are needed no more; delete them when nobody "
-                 "wants to look at them",
+                 "this node does not need the damaged files in %s/damaged-* any more; delete them "
+                 "when nobody wants to look at them",
                  self->settings->data);
 }
 
