@@ -147,6 +147,18 @@ repaired() {
 }
 is_off() { [ "$(status_of "$1")" = off ]; }
 
+@test "nothing is left to read, and it had been forgotten meanwhile: it is taken back, not a member" {
+    cluster 3
+    fill 0 1 2
+    end_program node_2 KILL
+    wait_until 10 is_off 2
+    ctl forget 2 --yes
+    shred -n 1 "$(segment_of 2)" "$folder/replica_2/checkpoint/data.mdb"
+    node 2
+    repaired 2
+    cat "$folder/node_0.log" "$folder/node_1.log" | grep -q 'event=member-back'
+}
+
 @test "damage while a node runs: named, not given to others, and gone with the next checkpoint" {
     cluster 2
     fill 0 1
