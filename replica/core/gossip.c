@@ -1079,8 +1079,8 @@ void replica_log_damaged(replica_t *self, now_t now, uint32_t link, uint64_t req
     self->counts.damaged_reads++;
     if (position >= self->log_begin) {
         replica_note(self, NOTE_ERROR,
-                     "[damaged] the log is damaged position=%llu: nothing of it is given to others "
-                     "any more, they take what they lack from another node or from the state",
+                     "[damaged] the log is damaged: nothing of it is given to others any more, who "
+                     "take what they lack from another node, or the state position=%llu",
                      (unsigned long long)position);
         recovery_void_log(self);
     }

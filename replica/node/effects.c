@@ -199,11 +199,7 @@ static void read_log(node_t *self, const followup_t *followup)
         log_line(LOG_LEVEL_ERROR, "%s", err.text);
         buf_reset(&self->read);
         if (err.outcome == OUTCOME_LOST) {
-            /* What was appended later shall not keep the damaged segment. */
-            if (disk_roll(self->disk, &err) != 0)
-                log_line(LOG_LEVEL_WARN, "%s", err.text);
-            replica_log_damaged(self->replica, net_now(), followup->link, followup->request,
-                                followup->position);
+            node_log_damaged(self, followup);
             return;
         }
     }

@@ -85,6 +85,7 @@ typedef struct node {
     checkpoint_t *checkpoint;
     aside_part_t damaged; /* what node_restore failed for */
     uint64_t good_end;    /* of the log, when it was the log */
+    bool is_log_damaged;  /* before the checkpoint, where only others may need it */
     wake_t wake;          /* of the threads of these two */
     bool has_wake;
     buf_t rows;      /* for the checkpoint, that its queue had no room for yet */
@@ -149,6 +150,9 @@ int node_restore(node_t *self, err_t *err);
  * with err.
  */
 int node_set_aside(node_t *self, err_t *err);
+
+/* What was to be read of the log is damaged: none of the log of now is given to others. */
+void node_log_damaged(node_t *self, const followup_t *read);
 
 /* The replica is ready: what was set aside is made good. */
 void node_end_repair(node_t *self);

@@ -384,6 +384,8 @@ static int start(node_t *self, err_t *err)
     node_watch_room(self);
     now_t now = net_now();
     replica_start(self->replica, now, disk_end(self->disk));
+    if (self->is_log_damaged) /* as if somebody had asked for it */
+        node_log_damaged(self, &(followup_t){.position = disk_begin(self->disk)});
     for (size_t i = 0; i < settings->peer_count; i++)
         replica_candidate(self->replica, now, 0, 0, slice_text(settings->peers[i].host),
                           settings->peers[i].port);

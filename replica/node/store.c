@@ -45,10 +45,10 @@ static bool replay_entry(void *arg, uint64_t position, uint8_t kind, slice_t pay
     return !restoring->was_refused;
 }
 
-/* Damage before the checkpoint: the state has it, and of the log it is not given to others. */
-static void say_skipped(const node_t *self, const disk_replayed_t *found)
+static void say_skipped(node_t *self, const disk_replayed_t *found)
 {
-    if (found->skipped_bytes != 0)
+    self->is_log_damaged = found->skipped_bytes != 0;
+    if (self->is_log_damaged)
         log_line(LOG_LEVEL_WARN,
                  "the log in %s is damaged before the checkpoint, where this node needs nothing of "
                  "it position=%llu bytes=%llu",
@@ -183,6 +183,15 @@ int node_set_aside(node_t *self, err_t *err)
     if (set_aside(self, self->damaged, err) != 0)
         return -1;
     return node_open_disk(self, err);
+}
+
+void node_log_damaged(node_t *self, const followup_t *read)
+{
+    err_t err;
+    /* What is appended from now on shall not keep the damaged segment. */
+    if (disk_roll(self->disk, &err) != 0)
+        log_line(LOG_LEVEL_WARN, "%s", err.text);
+    replica_log_damaged(self->replica, net_now(), read->link, read->request, read->position);
 }
 
 void node_end_repair(node_t *self)

@@ -64,6 +64,19 @@ repaired() {
     log_has node_2 "replica_2/log-0000000000000000.seg is damaged at offset "
     log_has node_2 'event=damaged'
     [ "$(places_of 2)" -eq 1 ]
+    # Once more, where the checkpoint covers it: nothing is lacking, and it goes with the next one.
+    end_program node_2 KILL
+    flip "$(segment_of 2)" 100
+    rm "$folder/node_2.log"
+    node 2
+    ctl wait --nodes 3 --brokers 1 --timeout 30s
+    log_has node_2 'is damaged before the checkpoint'
+    ! log_has node_2 joining
+    has_all 2
+    wait_until 20 log_has node_2 'checkpoint written'
+    end_program node_2 TERM
+    is_whole 2
+    [ "$(places_of 2)" -eq 1 ]
 }
 
 @test "a checkpoint that was overwritten, cut short or taken away: the same" {
