@@ -62,6 +62,24 @@ bool state_next_row(mp_t *run, slice_t *key, slice_t *value, bool *is_gone)
     return mp_ok(run);
 }
 
+bool state_each_row(slice_t runs, state_row_fn *fn, void *arg)
+{
+    mp_t in = mp_open(runs);
+    while (mp_peek(&in) == MP_UINT) {
+        uint64_t table = mp_uint(&in);
+        mp_t run = mp_open(mp_bytes(&in));
+        slice_t key;
+        slice_t value;
+        bool is_gone;
+        while (state_next_row(&run, &key, &value, &is_gone))
+            if (is_gone || !fn(arg, table, key, value))
+                return false;
+        if (!mp_done(&run))
+            return false;
+    }
+    return mp_done(&in);
+}
+
 slice_t state_number_key(uint64_t number, uint8_t bytes[8])
 {
     be64_put(bytes, number);

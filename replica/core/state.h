@@ -46,6 +46,15 @@ void state_put_row(buf_t *run, slice_t key, slice_t value);
 /* The next row of a run; false at its end or when it is malformed. */
 bool state_next_row(mp_t *run, slice_t *key, slice_t *value, bool *is_gone);
 
+/* A row, borrowed for the call. False ends the walk. */
+typedef bool state_row_fn(void *arg, uint64_t table, slice_t key, slice_t value);
+
+/*
+ * Calls fn for each row of several runs. False when they are malformed, a row is gone (those of a
+ * whole state are all there), or fn said so; the rows before it have been given.
+ */
+bool state_each_row(slice_t runs, state_row_fn *fn, void *arg);
+
 /* The key that stands for a number. */
 slice_t state_number_key(uint64_t number, uint8_t bytes[8]);
 bool state_key_number(slice_t key, uint64_t *number);

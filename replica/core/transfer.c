@@ -383,32 +383,18 @@ int64_t transfer_deadline(const replica_t *self)
     return deadline;
 }
 
-/* Takes the rows of a part; false when they make no sense. */
-static bool take_part(replica_t *self, slice_t rows)
+static bool take_row(void *arg, uint64_t table, slice_t key, slice_t value)
 {
-    joining_t *j = &self->joining;
+    joining_t *j = arg;
     recovery_target_t target = {j->store, j->executed, NULL, &j->meta};
-    mp_t in = mp_open(rows);
-    while (mp_peek(&in) == MP_UINT) {
-        uint64_t table = mp_uint(&in);
-        mp_t run = mp_open(mp_bytes(&in));
-        slice_t key;
-        slice_t value;
-        bool is_gone;
-        while (state_next_row(&run, &key, &value, &is_gone)) {
-            if (is_gone || table > STATE_TABLES ||
-                !recovery_load(&target, (uint8_t)table, key, value))
-                return false;
-            if (table != STATE_META)
-                continue;
-            /* The bytes that it points to go with the message. */
-            buf_reset(&j->members);
-            buf_append_slice(&j->members, j->meta.members);
-        }
-        if (!mp_done(&run))
-            return false;
-    }
-    return mp_done(&in);
+    if (table > STATE_TABLES || !recovery_load(&target, (uint8_t)table, key, value))
+        return false;
+    if (table != STATE_META)
+        return true;
+    /* The bytes that it points to go with the message. */
+    buf_reset(&j->members);
+    buf_append_slice(&j->members, j->meta.members);
+    return true;
 }
 
 /*
@@ -480,7 +466,7 @@ void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message)
     j->transfer = state.transfer;
     j->part++;
     j->since_ms = self->now.boot_ms;
-    bool is_good = take_part(self, state.rows) && j->meta.lineage != 0 &&
+    bool is_good = state_each_row(state.rows, take_row, j) && j->meta.lineage != 0 &&
                    (!self->lineage_is_fixed || j->meta.lineage == self->lineage);
     if (!is_good) {
         self->counts.malformed++;

@@ -50,30 +50,9 @@ static bool is_stream(const char *path)
 
 /* ---- rows ---- */
 
-typedef bool row_fn(void *arg, uint64_t table, slice_t key, slice_t value, err_t *err);
-
 static int fail_rows(err_t *err)
 {
     return err_set(err, OUTCOME_READ_ONLY, "rows of the backup make no sense: make another one");
-}
-
-/* All rows of a part; -1 with err when they are malformed or fn refused one. */
-static int each_row(slice_t part, row_fn *fn, void *arg, err_t *err)
-{
-    mp_t in = mp_open(part);
-    while (mp_peek(&in) == MP_UINT) {
-        uint64_t table = mp_uint(&in);
-        mp_t run = mp_open(mp_bytes(&in));
-        slice_t key;
-        slice_t value;
-        bool is_gone;
-        while (state_next_row(&run, &key, &value, &is_gone))
-            if (is_gone || !fn(arg, table, key, value, err))
-                return is_gone ? fail_rows(err) : -1;
-        if (!mp_done(&run))
-            return fail_rows(err);
-    }
-    return mp_done(&in) ? 0 : fail_rows(err);
 }
 
 /* ---- writing ---- */
@@ -161,12 +140,11 @@ int backup_begin(backup_t **out, const char *path, const backup_about_t *about, 
     return 0;
 }
 
-static bool count_row(void *arg, uint64_t table, slice_t key, slice_t value, err_t *err)
+static bool count_row(void *arg, uint64_t table, slice_t key, slice_t value)
 {
     backup_t *self = arg;
     (void)key;
     (void)value;
-    (void)err;
     self->keys += table == STATE_KEYS;
     return true;
 }
@@ -182,7 +160,8 @@ int backup_add(backup_t *self, slice_t bytes, bool ends_part, err_t *err)
     buf_append_slice(&self->part, bytes);
     if (rc != 0 || !ends_part)
         return rc;
-    rc = each_row(buf_slice(&self->part), count_row, self, err);
+    if (!state_each_row(buf_slice(&self->part), count_row, self))
+        rc = fail_rows(err);
     buf_reset(&self->part);
     return rc;
 }
@@ -359,6 +338,7 @@ typedef struct making {
     uint64_t lineage;
     uint64_t keys;
     bool has_meta;
+    err_t err; /* why a row was refused */
 } making_t;
 
 static void moved(void *arg)
@@ -380,7 +360,7 @@ static void wait_for_thread(making_t *self)
 }
 
 /* The state begins anew: another lineage, no member, and no log behind it. */
-static bool put_meta(making_t *self, slice_t key, slice_t value, err_t *err)
+static bool put_meta(making_t *self, slice_t key, slice_t value)
 {
     state_meta_t meta = {0};
     buf_t members = {0};
@@ -399,23 +379,23 @@ static bool put_meta(making_t *self, slice_t key, slice_t value, err_t *err)
     state_meta_free(&meta);
     buf_free(&members);
     buf_free(&row);
-    return is_good || fail_rows(err) == 0;
+    return is_good;
 }
 
-static bool put_row(void *arg, uint64_t table, slice_t key, slice_t value, err_t *err)
+static bool put_row(void *arg, uint64_t table, slice_t key, slice_t value)
 {
     making_t *self = arg;
     while (checkpoint_room(self->checkpoint) == 0) {
-        if (checkpoint_state(self->checkpoint, err) == CHECKPOINT_FAILED)
+        if (checkpoint_state(self->checkpoint, &self->err) == CHECKPOINT_FAILED)
             return false;
         wait_for_thread(self);
     }
     if (key.size > CHECKPOINT_KEY_MAX || value.size > CHECKPOINT_VALUE_MAX)
-        return fail_rows(err) == 0;
+        return false;
     if (table == STATE_META)
-        return put_meta(self, key, value, err);
+        return put_meta(self, key, value);
     if (table != STATE_KEYS || !self->has_meta)
-        return fail_rows(err) == 0;
+        return false;
     checkpoint_put(self->checkpoint, STATE_KEYS, key, value);
     self->keys++;
     return true;
@@ -454,7 +434,11 @@ static int take_all(making_t *self, source_t *source, backup_restored_t *out, er
         buf_append(&part, entry.payload.data + 1, entry.payload.size - 1);
         if (entry.payload.data[0] == 0)
             continue;
-        rc = each_row(buf_slice(&part), put_row, self, err);
+        fail_rows(&self->err); /* unless it is the checkpoint that fails */
+        if (!state_each_row(buf_slice(&part), put_row, self)) {
+            *err = self->err;
+            rc = -1;
+        }
         buf_reset(&part);
     }
     bool is_whole = rc == 0 && entry.kind == KIND_END && read_end(entry.payload, &out->keys) &&

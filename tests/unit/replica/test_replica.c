@@ -1310,21 +1310,11 @@ static void test_read_only(void **state)
 
 /* ---- backups ---- */
 
-/* Gives all rows of a part to a replica that has not started. */
-static void load_part(replica_t *replica, slice_t part)
+/* Gives a row to a replica that has not started. */
+static bool load_row(void *replica, uint64_t table, slice_t key, slice_t value)
 {
-    mp_t in = mp_open(part);
     err_t err;
-    while (mp_peek(&in) == MP_UINT) {
-        uint64_t table = mp_uint(&in);
-        mp_t run = mp_open(mp_bytes(&in));
-        slice_t key;
-        slice_t value;
-        bool is_gone;
-        while (state_next_row(&run, &key, &value, &is_gone))
-            assert_int_equal(replica_restore(replica, (uint8_t)table, key, value, &err), 0);
-    }
-    assert_true(mp_done(&in));
+    return replica_restore(replica, (uint8_t)table, key, value, &err) == 0;
 }
 
 /* As of its beginning, whatever comes meanwhile; the present part may be asked for again. */
@@ -1344,14 +1334,14 @@ static void test_backup(void **state)
     assert_int_equal(replica_backup(n->replica, n->now, 0, 0, &part, &err), 0);
     uint64_t transfer = part.transfer;
     assert_true(transfer != 0 && part.part == 0 && !part.is_last);
-    load_part(copy, part.rows);
+    assert_true(state_each_row(part.rows, load_row, copy));
     assert_int_equal(set(n, 1, 2, "after").outcome, OUTCOME_OK);
     assert_int_equal(replica_backup(n->replica, n->now, transfer, 2, &part, &err), -1);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(replica_backup(n->replica, n->now, transfer, 1, &part, &err), 0);
         assert_true(part.transfer == transfer && part.part == 1 && part.is_last);
     }
-    load_part(copy, part.rows);
+    assert_true(state_each_row(part.rows, load_row, copy));
     assert_true(replica_digest(copy, 0) == digest && replica_digest(n->replica, 0) != digest);
     replica_destroy(&copy);
 
