@@ -212,6 +212,8 @@ struct replica {
     bool is_cut_off;       /* half of the members or more are out of reach */
     int64_t held_since_ms; /* something was held back all the time since; 0: nothing is */
     bool has_said_held;
+    int64_t lag_since_ms; /* the horizon has not moved since, though there is something to forget */
+    bool has_said_lag;
     int64_t clock_note_ms; /* when the next one may be said */
     conflicts_t conflicts;
     vec_t dropped; /* records that are gone from the log */

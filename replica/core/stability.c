@@ -11,6 +11,7 @@
 
 enum {
     RECKON_MS = 250,       /* between looks at rounds that could not count yet */
+    LAG_MS = 60000,        /* over --retry-horizon without forgetting anything: people are told */
     FOLD_ENTRIES = 256,    /* looked at in one turn */
     FORGET_CLIENTS = 1024, /* in one turn */
 };
@@ -442,6 +443,32 @@ const vec_t *gossip_vector(const replica_t *self)
 
 /* ---- reckoning ---- */
 
+/* The horizon moves, or there is nothing to forget. */
+static void end_lag(replica_t *self)
+{
+    self->lag_since_ms = self->now.boot_ms;
+    if (!self->has_said_lag)
+        return;
+    self->has_said_lag = false;
+    replica_note(self, NOTE_INFO, "[stability-lag] forgetting goes on unstable=%zu",
+                 store_unstable(self->store));
+}
+
+static void watch_lag(replica_t *self)
+{
+    int64_t long_ms = self->config.retry_horizon_ms + LAG_MS;
+    if (!has_to_forget(self) || self->joining.state != JOINING_NOT)
+        end_lag(self);
+    const peer_member_t *last = members_last(self->members);
+    if (self->has_said_lag || last == NULL || self->now.boot_ms - self->lag_since_ms < long_ms)
+        return;
+    self->has_said_lag = true;
+    replica_note(self, NOTE_WARN,
+                 "[stability-lag] nothing has been forgotten for %lld s unstable=%zu waits_for=%u: "
+                 "bring that node back, or forget it",
+                 (long long)(long_ms / 1000), store_unstable(self->store), last->id);
+}
+
 static void reckon(replica_t *self)
 {
     members_count_rounds(self->members, &self->applied);
@@ -450,6 +477,8 @@ static void reckon(replica_t *self)
     if (horizon <= self->horizon && vec_equal(&self->known, &self->vector))
         return;
     vec_copy(&self->known, &self->vector);
+    if (horizon > self->horizon)
+        end_lag(self);
     self->horizon = hlc_max(self->horizon, horizon);
     if (self->joining.state == JOINING_NOT)
         settle_ended(self);
@@ -467,6 +496,7 @@ void stability_start(replica_t *self)
     self->said_floor = self->logged_floor = self->floor;
     self->said_view = 0; /* said with the first mark */
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
+    self->lag_since_ms = self->now.boot_ms;
     assert_own(self);
     rows_changed(self);
 }
@@ -477,6 +507,7 @@ void stability_tick(replica_t *self)
         return;
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     self->must_reckon = true;
+    watch_lag(self);
     recovery_consider_log(self);
 }
 

@@ -57,6 +57,7 @@ typedef struct node {
     unsigned reads;
     unsigned clock_notes;
     unsigned held_notes;
+    unsigned lag_notes;
     unsigned conflict_notes;
     char conflict_note[256]; /* the last */
     size_t batch_size;       /* of the last BATCH's records */
@@ -65,6 +66,7 @@ typedef struct node {
     unsigned damaged_notes;
     unsigned gaps;        /* pulls answered so */
     unsigned checkpoints; /* begun */
+    bool has_commit;      /* of a checkpoint, which is not on the disk yet */
     buf_t lost;
     uint32_t connect; /* link of the last CONNECT */
     uint32_t read_link;
@@ -161,6 +163,7 @@ static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
     case REPLICA_NOTE:
         n->clock_notes += strncmp((const char *)bytes.data, "[clock] ", 8) == 0;
         n->held_notes += strncmp((const char *)bytes.data, "[held-back] ", 12) == 0;
+        n->lag_notes += strncmp((const char *)bytes.data, "[stability-lag] ", 16) == 0;
         if (strncmp((const char *)bytes.data, "[conflict] ", 11) == 0) {
             n->conflict_notes++;
             snprintf(n->conflict_note, sizeof n->conflict_note, "%.*s", (int)bytes.size,
@@ -173,6 +176,9 @@ static void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
         break;
     case REPLICA_CHECKPOINT_BEGIN:
         n->checkpoints++;
+        break;
+    case REPLICA_CHECKPOINT_COMMIT:
+        n->has_commit = true;
         break;
     case REPLICA_STOP:
         n->is_stopped = true;
@@ -222,6 +228,7 @@ static void pass(node_t *n, int64_t ms)
 }
 
 static uint32_t ack = 1; /* of the nodes that are made */
+static uint64_t checkpoint_bytes;
 
 static replica_config_t config_of(uint16_t id, uint64_t incarnation)
 {
@@ -237,6 +244,7 @@ static replica_config_t config_of(uint16_t id, uint64_t incarnation)
         .retry_horizon_ms = 15000,
         .value_max = 1024 * 1024,
         .ack = ack,
+        .checkpoint_bytes = checkpoint_bytes,
     };
 }
 
@@ -1230,6 +1238,107 @@ static void test_held_back_for_long(void **state)
     node_free(b);
 }
 
+/* A quarter of a second, in which log and checkpoints have come to the disk. */
+static void pass_synced(node_t *n)
+{
+    pass(n, 250);
+    for (node_t *r = n; r != NULL; r = r == n ? n->peer : NULL) {
+        replica_synced(r->replica, r->now, LOG_START + r->log.size);
+        if (r->has_commit)
+            replica_checkpoint_done(r->replica, r->now, true, slice_text(""));
+        r->has_commit = false;
+        replica_checkpoint_room(r->replica, r->now, 1024 * 1024);
+    }
+    settle(n);
+}
+
+/* Said once when a member keeps the others from forgetting, and once when that is over. */
+static void test_stability_lag(void **state)
+{
+    enum { HORIZON = 15 * 4, LAG = 60 * 4 }; /* quarters of a second */
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    for (int i = 0; i < 2 * (HORIZON + LAG); i++)
+        pass_synced(a); /* with nothing to forget */
+    assert_int_equal(a->lag_notes, 0);
+    link_up(a);
+    hello(a, 1, NULL);
+    set(a, 1, 1, "x");
+    a->is_deaf = b->is_deaf = true; /* no rounds */
+    for (int i = 0; i < HORIZON + LAG - 8; i++)
+        pass_synced(a);
+    assert_int_equal(a->lag_notes, 0);
+    for (int i = 0; i < HORIZON + LAG; i++)
+        pass_synced(a);
+    assert_int_equal(a->lag_notes, 1);
+    a->is_deaf = b->is_deaf = false;
+    for (int i = 0; i < 3 * HORIZON; i++)
+        pass_synced(a);
+    assert_int_equal(a->lag_notes, 2);
+    node_free(a);
+    node_free(b);
+}
+
+/* What a replica keeps beside the data. */
+typedef struct kept {
+    uint64_t log_bytes;
+    size_t executed;
+    size_t unstable;
+} kept_t;
+
+static void raise_kept(kept_t *most, const node_t *n)
+{
+    replica_info_t info = replica_info(n->replica, n->now);
+    most->log_bytes = info.log_bytes > most->log_bytes ? info.log_bytes : most->log_bytes;
+    most->executed = info.executed > most->executed ? info.executed : most->executed;
+    most->unstable = info.unstable > most->unstable ? info.unstable : most->unstable;
+}
+
+/* Under a load without end nothing grows: log, executed table, what is to be forgotten. */
+static void test_steady_load(void **state)
+{
+    enum { MINUTES = 20, UPDATES = 5, KEYS = 100 }; /* of each node, in a quarter of a second */
+    (void)state;
+    kept_t most = {0};
+    uint64_t seq = 0;
+    checkpoint_bytes = 64 * 1024;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    for (int quarter = 0; quarter < MINUTES * 240; quarter++) {
+        for (int i = 0; i < UPDATES; i++) {
+            char key[16];
+            uint8_t command = ++seq % 3 == 0 ? COMMAND_INCR
+                              : seq % 7 == 0 ? COMMAND_DEL
+                                             : COMMAND_SET;
+            snprintf(key, sizeof key, "%s:%d", seq % 3 == 0 ? "n" : "k", (int)(seq % KEYS));
+            for (uint64_t session = 1; session <= 2; session++) {
+                const ask_t ask = {.session = session,
+                                   .seq = seq,
+                                   .command = command,
+                                   .a = key,
+                                   .b = command == COMMAND_SET ? "value" : NULL,
+                                   .flags = REQUEST_FRESH,
+                                   .floor = seq - 1};
+                assert_int_equal(call(session == 1 ? a : b, ask).outcome, OUTCOME_OK);
+            }
+        }
+        pass_synced(a);
+        raise_kept(&most, a);
+        raise_kept(&most, b);
+    }
+    assert_true(a->log.size > 30 * checkpoint_bytes);
+    assert_in_range(most.log_bytes, 1, 2 * checkpoint_bytes + checkpoint_bytes / 4);
+    assert_in_range(most.executed, 1, 4);
+    assert_in_range(most.unstable, 1, 2 * KEYS);
+    assert_true(replica_digest(a->replica, 0) == replica_digest(b->replica, 0));
+    node_free(a);
+    node_free(b);
+    checkpoint_bytes = 0;
+}
+
 static void test_gap_by_round(void **state)
 {
     (void)state;
@@ -2131,6 +2240,8 @@ int main(void)
         cmocka_unit_test(test_gap_by_batch),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_held_back_for_long),
+        cmocka_unit_test(test_stability_lag),
+        cmocka_unit_test(test_steady_load),
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only),
