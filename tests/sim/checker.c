@@ -13,6 +13,7 @@ typedef struct context {
     tag_t tag[CHECKER_REGISTERS];
     int64_t count[CHECKER_COUNTERS];
     bool is_relaxed; /* it has given something up: it is not held to what it had seen any more */
+    bool is_mute;    /* nor is, from a little earlier on, who reads what it writes */
 } context_t;
 
 typedef struct issued {
@@ -80,7 +81,7 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
     if (self->issued_size == self->issued_capacity)
         self->issued = mem_grow(self->issued, &self->issued_capacity, sizeof *self->issued);
     self->issued[self->issued_size] = (issued_t){.session = session, .kind = kind, .key = key};
-    if (!self->sessions[session].is_relaxed)
+    if (!self->sessions[session].is_mute)
         self->issued[self->issued_size].context = self->sessions[session];
     return self->issued_size++;
 }
@@ -269,6 +270,14 @@ void checker_disk_lost(checker_t *self, uint32_t node)
 void checker_relaxed(checker_t *self, uint32_t number)
 {
     self->sessions[self->issued[number].session].is_relaxed = true;
+}
+
+void checker_gave_up(checker_t *self, uint32_t session)
+{
+    self->sessions[session].is_mute = true;
+    for (uint32_t i = 0; i < self->issued_size; i++)
+        if (self->issued[i].session == session && !self->issued[i].is_done)
+            self->issued[i].context = (context_t){0};
 }
 
 void checker_lost(checker_t *self)

@@ -69,9 +69,16 @@ void checker_lost(checker_t *self);
 
 /*
  * The session of this request gave up, for it, some of what it had seen: from now on it is held to
- * nothing, and what it writes tells nobody anything.
+ * nothing.
  */
 void checker_relaxed(checker_t *self, uint32_t number);
+
+/*
+ * A session goes on with less than it had seen; the answers that say so (checker_relaxed) are yet
+ * to come, and others may read what it writes before they are here. From now on what it writes
+ * tells nobody anything, nor does what it has issued and not had answered.
+ */
+void checker_gave_up(checker_t *self, uint32_t session);
 
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);

@@ -59,6 +59,7 @@ typedef struct proc {
     client_session_t *sessions[SESSIONS_PER_CLIENT];
     uint32_t pending[SESSIONS_PER_CLIENT];
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
+    vec_t seen[SESSIONS_PER_CLIENT]; /* their tokens as of the last turn */
 } proc_t;
 
 /* A connection from a DEALER to a ROUTER; in order both ways until it breaks. */
@@ -755,6 +756,17 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     }
 }
 
+/* A token that has lost a part: what the session sends from here on knows nothing of that. */
+static void notice_relaxed(world_t *w, proc_t *p)
+{
+    for (uint32_t s = 0; s < SESSIONS_PER_CLIENT; s++) {
+        const vec_t *seen = &client_session_token(p->client, p->sessions[s])->seen;
+        if (!vec_covers(seen, &p->seen[s]))
+            checker_gave_up(w->checker, p->index * SESSIONS_PER_CLIENT + s);
+        vec_copy(&p->seen[s], seen);
+    }
+}
+
 static void turn_client(world_t *w, proc_t *p)
 {
     client_effects_t effects = client_turn(p->client, time_of(w, p));
@@ -778,6 +790,7 @@ static void turn_client(world_t *w, proc_t *p)
             break;
         }
     }
+    notice_relaxed(w, p);
     schedule_tick(w, p);
 }
 
@@ -1448,6 +1461,8 @@ static void clean_up(world_t *w)
         frontend_destroy(&p->frontend);
         client_destroy(&p->client);
         sim_disk_destroy(&p->disk);
+        for (size_t k = 0; k < SESSIONS_PER_CLIENT; k++)
+            vec_free(&p->seen[k]);
         for (size_t k = 0; k < p->deferred_size; k++)
             free(p->deferred[k].bytes);
         free(p->deferred);
