@@ -19,9 +19,10 @@ bool fields_close(mp_t *in, uint32_t items, uint32_t read)
 uint64_t fields_uint(mp_t *in, uint64_t most)
 {
     uint64_t value = mp_uint(in);
-    if (value > most)
-        mp_fail(in);
-    return value;
+    if (value <= most)
+        return value;
+    mp_fail(in);
+    return 0;
 }
 
 uint8_t fields_u8(mp_t *in)

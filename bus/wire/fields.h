@@ -18,7 +18,7 @@ uint32_t fields_open(mp_t *in, uint32_t needed);
 /* Skips what is behind the fields that were read; true when the whole message was good. */
 bool fields_close(mp_t *in, uint32_t items, uint32_t read);
 
-/* A number of at most so much. */
+/* A number of at most so much; 0 for a greater one, which fails. */
 uint64_t fields_uint(mp_t *in, uint64_t most);
 uint8_t fields_u8(mp_t *in);
 uint16_t fields_u16(mp_t *in);
