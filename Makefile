@@ -23,7 +23,7 @@ OBJCOPY  ?= objcopy
 OPT      ?= -O2
 VERSION  := 0.1.0
 
-PKGS     := libczmq libzmq msgpack libxxhash
+PKGS     := libczmq libzmq msgpack libxxhash libsodium
 TOOL_PKGS := libedit jansson# of hearsay alone
 NODE_PKGS := lmdb# of hearsay-node, and of hearsayctl, which verifies data folders
 SERVER_PKGS := libmicrohttpd# of hearsay-node and hearsay-broker

@@ -18,6 +18,7 @@
 #include "control/check.h"
 #include "control/events.h"
 #include "control/inspect.h"
+#include "control/keygen.h"
 #include "control/show.h"
 #include "control/survey.h"
 #include "control/top.h"
@@ -40,6 +41,7 @@ typedef struct control {
     int64_t deadline_ms; /* boot time */
     survey_t *survey;
     const char *const *words; /* behind the command */
+    size_t word_count;
 } control_t;
 
 typedef int command_fn(control_t *self);
@@ -51,6 +53,7 @@ typedef struct command_row {
     size_t words;
     command_fn *fn;
     bool is_local; /* asks nobody */
+    size_t more;   /* words that it may have besides: all of them or none */
 } command_row_t;
 
 /* ---- output ---- */
@@ -431,6 +434,21 @@ static int run_restore(control_t *self)
     return EXIT_DONE;
 }
 
+static int run_keygen(control_t *self)
+{
+    const bool is_one = self->word_count == 3;
+    buf_t out = {0};
+    err_t err;
+    int rc = is_one ? keygen_add(&out, self->words[0], self->words[1], self->words[2],
+                                 self->as_json, &err)
+                    : keygen_folder(&out, self->words[0], self->as_json, &err);
+
+    if (rc != 0)
+        return fail(self, &err);
+    write_out(&out);
+    return EXIT_DONE;
+}
+
 typedef struct waiting {
     wait_goal_t goal;
     char missing[ERR_TEXT_SIZE]; /* as of now, perhaps in the middle of a round */
@@ -590,32 +608,35 @@ static int run_top(control_t *self)
 /* ---- the program ---- */
 
 static const command_row_t commands[] = {
-    {"nodes", "", "the nodes: status, address, what each has and lacks", 0, run_nodes, false},
-    {"brokers", "", "the brokers and their replicas", 0, run_brokers, false},
+    {"nodes", "", "the nodes: status, address, what each has and lacks", 0, run_nodes, false, 0},
+    {"brokers", "", "the brokers and their replicas", 0, run_brokers, false, 0},
     {"status", " ID VALUE",
      "sets a node's status: active, overloaded, draining, offline, manual (as it is), auto", 2,
-     run_status, false},
+     run_status, false, 0},
     {"wait", " --nodes N --brokers M", "until so many are there, connected and up to date", 0,
-     run_wait, false},
-    {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace, false},
+     run_wait, false, 0},
+    {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace, false, 0},
     {"forget", " ID", "takes a member out that is not coming back: nothing waits for it any more",
-     1, run_forget, false},
+     1, run_forget, false, 0},
     {"check", "",
      "compares what all nodes show, while they serve, and names the first key that differs", 0,
-     run_check, false},
+     run_check, false, 0},
     {"backup", " ID FILE",
      "the data of a node as of now into a file, while it serves (-: to stdout)", 2, run_backup,
-     false},
+     false, 0},
     {"restore", " FILE DIR", "a data folder of a backup, for a node that begins a cluster anew", 2,
-     run_restore, true},
+     run_restore, true, 0},
     {"verify", " DIR", "looks through the data folder of a node that is not running for damage", 1,
-     run_verify, true},
+     run_verify, true, 0},
     {"events", "", "what nodes and brokers have noticed of late: who came, who went, what is wrong",
-     0, run_events, false},
-    {"top", "", "nodes, brokers, lag and events, each second anew", 0, run_top, false},
-    {"key", " KEY", "a key at each replica, and what waits for it", 1, run_key, false},
+     0, run_events, false, 0},
+    {"top", "", "nodes, brokers, lag and events, each second anew", 0, run_top, false, 0},
+    {"key", " KEY", "a key at each replica, and what waits for it", 1, run_key, false, 0},
     {"sessions", "", "sessions by client connection and replica, at each broker", 0, run_sessions,
-     false},
+     false, 0},
+    {"keygen", " DIR [NAME ROLE]",
+     "a new folder of keys for --curve; or one more key in it, of role client or admin", 1,
+     run_keygen, true, 2},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -657,12 +678,14 @@ static const command_row_t *find_command(control_t *self, err_t *err)
         names[i] = commands[i].name;
         if (strcmp(words[0], names[i]) != 0)
             continue;
-        if (count - 1 != commands[i].words) {
+        bool is_long = commands[i].more != 0 && count - 1 == commands[i].words + commands[i].more;
+        if (count - 1 != commands[i].words && !is_long) {
             err_set(err, OUTCOME_USAGE, "%s takes %zu words, not %zu: hearsayctl %s%s", names[i],
                     commands[i].words, count - 1, names[i], commands[i].arguments);
             return NULL;
         }
         self->words = words + 1;
+        self->word_count = count - 1;
         return &commands[i];
     }
     const char *near = nearest(words[0], names, COMMANDS);
