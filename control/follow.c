@@ -138,6 +138,7 @@ int follow_open(follow_t **out, survey_t *survey, const follow_config_t *config,
         .message_max = MESSAGE_MAX,
         .send_queue = QUEUE,
         .receive_queue = QUEUE,
+        .curve = survey_curve(survey),
     };
     follow_t *self = mem_zero(1, sizeof(*self));
 
@@ -184,6 +185,9 @@ static void connect_to(follow_t *self, const survey_member_t *member)
         if (self->connected[i].port == endpoint.port &&
             strcmp(self->connected[i].host, endpoint.host) == 0)
             return;
+    if (survey_curve(self->survey) != NULL)
+        curve_aim(survey_curve(self->survey), self->sub,
+                  member->kind == CONTROL_NODE ? ROLE_NODE : ROLE_BROKER);
     if (socket_connect(self->sub, &endpoint, NULL) == 0)
         self->connected[self->connected_size++] = endpoint;
 }

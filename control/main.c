@@ -39,7 +39,9 @@ typedef struct control {
     bool as_json;
     int64_t timeout_ms;
     int64_t deadline_ms; /* boot time */
+    curve_t *curve;      /* NULL: without keys */
     survey_t *survey;
+    bool has_said_denied;
     const char *const *words; /* behind the command */
     size_t word_count;
 } control_t;
@@ -115,6 +117,16 @@ static int read_endpoints(const options_t *options, const char *name,
     return 0;
 }
 
+static int open_curve(control_t *self, err_t *err)
+{
+    const char *folder = options_text(self->options, "curve");
+
+    if (folder == NULL)
+        return 0;
+    return curve_open(&self->curve, folder, options_text(self->options, "curve-key"), ROLE_ADMIN,
+                      err);
+}
+
 /* Beacons, the addresses given, or both: who names an address and no beacon wants no others. */
 static int open_survey(control_t *self, err_t *err)
 {
@@ -125,7 +137,8 @@ static int open_survey(control_t *self, err_t *err)
     size_t peer_count;
     size_t broker_count;
 
-    if (address_check_interface(interface, options_flag(options, "insecure"), err) != 0 ||
+    if (address_check_interface(interface, address_is_allowed(options), err) != 0 ||
+        open_curve(self, err) != 0 ||
         read_endpoints(options, "peer", peers, &peer_count, err) != 0 ||
         read_endpoints(options, "broker", brokers, &broker_count, err) != 0)
         return -1;
@@ -139,6 +152,7 @@ static int open_survey(control_t *self, err_t *err)
         .peer_count = peer_count,
         .brokers = brokers,
         .broker_count = broker_count,
+        .curve = self->curve,
     };
     return survey_open(&self->survey, &config, err);
 }
@@ -152,8 +166,14 @@ static bool anybody_answered(const control_t *self, control_kind_t kind)
     return false;
 }
 
-static int fail_nobody(const control_t *self, const char *what)
+static int fail_nobody(control_t *self, const char *what)
 {
+    const char *denied = survey_denied(self->survey);
+
+    if (denied != NULL) {
+        self->has_said_denied = true;
+        return fail_with(self, OUTCOME_DENIED, "no %s talks to us; %s", what, denied);
+    }
     return fail_with(self, OUTCOME_NOT_REACHED,
                      "no %s of cluster \"%s\" answers on %s, beacon port %" PRId64
                      ": start one, or name a node with --peer tcp://HOST:PORT",
@@ -722,7 +742,10 @@ static int run(control_t *self)
         return fail(self, &err);
     set_deadline(self);
     int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
+    if (self->survey != NULL && survey_denied(self->survey) != NULL && !self->has_said_denied)
+        log_line(LOG_LEVEL_WARN, "not asked: %s", survey_denied(self->survey));
     survey_destroy(&self->survey);
+    curve_destroy(&self->curve);
     code = flush_out(code);
     net_stop(code);
     return code;

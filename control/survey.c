@@ -6,7 +6,10 @@
 #include <zmq.h>
 
 #include "bus/base/memory.h"
+#include "bus/net/denied.h"
+#include "bus/net/monitor.h"
 #include "bus/net/runtime.h"
+#include "bus/net/watched.h"
 
 enum {
     MESSAGE_MAX = 4 * 1024 * 1024, /* bytes of a reply */
@@ -24,6 +27,7 @@ enum {
 typedef struct entry {
     survey_member_t member;
     endpoint_t control;
+    key_role_t role;
     uint64_t incarnation; /* 0: not known yet */
     bool heard;           /* its beacon, in this round */
     bool is_given;        /* by people: never forgotten */
@@ -34,7 +38,11 @@ typedef struct entry {
 } entry_t;
 
 struct survey {
-    finder_t *finder; /* NULL: no beacon */
+    const curve_t *curve; /* NULL: without keys */
+    denied_t *denied;
+    monitor_t *monitor;
+    char denied_text[DENIED_ADDRESS_SIZE + DENIED_WHY_SIZE + 8]; /* "": nobody was */
+    finder_t *finder;                                            /* NULL: no beacon */
     beacon_t beacon;
     entry_t *entries[SURVEY_MEMBERS_MAX];
     size_t size;
@@ -50,9 +58,14 @@ struct survey {
 
 /* ---- members ---- */
 
-static void free_entry(entry_t *entry)
+static void let_go(survey_t *self, entry_t *entry)
 {
-    socket_close(&entry->socket);
+    watched_close(&entry->socket, NULL, self->monitor);
+}
+
+static void free_entry(survey_t *self, entry_t *entry)
+{
+    let_go(self, entry);
     buf_free(&entry->reply);
     free(entry);
 }
@@ -64,21 +77,23 @@ static void ask(survey_t *self, entry_t *entry, const control_request_t *request
         .message_max = MESSAGE_MAX,
         .send_queue = QUEUE,
         .receive_queue = QUEUE,
+        .peers = entry->role,
+        .curve = self->curve,
     };
     control_request_t numbered = *request;
     buf_t text = {0};
 
-    socket_close(&entry->socket);
+    let_go(self, entry);
     numbered.request = ++self->request;
     control_request_put(&text, &numbered);
     entry->request = numbered.request;
-    bool sent = socket_open(&entry->socket, &options, NULL) == 0 &&
+    bool sent = watched_open(&entry->socket, &options, self->monitor, "control", MONITOR_NO_TOKEN,
+                             NULL) == 0 &&
                 socket_connect(entry->socket, &entry->control, NULL) == 0 &&
                 zmq_send(entry->socket, text.data, text.size, ZMQ_DONTWAIT) >= 0;
     buf_free(&text);
-    if (sent)
-        return;
-    socket_close(&entry->socket);
+    if (!sent)
+        let_go(self, entry);
 }
 
 static void ask_info(survey_t *self, entry_t *entry)
@@ -108,6 +123,7 @@ static entry_t *add(survey_t *self, const char *host, uint16_t first_port, uint1
         return NULL;
     entry_t *entry = mem_zero(1, sizeof(*entry));
     entry->control = control;
+    entry->role = offset == NODE_CONTROL_PORT ? ROLE_NODE : ROLE_BROKER;
     entry->incarnation = incarnation;
     self->entries[self->size++] = entry;
     ask_info(self, entry);
@@ -123,23 +139,32 @@ static void add_given(survey_t *self, const endpoint_t *list, size_t count, uint
     }
 }
 
+static int open_finder(survey_t *self, const survey_config_t *config, err_t *err)
+{
+    if (finder_open(&self->finder, config->interface, config->beacon_port, self->curve,
+                    self->denied, err) != 0)
+        return -1;
+    self->beacon = (beacon_t){
+        .kind = BEACON_SEEKER,
+        .cluster = beacon_cluster_tag(config->cluster),
+        .machine = net_machine_id(),
+        .incarnation = net_random64(),
+        .id = BEACON_NO_ID,
+    };
+    finder_publish(self->finder, &self->beacon, BEACON_MS);
+    return 0;
+}
+
 int survey_open(survey_t **out, const survey_config_t *config, err_t *err)
 {
     survey_t *self = mem_zero(1, sizeof(*self));
 
-    if (config->interface != NULL) {
-        if (finder_open(&self->finder, config->interface, config->beacon_port, err) != 0) {
-            free(self);
-            return -1;
-        }
-        self->beacon = (beacon_t){
-            .kind = BEACON_SEEKER,
-            .cluster = beacon_cluster_tag(config->cluster),
-            .machine = net_machine_id(),
-            .incarnation = net_random64(),
-            .id = BEACON_NO_ID,
-        };
-        finder_publish(self->finder, &self->beacon, BEACON_MS);
+    self->curve = config->curve;
+    if (denied_open(&self->denied, err) != 0 ||
+        monitor_open(&self->monitor, NULL, self->denied, err) != 0 ||
+        (config->interface != NULL && open_finder(self, config, err) != 0)) {
+        survey_destroy(&self);
+        return -1;
     }
     add_given(self, config->peers, config->peer_count, NODE_CONTROL_PORT);
     add_given(self, config->brokers, config->broker_count, BROKER_CONTROL_PORT);
@@ -153,17 +178,39 @@ void survey_destroy(survey_t **self_p)
     if (self == NULL)
         return;
     for (size_t i = 0; i < self->size; i++)
-        free_entry(self->entries[i]);
+        free_entry(self, self->entries[i]);
     if (self->finder != NULL) {
         finder_silence(self->finder);
         finder_destroy(&self->finder);
     }
+    monitor_destroy(&self->monitor);
+    denied_destroy(&self->denied);
     buf_free(&self->other);
     free(self);
     *self_p = NULL;
 }
 
+const curve_t *survey_curve(const survey_t *self)
+{
+    return self->curve;
+}
+
+const char *survey_denied(const survey_t *self)
+{
+    return self->denied_text[0] != '\0' ? self->denied_text : NULL;
+}
+
 /* ---- what comes in ---- */
+
+static void take_denied(survey_t *self)
+{
+    denied_entry_t entry;
+
+    while (denied_next(self->denied, &entry))
+        if (self->denied_text[0] == '\0')
+            snprintf(self->denied_text, sizeof(self->denied_text), "%s: %s", entry.address,
+                     entry.why);
+}
 
 static void take_beacons(survey_t *self)
 {
@@ -257,7 +304,7 @@ static void take_reply(survey_t *self, entry_t *entry)
         self->reply_fn(self->reply_arg, &entry->member, &reply);
     else if (reply.outcome == OUTCOME_OK)
         take_document(self, entry, reply.document);
-    socket_close(&entry->socket);
+    let_go(self, entry);
 }
 
 /* ---- waiting ---- */
@@ -265,12 +312,13 @@ static void take_reply(survey_t *self, entry_t *entry)
 /* Waits for beacons, replies or a signal until then, and takes in what came. */
 static void wait_once(survey_t *self, int64_t until_ms)
 {
-    zmq_pollitem_t items[SURVEY_MEMBERS_MAX + 3] = {
+    zmq_pollitem_t items[SURVEY_MEMBERS_MAX + 4] = {
         {.fd = net_signal_fd(), .events = ZMQ_POLLIN},
+        {.fd = denied_fd(self->denied), .events = ZMQ_POLLIN},
         {.events = ZMQ_POLLIN},
     };
     entry_t *asked[SURVEY_MEMBERS_MAX];
-    int count = 1;
+    int count = 2;
     int first;
 
     if (self->finder != NULL) {
@@ -303,6 +351,7 @@ static void wait_once(survey_t *self, int64_t until_ms)
         take_beacons(self);
         finder_tick(self->finder);
     }
+    take_denied(self);
 }
 
 /* ---- rounds ---- */
@@ -314,7 +363,7 @@ static void begin_round(survey_t *self)
     for (size_t i = 0; i < self->size; i++) {
         entry_t *entry = self->entries[i];
         if (!entry->is_given && !entry->heard && entry->unanswered >= ROUNDS_UNANSWERED) {
-            free_entry(entry);
+            free_entry(self, entry);
             continue;
         }
         self->entries[kept++] = entry;
@@ -468,7 +517,7 @@ int survey_ask(survey_t *self, const control_request_t *request, control_kind_t 
 
     for (size_t i = 0; i < self->size; i++) {
         entry_t *entry = self->entries[i];
-        socket_close(&entry->socket); /* an INFO under way would be taken for the reply */
+        let_go(self, entry); /* an INFO under way would be taken for the reply */
         if (entry->member.has_answered && (kind == CONTROL_NOBODY || entry->member.kind == kind))
             ask(self, entry, request);
     }
@@ -478,6 +527,6 @@ int survey_ask(survey_t *self, const control_request_t *request, control_kind_t 
         wait_once(self, until_ms);
     self->reply_fn = NULL;
     for (size_t i = 0; i < self->size; i++)
-        socket_close(&self->entries[i]->socket);
+        let_go(self, self->entries[i]);
     return self->interrupted ? -1 : 0;
 }

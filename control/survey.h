@@ -10,6 +10,7 @@
 
 #include "bus/base/err.h"
 #include "bus/net/beacon.h"
+#include "bus/net/curve.h"
 #include "bus/net/socket.h"
 #include "bus/wire/control.h"
 
@@ -25,6 +26,7 @@ typedef struct survey_config {
     size_t peer_count;
     const endpoint_t *brokers; /* that clients connect to; copied */
     size_t broker_count;
+    const curve_t *curve; /* outlives the survey; NULL: without keys */
 } survey_config_t;
 
 /* A program that was found. Exactly one of node and broker is of use, as kind says. */
@@ -39,6 +41,15 @@ typedef struct survey_member {
 /* Returns 0, or -1 with err when the beacon cannot be used. */
 int survey_open(survey_t **out, const survey_config_t *config, err_t *err);
 void survey_destroy(survey_t **self);
+
+/* The keys it was opened with; NULL: without. */
+const curve_t *survey_curve(const survey_t *self);
+
+/*
+ * Who would not talk to us, or not as we do, and why: of the first such, one line; NULL: nobody.
+ * Owned by the survey.
+ */
+const char *survey_denied(const survey_t *self);
 
 /* What a round is looking for, which makes it end early. */
 typedef bool survey_done_fn(void *arg, const survey_t *survey);

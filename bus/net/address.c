@@ -55,24 +55,29 @@ int address_of_interface(const char *interface, char host[ENDPOINT_HOST_SIZE], e
                    interface);
 }
 
-int address_check_interface(const char *interface, bool is_insecure, err_t *err)
+int address_check_interface(const char *interface, bool is_allowed, err_t *err)
 {
-    if (is_insecure || address_is_loopback_interface(interface))
+    if (is_allowed || address_is_loopback_interface(interface))
         return 0;
     return err_set(err, OUTCOME_USAGE,
-                   "on interface %.40s anybody could read and write the data: give --insecure if "
-                   "you trust that network, or stay on lo",
+                   "on interface %.40s anybody could read and write the data: give keys with "
+                   "--curve DIR, or --insecure if you trust that network, or stay on lo",
                    interface);
 }
 
-int address_check_host(const char *host, bool is_insecure, err_t *err)
+int address_check_host(const char *host, bool is_allowed, err_t *err)
 {
-    if (is_insecure || address_is_loopback(host))
+    if (is_allowed || address_is_loopback(host))
         return 0;
     return err_set(err, OUTCOME_USAGE,
-                   "at %.60s anybody could read and write the data: give --insecure if you trust "
-                   "that network, or stay on 127.0.0.1",
+                   "at %.60s anybody could read and write the data: give keys with --curve DIR, or "
+                   "--insecure if you trust that network, or stay on 127.0.0.1",
                    host);
+}
+
+bool address_is_allowed(const options_t *options)
+{
+    return options_flag(options, "insecure") || options_text(options, "curve") != NULL;
 }
 
 int address_read_served(address_served_t *out, const options_t *options, uint16_t port, err_t *err)
@@ -80,14 +85,14 @@ int address_read_served(address_served_t *out, const options_t *options, uint16_
     const char *interface = options_text(options, "interface");
     const char *listen = options_text(options, "listen");
     const char *advertise = options_text(options, "advertise");
-    bool is_insecure = options_flag(options, "insecure");
+    bool is_allowed = address_is_allowed(options);
     char own[ENDPOINT_HOST_SIZE];
 
     *out =
         (address_served_t){.listen.port = port, .listen_exact = options_given(options, "listen")};
-    if (address_check_interface(interface, is_insecure, err) != 0 ||
+    if (address_check_interface(interface, is_allowed, err) != 0 ||
         (listen != NULL && !endpoint_parse(listen, &out->listen, err)) ||
-        (listen != NULL && address_check_host(out->listen.host, is_insecure, err) != 0) ||
+        (listen != NULL && address_check_host(out->listen.host, is_allowed, err) != 0) ||
         address_of_interface(interface, own, err) != 0)
         return -1;
     if (!out->listen_exact)
@@ -113,7 +118,13 @@ int address_read_http(endpoint_t *out, const options_t *options, err_t *err)
         return err_set(err, OUTCOME_USAGE,
                        "--http: \"%.*s\" is no address: give host:port, as 127.0.0.1:9710", SHOWN,
                        text);
-    return address_check_host(out->host, options_flag(options, "insecure"), err);
+    if (options_flag(options, "insecure") || address_is_loopback(out->host))
+        return 0;
+    return err_set(
+        err, OUTCOME_USAGE,
+        "--http: at %.60s anybody could read it, as HTTP has no keys: give --insecure if "
+        "you trust that network, or stay on 127.0.0.1",
+        out->host);
 }
 
 int address_parse_advertised(const char *text, endpoint_t *out, err_t *err)

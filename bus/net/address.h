@@ -25,11 +25,14 @@ bool address_is_any(const char *host);
 int address_of_interface(const char *interface, char host[ENDPOINT_HOST_SIZE], err_t *err);
 
 /*
- * Without keys nobody but this machine is served or asked, unless that is wanted in so many words
- * (is_insecure). 0, or -1 with err.
+ * Without keys nobody but this machine is served or asked, unless that is wanted in so many words:
+ * is_allowed says that one of the two is given. 0, or -1 with err.
  */
-int address_check_interface(const char *interface, bool is_insecure, err_t *err);
-int address_check_host(const char *host, bool is_insecure, err_t *err);
+int address_check_interface(const char *interface, bool is_allowed, err_t *err);
+int address_check_host(const char *host, bool is_allowed, err_t *err);
+
+/* True when --curve or --insecure is given. */
+bool address_is_allowed(const options_t *options);
 
 /* Where a program serves. */
 typedef struct address_served {
@@ -39,14 +42,14 @@ typedef struct address_served {
 } address_served_t;
 
 /*
- * Reads --interface, --listen, --advertise and --insecure. port holds where --listen has neither a
- * value nor a default; the host is then the interface's. 0, or -1 with err.
+ * Reads --interface, --listen, --advertise, --curve and --insecure. port holds where --listen has
+ * neither a value nor a default; the host is then the interface's. 0, or -1 with err.
  */
 int address_read_served(address_served_t *out, const options_t *options, uint16_t port, err_t *err);
 
 /*
  * Reads --http, which is "host:port" or "tcp://host:port": *out with port 0 when it is not given.
- * 0, or -1 with err.
+ * HTTP has no keys: other machines are served with --insecure alone. 0, or -1 with err.
  */
 int address_read_http(endpoint_t *out, const options_t *options, err_t *err);
 

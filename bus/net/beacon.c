@@ -21,7 +21,17 @@ enum {
     SPARE_FDS = 16,    /* zbeacon aborts the process when it gets no descriptor */
 };
 
+/* A program of which signed packets came. */
+typedef struct heard {
+    uint64_t incarnation; /* 0: no entry */
+    uint64_t counter;     /* of the last packet */
+} heard_t;
+
 struct finder {
+    const curve_t *curve; /* NULL: without keys */
+    denied_t *denied;     /* NULL: nobody is told */
+    heard_t heard[FINDER_HEARD_MAX];
+    uint32_t next_heard;
     zactor_t *actor;
     void *socket;
     beacon_t packet; /* what is published, or was last; incarnation 0: nothing ever */
@@ -119,11 +129,14 @@ static int configure(finder_t *self, const char *interface, int port, err_t *err
     return rc;
 }
 
-int finder_open(finder_t **out, const char *interface, int port, err_t *err)
+int finder_open(finder_t **out, const char *interface, int port, const curve_t *curve,
+                denied_t *denied, err_t *err)
 {
     bool loopback = is_loopback(interface);
     finder_t *self;
 
+    if (curve != NULL && curve_check_beacons(curve, err) != 0)
+        return -1;
     if (port < 1 || port > 65535)
         return err_set(err, OUTCOME_USAGE, "%d is no port: give one from 1 to 65535", port);
     if (!loopback && check_interface(interface, err) != 0)
@@ -132,6 +145,8 @@ int finder_open(finder_t **out, const char *interface, int port, err_t *err)
         return err_set(err, OUTCOME_FULL,
                        "no file descriptors left for beacons: raise the limit (ulimit -n)");
     self = mem_zero(1, sizeof(*self));
+    self->curve = curve;
+    self->denied = denied;
     if (!loopback)
         zsys_set_interface(interface);
     self->actor = zactor_new(loopback ? loopback_actor : zbeacon, NULL);
@@ -167,12 +182,22 @@ void *finder_socket(finder_t *self)
 
 /* ---- sending ---- */
 
+/* Encodes the packet; with keys it says so and is signed. */
+static void encode(finder_t *self, uint8_t bytes[BEACON_SIZE])
+{
+    if (self->curve != NULL)
+        self->packet.flags |= BEACON_HAS_KEYS;
+    beacon_encode(&self->packet, bytes);
+    if (self->curve != NULL)
+        curve_sign(self->curve, slice_of(bytes, BEACON_SIGNED_SIZE), bytes + BEACON_SIGNED_SIZE);
+}
+
 static void send_packet(finder_t *self)
 {
     uint8_t bytes[BEACON_SIZE];
 
     self->packet.counter = ++self->counter;
-    beacon_encode(&self->packet, bytes);
+    encode(self, bytes);
     /* Both actors send at once what they are given to publish. */
     zsock_send(self->actor, "sbi", "PUBLISH", bytes, sizeof(bytes), self->interval_ms);
     self->sent_ms = net_now().boot_ms;
@@ -270,9 +295,61 @@ static void choose_address(const beacon_t *packet, char address[FINDER_ADDRESS_S
         inet_ntop(AF_INET6, packet->address, address, FINDER_ADDRESS_SIZE);
 }
 
+/* NULL when a packet comes from who has what we have: the cluster's secret, or no keys at all. */
+static const char *why_denied(const finder_t *self, const beacon_t *packet, const uint8_t *bytes)
+{
+    bool has_keys = (packet->flags & BEACON_HAS_KEYS) != 0;
+
+    if (self->curve == NULL)
+        return has_keys ? "its beacon says that it speaks with keys alone: give --curve" : NULL;
+    if (!has_keys)
+        return "its beacon says that it speaks without keys: give it --curve";
+    return curve_is_signed(self->curve, slice_of(bytes, BEACON_SIGNED_SIZE), packet->mac)
+               ? NULL
+               : "its beacon is signed with another secret: is one of the folders of keys another "
+                 "cluster's?";
+}
+
+/* "node 1 at 10.0.0.1" into the list of those who were turned away. */
+static void tell_denied(finder_t *self, const beacon_t *packet, const char *address,
+                        const char *why)
+{
+    char who[FINDER_ADDRESS_SIZE + 16];
+
+    self->counts.denied++;
+    if (self->denied == NULL)
+        return;
+    if (packet->port != 0)
+        snprintf(who, sizeof(who), "%s:%u", address, packet->port);
+    else
+        snprintf(who, sizeof(who), "%s", address);
+    denied_put(self->denied, who, why);
+}
+
+/*
+ * True for a signed packet older than the last one of its sender. An equal one is a repeat: who
+ * replays that says what the sender said last.
+ */
+static bool is_stale(finder_t *self, const beacon_t *packet)
+{
+    for (uint32_t i = 0; i < FINDER_HEARD_MAX; i++) {
+        heard_t *heard = &self->heard[i];
+        if (heard->incarnation != packet->incarnation)
+            continue;
+        if (packet->counter < heard->counter)
+            return true;
+        heard->counter = packet->counter;
+        return false;
+    }
+    self->heard[self->next_heard] = (heard_t){packet->incarnation, packet->counter};
+    self->next_heard = (self->next_heard + 1) % FINDER_HEARD_MAX;
+    return false;
+}
+
 bool finder_receive(finder_t *self, beacon_t *packet, char address[FINDER_ADDRESS_SIZE])
 {
     uint8_t data[BEACON_SIZE];
+    const char *why;
     size_t size;
 
     for (int i = 0; i < DROPS_MAX && take_packet(self, address, data, &size); i++) {
@@ -283,6 +360,11 @@ bool finder_receive(finder_t *self, beacon_t *packet, char address[FINDER_ADDRES
             self->counts.foreign++;
         } else if (packet->incarnation == self->packet.incarnation) {
             self->counts.own++;
+        } else if ((why = why_denied(self, packet, data)) != NULL) {
+            choose_address(packet, address);
+            tell_denied(self, packet, address, why);
+        } else if (self->curve != NULL && is_stale(self, packet)) {
+            self->counts.stale++;
         } else {
             choose_address(packet, address);
             return true;

@@ -14,13 +14,16 @@
 #include <stdint.h>
 
 #include "bus/base/err.h"
+#include "bus/net/curve.h"
+#include "bus/net/denied.h"
 #include "bus/wire/beacon.h"
 
 typedef struct finder finder_t;
 
 enum {
     FINDER_ADDRESS_SIZE = 64,
-    FINDER_QUIET_MS = 20, /* at least between two packets sent by finder_publish_now() */
+    FINDER_QUIET_MS = 20,   /* at least between two packets sent by finder_publish_now() */
+    FINDER_HEARD_MAX = 512, /* programs whose last signed packet is remembered */
 };
 
 typedef struct finder_counts {
@@ -28,13 +31,18 @@ typedef struct finder_counts {
     uint64_t malformed; /* none of ours: size, magic, version, a field out of range */
     uint64_t foreign;   /* of another cluster */
     uint64_t own;       /* our own packets come back */
+    uint64_t denied;    /* not signed with the cluster's secret, or signed where there is none */
+    uint64_t stale;     /* signed, but older than one that was heard before: replayed */
 } finder_counts_t;
 
 /*
  * Opens a finder on the UDP port of an interface: "lo" or "127.0.0.1" for this machine alone, or
- * the name of one that is up and has an IPv4 broadcast address. Returns 0, or -1 with err.
+ * the name of one that is up and has an IPv4 broadcast address. curve (NULL: without keys): packets
+ * are signed, and others are dropped and put into denied, unless that is NULL. Both outlive the
+ * finder. Returns 0, or -1 with err.
  */
-int finder_open(finder_t **out, const char *interface, int port, err_t *err);
+int finder_open(finder_t **out, const char *interface, int port, const curve_t *curve,
+                denied_t *denied, err_t *err);
 void finder_destroy(finder_t **self);
 
 /* The ZeroMQ socket to poll for reading. Owned by the finder. */

@@ -36,18 +36,26 @@ typedef struct event {
     char endpoint[TRACE_TEXT_MAX];
 } event_t;
 
+enum {
+    HANDSHAKE_EVENTS = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
 typedef struct watch {
     void *socket;     /* only compared, never used by the drain thread */
     const char *name; /* for the trace */
     void *pair;       /* used by the drain thread alone from when it is in the table */
     uint64_t token;
+    bool is_server; /* it binds */
+    bool has_keys;
     phase_t phase;
     bool lost;
 } watch_t;
 
 struct monitor {
     pthread_t thread;
-    trace_t *trace; /* NULL: none */
+    trace_t *trace;   /* NULL: none */
+    denied_t *denied; /* NULL: none */
     pthread_mutex_t
         mutex; /* guards what is below; held for moments only, never while calling libzmq */
     pthread_cond_t let_go; /* a watch is GONE */
@@ -140,6 +148,40 @@ static void tell(const monitor_t *self, const watch_t *watch, const event_t *eve
     trace_put_socket(self->trace, &item);
 }
 
+/* What is wrong with the other end of a connection that we made; NULL: nothing is known. */
+static const char *why_not_taken(const watch_t *watch, const event_t *event)
+{
+    if (event->kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        return "it does not take our key: is NAME.key in the folder there, with a role for this?";
+    if (event->kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+        event->value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        return watch->has_keys ? "it speaks without keys: give it --curve"
+                               : "it speaks with keys alone: give --curve";
+    return watch->has_keys ? "it has another key than the one we have of it, or ended" : NULL;
+}
+
+/* The same of somebody who connects to us. A key that was refused has been told by who did. */
+static const char *why_not_let_in(const watch_t *watch, const event_t *event)
+{
+    if (event->kind != ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        return NULL;
+    if (event->value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        return watch->has_keys ? "somebody speaks without keys"
+                               : "somebody speaks with keys, and here are none";
+    return watch->has_keys ? "somebody has another key of ours, or none" : NULL;
+}
+
+static void tell_denied(const monitor_t *self, const watch_t *watch, const event_t *event)
+{
+    const char *why;
+
+    if (self->denied == NULL || (event->kind & HANDSHAKE_EVENTS) == 0)
+        return;
+    why = watch->is_server ? why_not_let_in(watch, event) : why_not_taken(watch, event);
+    if (why != NULL)
+        denied_put(self->denied, event->endpoint, why);
+}
+
 static void note_loss(monitor_t *self, watch_t *watch)
 {
     pthread_mutex_lock(&self->mutex);
@@ -211,6 +253,7 @@ static void *drain(void *arg)
             if ((self->items[i].revents & ZMQ_POLLIN) == 0)
                 continue;
             while (read_event(self->polled[i]->pair, &event)) {
+                tell_denied(self, self->polled[i], &event);
                 if ((event.kind & LOST_EVENTS) != 0)
                     note_loss(self, self->polled[i]); /* before all else: fail-over waits for it */
                 tell(self, self->polled[i], &event);
@@ -222,12 +265,13 @@ static void *drain(void *arg)
 
 /* ---- the loop thread ---- */
 
-int monitor_open(monitor_t **out, trace_t *trace, err_t *err)
+int monitor_open(monitor_t **out, trace_t *trace, denied_t *denied, err_t *err)
 {
     monitor_t *self = mem_zero(1, sizeof(*self));
     int rc;
 
     self->trace = trace;
+    self->denied = denied;
     if (wake_open(&self->to_drain, err) != 0) {
         free(self);
         return -1;
@@ -272,6 +316,13 @@ void monitor_destroy(monitor_t **self_p)
     *self_p = NULL;
 }
 
+static int get_int(void *socket, int option)
+{
+    int value = 0;
+    size_t size = sizeof(value);
+    return zmq_getsockopt(socket, option, &value, &size) == 0 ? value : 0;
+}
+
 /* A PAIR that gets the events of the socket; NULL with errno. */
 static void *open_pair(void *socket, int events)
 {
@@ -306,13 +357,21 @@ int monitor_watch(monitor_t *self, void *socket, const char *name, uint64_t toke
 
     if (self->count == MONITOR_SOCKETS_MAX)
         return err_set(err, OUTCOME_FULL, "cannot watch more than %d sockets", MONITOR_SOCKETS_MAX);
+    int type = get_int(socket, ZMQ_TYPE);
     pair = open_pair(socket, self->trace != NULL ? ZMQ_EVENT_ALL : LOST_EVENTS);
     if (pair == NULL)
         return err_set(err, OUTCOME_FULL, "cannot watch a socket: %s%s", zmq_strerror(errno),
                        errno == EMFILE || errno == ENFILE ? "; raise the limit of open files" : "");
     watch = mem_alloc(sizeof(*watch));
-    *watch =
-        (watch_t){.socket = socket, .name = name, .pair = pair, .token = token, .phase = WATCHED};
+    *watch = (watch_t){
+        .socket = socket,
+        .name = name,
+        .pair = pair,
+        .token = token,
+        .is_server = type == ZMQ_ROUTER || type == ZMQ_XPUB,
+        .has_keys = get_int(socket, ZMQ_MECHANISM) == ZMQ_CURVE,
+        .phase = WATCHED,
+    };
     pthread_mutex_lock(&self->mutex);
     self->watches[self->count++] = watch;
     pthread_mutex_unlock(&self->mutex);

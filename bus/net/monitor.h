@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "bus/base/err.h"
+#include "bus/net/denied.h"
 #include "bus/net/trace.h"
 
 typedef struct monitor monitor_t;
@@ -26,10 +27,11 @@ enum {
 };
 
 /*
- * A new monitor in *out with its thread running. trace, which must outlive it, is told all events
- * of its sockets; NULL: nobody is. Returns 0, or -1 with err when the system is full.
+ * A new monitor in *out with its thread running. trace is told all events of its sockets, denied
+ * the handshakes that failed for want of a key, before monitor_next_lost() tells of the loss. Both
+ * must outlive it; NULL: nobody is told. Returns 0, or -1 with err when the system is full.
  */
-int monitor_open(monitor_t **out, trace_t *trace, err_t *err);
+int monitor_open(monitor_t **out, trace_t *trace, denied_t *denied, err_t *err);
 
 /* Ends the thread; every socket still watched is unwatched first. */
 void monitor_destroy(monitor_t **self);

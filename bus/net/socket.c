@@ -44,6 +44,18 @@ static void set_by_type(void *socket, int type)
     }
 }
 
+static void set_keys(void *socket, const socket_options_t *options)
+{
+    bool is_server = options->type == ZMQ_ROUTER || options->type == ZMQ_XPUB;
+
+    if (options->curve == NULL)
+        return;
+    if (is_server)
+        curve_serve(options->curve, socket, options->peers);
+    else if (options->peers != 0)
+        curve_aim(options->curve, socket, (key_role_t)options->peers);
+}
+
 int socket_open(void **out, const socket_options_t *options, err_t *err)
 {
     void *socket = zmq_socket(net_context(), options->type);
@@ -68,6 +80,7 @@ int socket_open(void **out, const socket_options_t *options, err_t *err)
     if (options->keepalive)
         set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
     set_by_type(socket, options->type);
+    set_keys(socket, options);
     *out = socket;
     return 0;
 }

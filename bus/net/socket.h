@@ -6,8 +6,9 @@
  * DEALER has one peer and never reconnects by itself: what was queued for a dead peer must not
  * reach its successor, so the owner makes a new socket (which is stronger than ZMQ_IMMEDIATE, and
  * lets a first message be queued before the connection stands). A ROUTER refuses to send to a peer
- * it does not know. The owner of a socket uses it from one thread and closes it with socket_close()
- * before net_stop().
+ * it does not know. With keys (bus/net/curve.h) all of them are encrypted and talk to the programs
+ * that they are for and to nobody else. The owner of a socket uses it from one thread and closes it
+ * with socket_close() before net_stop().
  */
 #ifndef HEARSAY_BUS_NET_SOCKET_H
 #define HEARSAY_BUS_NET_SOCKET_H
@@ -17,6 +18,7 @@
 
 #include "bus/base/bytes.h"
 #include "bus/base/err.h"
+#include "bus/net/curve.h"
 
 enum {
     SOCKET_BLOCK_MAX = 8,         /* ports in a block, at most */
@@ -32,6 +34,9 @@ typedef struct socket_options {
     int receive_queue;   /* messages queued from one peer; 0: no limit */
     int heartbeat_ms;    /* between heartbeats of ZeroMQ, lost after 4; 0: none */
     bool keepalive;      /* TCP's own, for peers that are silent for long */
+    unsigned peers; /* who is at the other end (key_role_t): of a socket that binds, all whom it
+                       takes; of one that connects, to whom, or 0: curve_aim() will say */
+    const curve_t *curve; /* NULL: without keys, and whoever comes is taken */
 } socket_options_t;
 
 /* A host and port: "tcp://host:port" where host is a name, IPv4 or IPv6 in brackets. */

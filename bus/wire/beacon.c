@@ -27,6 +27,7 @@ enum {
 enum { NODE_PORTS = 5, BROKER_PORTS = 3, NODE_ID_MAX = 255, PORT_MAX = 65535 };
 
 _Static_assert(AT_MAC + 32 == BEACON_SIZE, "the MAC ends the packet");
+_Static_assert(AT_MAC + 0 == BEACON_SIGNED_SIZE + 0, "the MAC is of all before it");
 
 static const uint8_t magic[4] = {'H', 'S', 'A', 'Y'};
 

@@ -22,9 +22,14 @@ typedef enum beacon_kind {
     BEACON_SEEKER = 3, /* clients and hearsayctl: answered, not remembered */
 } beacon_kind_t;
 
+enum {
+    BEACON_HAS_KEYS = 1 << 0, /* a flag: the sender speaks with keys alone, and the MAC counts */
+    BEACON_SIGNED_SIZE = 124, /* the bytes that the MAC is of */
+};
+
 typedef struct beacon {
     uint8_t kind;         /* beacon_kind_t */
-    uint8_t flags;        /* 0 for now */
+    uint8_t flags;        /* BEACON_HAS_KEYS; bits unknown here are not looked at */
     uint64_t cluster;     /* beacon_cluster_tag() of the cluster's name */
     uint64_t lineage;     /* 0: no data yet */
     uint64_t machine;     /* the same for all programs of one machine; 0: unknown */
@@ -32,9 +37,9 @@ typedef struct beacon {
     uint16_t id;          /* of a node, or BEACON_NO_ID */
     uint8_t address[16];  /* IPv6 or IPv4-mapped; all 0: the sender's as seen */
     uint16_t port;   /* first of the block: node 5 ports, broker 3 ports (client, control, trace) */
-    uint8_t key[32]; /* CURVE public key; 0 without security */
+    uint8_t key[32]; /* reserved: 0, and not looked at */
     uint64_t counter; /* grows with every packet of one incarnation */
-    uint8_t mac[32];  /* of the cluster key; 0 without security */
+    uint8_t mac[32];  /* by the cluster's secret; 0 without keys */
 } beacon_t;
 
 /* The tag by which beacons of other clusters are told apart: XXH3-64 of the name. */

@@ -25,6 +25,7 @@ enum {
     WINDOW_BYTES = 4 << 20, /* in flight together, as the broker allows for one route */
     ARRAY_HEAD_SIZE = 5,
     WHY_SIZE = 256,
+    DENIED_SIZE = 400,
 };
 
 typedef struct pending pending_t;
@@ -107,8 +108,9 @@ struct client {
     broker_t brokers[CLIENT_BROKERS_MAX];
     size_t brokers_size;
     size_t next_broker;
-    bool is_connected; /* a connection is there, as far as we know */
-    bool is_heard;     /* and the broker has said something */
+    bool is_connected;        /* a connection is there, as far as we know */
+    bool is_heard;            /* and the broker has said something */
+    char denied[DENIED_SIZE]; /* why one would not talk to us, since one last did; "": none */
     uint32_t connection;
     int64_t connected_ms;
     int64_t heard_ms;
@@ -448,7 +450,8 @@ static void lose_connection(client_t *self, const char *why)
 {
     if (!self->is_connected)
         return;
-    note(self, "broker lost why=\"%s\"", why);
+    if (self->denied[0] == '\0') /* else that was told */
+        note(self, "broker lost why=\"%s\"", why);
     emit(self, CLIENT_DISCONNECT, self->arena.size);
     self->is_connected = self->is_heard = false;
     self->asked_ms = INT64_MAX;
@@ -469,6 +472,12 @@ void client_connection_lost(client_t *self, now_t now, uint32_t connection)
     enter(self, now);
     if (self->is_connected && connection == self->connection)
         lose_connection(self, "connection closed");
+}
+
+void client_denied(client_t *self, now_t now, slice_t why)
+{
+    enter(self, now);
+    snprintf(self->denied, sizeof(self->denied), "%.*s", (int)why.size, (const char *)why.data);
 }
 
 /* ---- frames from the broker ---- */
@@ -696,6 +705,7 @@ void client_frame(client_t *self, now_t now, uint32_t connection, slice_t messag
         return;
     slice_t body = frame_body(message);
     self->is_heard = true;
+    self->denied[0] = '\0';
     self->heard_ms = now.boot_ms;
     if (frame.kind != FRAME_BYE) /* a broker that is full is not asked faster and faster */
         self->reconnect_step_ms = RECONNECT_MIN_MS;
@@ -907,6 +917,8 @@ static void expire(client_t *self, client_session_t *session)
         if (may_be_executed(request))
             finish_with(self, session, request, OUTCOME_UNKNOWN,
                         "no answer in time: it may have been applied");
+        else if (self->denied[0] != '\0')
+            finish_with(self, session, request, OUTCOME_DENIED, self->denied);
         else
             finish_with(self, session, request, OUTCOME_NOT_REACHED,
                         session->why[0] != '\0' ? session->why

@@ -123,6 +123,12 @@ size_t client_pending(const client_t *self);
 void client_frame(client_t *self, now_t now, uint32_t connection, slice_t frame);
 void client_connection_lost(client_t *self, now_t now, uint32_t connection);
 
+/*
+ * A broker would not talk to this program, for the reason given. Requests that end while no other
+ * has answered end with DENIED and that reason.
+ */
+void client_denied(client_t *self, now_t now, slice_t why);
+
 /* Says goodbye to the broker, if there is one; the next turn has the last effects. */
 void client_leave(client_t *self, now_t now);
 

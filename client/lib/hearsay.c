@@ -63,6 +63,8 @@ struct hearsay_session {
 
 struct hearsay {
     client_t *core;
+    curve_t *curve; /* NULL: without keys */
+    denied_t *denied;
     monitor_t *monitor;
     finder_t *finder; /* NULL: brokers were named */
     beacon_t beacon;
@@ -190,7 +192,8 @@ static void drop_dealer(hearsay_t *self)
 
 static int open_dealer(hearsay_t *self, const endpoint_t *endpoint, err_t *err)
 {
-    const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, 0, true};
+    const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE,       QUEUE,
+                                      0,          true,        ROLE_BROKER, self->curve};
 
     if (watched_open(&self->dealer, &options, self->monitor, "broker", self->connection, err) != 0)
         return -1;
@@ -231,6 +234,19 @@ static bool take_frames(hearsay_t *self)
         stop_seeking(self);
     }
     return true;
+}
+
+/* Brokers that would not talk to us; told before the loss of their connection is. */
+static void take_denied(hearsay_t *self)
+{
+    denied_entry_t entry;
+
+    while (denied_next(self->denied, &entry)) {
+        char text[sizeof(entry.address) + sizeof(entry.why) + 4];
+        snprintf(text, sizeof(text), "%s: %s", entry.address, entry.why);
+        give_note(self, slice_text(text));
+        client_denied(self->core, net_now(), slice_text(text));
+    }
 }
 
 /* What came before the loss counts. */
@@ -381,6 +397,7 @@ static int poll_once(hearsay_t *self, int fd, int64_t until_ms)
         take_frames(self);
     if (finder >= 0 && items[finder].revents != 0)
         take_beacons(self);
+    take_denied(self);
     if (items[0].revents != 0)
         take_losses(self);
     if (self->finder != NULL)
@@ -646,13 +663,18 @@ void hearsay_set_note(hearsay_t *self, hearsay_note_fn *fn, void *arg)
     self->note_arg = arg;
 }
 
+static bool is_allowed(const hearsay_t *self, const hearsay_options_t *options)
+{
+    return options->insecure != 0 || self->curve != NULL;
+}
+
 static int add_brokers(hearsay_t *self, const hearsay_options_t *options, err_t *err)
 {
     for (size_t i = 0; i < options->broker_count; i++) {
         endpoint_t endpoint;
         if (!endpoint_parse(options->brokers[i], &endpoint, err))
             return -1;
-        if (address_check_host(endpoint.host, options->insecure != 0, err) != 0)
+        if (address_check_host(endpoint.host, is_allowed(self, options), err) != 0)
             return -1;
         client_broker(self->core, net_now(), slice_text(endpoint.host), endpoint.port);
     }
@@ -664,10 +686,11 @@ static int open_finder(hearsay_t *self, const hearsay_options_t *options, uint64
 {
     const char *interface = options->interface_name != NULL ? options->interface_name : "lo";
 
-    if (address_check_interface(interface, options->insecure != 0, err) != 0)
+    if (address_check_interface(interface, is_allowed(self, options), err) != 0)
         return -1;
     if (finder_open(&self->finder, interface,
-                    options->beacon_port != 0 ? options->beacon_port : BEACON_PORT, err) != 0)
+                    options->beacon_port != 0 ? options->beacon_port : BEACON_PORT, self->curve,
+                    self->denied, err) != 0)
         return -1;
     self->beacon = (beacon_t){
         .kind = BEACON_SEEKER,
@@ -686,6 +709,8 @@ static void release(hearsay_t *self)
     drop_dealer(self);
     finder_destroy(&self->finder);
     monitor_destroy(&self->monitor);
+    denied_destroy(&self->denied);
+    curve_destroy(&self->curve);
 }
 
 /*
@@ -731,7 +756,8 @@ static int open_all(hearsay_t *self, const hearsay_options_t *options, err_t *er
     if (net_start_library(err) != 0)
         return -1;
     self->core = client_new(&config);
-    if (monitor_open(&self->monitor, NULL, err) != 0)
+    if (denied_open(&self->denied, err) != 0 ||
+        monitor_open(&self->monitor, NULL, self->denied, err) != 0)
         return -1;
     return options->broker_count != 0 ? add_brokers(self, options, err)
                                       : open_finder(self, options, config.cluster, err);
@@ -739,12 +765,19 @@ static int open_all(hearsay_t *self, const hearsay_options_t *options, err_t *er
 
 int hearsay_open(hearsay_t **out, const hearsay_options_t *options, char *error)
 {
+    return hearsay_open_with_keys(out, options, NULL, NULL, error);
+}
+
+int hearsay_open_with_keys(hearsay_t **out, const hearsay_options_t *options, const char *folder,
+                           const char *name, char *error)
+{
     const hearsay_options_t defaults = {0};
     hearsay_t *self = mem_zero(1, sizeof(*self));
     err_t err;
 
     *out = NULL;
-    if (open_all(self, options != NULL ? options : &defaults, &err) != 0) {
+    if ((folder != NULL && curve_open(&self->curve, folder, name, ROLE_CLIENT, &err) != 0) ||
+        open_all(self, options != NULL ? options : &defaults, &err) != 0) {
         hearsay_close(&self);
         if (error != NULL)
             snprintf(error, HEARSAY_ERROR_SIZE, "%s", err.text);

@@ -21,9 +21,10 @@
  * Threads: one thread at a time per hearsay_t and all that belongs to it; different ones are
  * independent. The library has threads of its own that never call back; callbacks run inside
  * hearsay_submit, hearsay_cancel, hearsay_wait, hearsay_call, hearsay_dispatch,
- * hearsay_session_close and hearsay_close. No signal is touched, no file is read or written,
- * nothing is printed. When memory runs out the process aborts. Connections should be closed before
- * the process ends; those of other threads than the one that calls exit() must be.
+ * hearsay_session_close and hearsay_close. No signal is touched, no file is read but those of keys
+ * and none is written, nothing is printed. When memory runs out the process aborts. Connections
+ * should be closed before the process ends; those of other threads than the one that calls exit()
+ * must be.
  *
  * Sizes are in bytes, times in milliseconds unless a name says otherwise. Texts handed out are
  * UTF-8, end with a NUL and are owned as each function says.
@@ -76,6 +77,16 @@ typedef struct hearsay_options {
  * NULL.
  */
 int hearsay_open(hearsay_t **out, const hearsay_options_t *options, char *error);
+
+/*
+ * The same with keys: the connection is encrypted, brokers must have the key that the folder has
+ * for them, and take this program by its own. folder: one of keys, as hearsayctl keygen makes it,
+ * of which broker.key, NAME.key_secret and, for beacons, cluster.key_secret are read, once. name:
+ * of the key that this program has, of role client or admin; NULL: "client". Networks that others
+ * can listen on are allowed. 2 is returned too when a file is missing, damaged or open to others.
+ */
+int hearsay_open_with_keys(hearsay_t **out, const hearsay_options_t *options, const char *folder,
+                           const char *name, char *error);
 
 /*
  * Closes the connection and its sessions and sets *self to NULL; nothing happens for NULL in it.
@@ -227,7 +238,7 @@ typedef enum hearsay_outcome {
     HEARSAY_LOST = 10,   /* a read whose answer was lost: ask again */
     HEARSAY_CLOCK = 11,  /* a clock is too far ahead */
     HEARSAY_CLASH = 12,  /* two programs share one client id */
-    HEARSAY_DENIED = 13, /* of another cluster or other data */
+    HEARSAY_DENIED = 13, /* of another cluster or other data, or without the right key */
     HEARSAY_READ_ONLY = 14,
     HEARSAY_FULL = 15,
     HEARSAY_CANCELLED = 20, /* by hearsay_cancel */

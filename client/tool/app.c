@@ -245,7 +245,8 @@ static int open_connection(app_t *self, const options_t *options, err_t *err)
         .window = self->window,
     };
     settings.brokers = options_list(options, "broker", &settings.broker_count);
-    int code = hearsay_open(&self->hearsay, &settings, err->text);
+    int code = hearsay_open_with_keys(&self->hearsay, &settings, options_text(options, "curve"),
+                                      options_text(options, "curve-key"), err->text);
     err->outcome = code == outcome_exit(OUTCOME_USAGE) ? OUTCOME_USAGE : OUTCOME_FULL;
     return code == 0 ? 0 : -1;
 }

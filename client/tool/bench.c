@@ -72,6 +72,8 @@ static int read_plan(bench_plan_t *plan, const options_t *options, err_t *err)
                        .beacon_port = (int)options_int(options, "beacon-port"),
                        .insecure = options_flag(options, "insecure"),
                        .window = HEARSAY_WINDOW},
+        .curve = options_text(options, "curve"),
+        .curve_key = options_text(options, "curve-key"),
         .replica = options_given(options, "replica") ? (int)options_int(options, "replica")
                                                      : HEARSAY_ANY_REPLICA,
         .sessions = (unsigned)options_int(options, "sessions"),

@@ -38,7 +38,9 @@ extern const bench_command_t bench_commands[BENCH_COMMANDS];
 
 typedef struct bench_plan {
     hearsay_options_t connection; /* borrows from the options */
-    int replica;                  /* that all sessions are pinned to, or HEARSAY_ANY_REPLICA */
+    const char *curve;            /* as hearsay_open_with_keys has them */
+    const char *curve_key;
+    int replica; /* that all sessions are pinned to, or HEARSAY_ANY_REPLICA */
     unsigned sessions;
     unsigned connections;
     unsigned pipeline;

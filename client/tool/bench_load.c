@@ -230,7 +230,8 @@ static int open_connection(load_t *self, const hearsay_options_t *options)
     unsigned number = self->opened_connections;
     hearsay_t *connection;
 
-    if (hearsay_open(&connection, options, self->err->text) != 0) {
+    if (hearsay_open_with_keys(&connection, options, self->plan->curve, self->plan->curve_key,
+                               self->err->text) != 0) {
         self->err->outcome = OUTCOME_USAGE;
         return -1;
     }

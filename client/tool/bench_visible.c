@@ -162,7 +162,10 @@ int bench_measure_visible(const bench_plan_t *plan, bench_visible_t *out, err_t 
     self->out = out;
     self->timeout_ms = plan->timeout_ms;
     err->outcome = OUTCOME_USAGE;
-    int rc = hearsay_open(&self->hearsay, &plan->connection, err->text) == 0 ? 0 : -1;
+    int rc = hearsay_open_with_keys(&self->hearsay, &plan->connection, plan->curve, plan->curve_key,
+                                    err->text) == 0
+                 ? 0
+                 : -1;
     if (rc == 0)
         rc = watch_all(self, plan, err);
     hearsay_close(&self->hearsay);

@@ -13,6 +13,7 @@
 #include "bus/http/http.h"
 #include "bus/net/address.h"
 #include "bus/net/beacon.h"
+#include "bus/net/guard.h"
 #include "bus/net/known.h"
 #include "bus/net/loop.h"
 #include "bus/net/message.h"
@@ -76,6 +77,7 @@ struct broker {
     loop_t *loop;
     trace_t *trace;
     events_t *events;
+    guard_t guard;
     monitor_t *monitor;
     finder_t *finder;
     http_t *http; /* NULL: none */
@@ -146,7 +148,9 @@ static void disconnect(broker_t *self, uint32_t number)
 
 static int open_link(broker_t *self, link_t *link, slice_t host, uint16_t port, err_t *err)
 {
-    const socket_options_t options = {ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true};
+    const socket_options_t options = {
+        ZMQ_DEALER, MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true, ROLE_NODE, self->guard.curve,
+    };
     endpoint_t endpoint;
 
     if (!endpoint_of(host, port, &endpoint, err) ||
@@ -304,6 +308,13 @@ static bool monitor_ready(void *arg)
     return false;
 }
 
+static bool denied_ready(void *arg)
+{
+    broker_t *self = arg;
+    guard_tell(&self->guard, &self->line, self->events, self->trace);
+    return false;
+}
+
 static bool finder_ready(void *arg)
 {
     broker_t *self = arg;
@@ -362,6 +373,7 @@ static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, bu
         {"client_losses", self->counts.client_losses},
         {"replica_losses", self->counts.replica_losses},
         {"dropped_control", self->counts.dropped_control},
+        {"denied", denied_count(self->guard.denied)},
     };
     uint32_t count = sizeof(counts) / sizeof(counts[0]);
     for (uint32_t i = 0; i < count; i++)
@@ -519,12 +531,14 @@ static void on_signal(void *arg, int number)
 
 static int open_sockets(broker_t *self, err_t *err)
 {
-    static const socket_options_t options[PORTS] = {
-        [PORT_CLIENT] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, CLIENT_HEARTBEAT_MS, true},
+    const curve_t *keys = self->guard.curve;
+    const socket_options_t options[PORTS] = {
+        [PORT_CLIENT] = {ZMQ_ROUTER, MESSAGE_MAX, QUEUE, QUEUE, CLIENT_HEARTBEAT_MS, true,
+                         ROLE_CLIENT | ROLE_ADMIN, keys},
         [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE,
-                          HEARTBEAT_MS, true},
+                          HEARTBEAT_MS, true, ROLE_ADMIN, keys},
         [PORT_TRACE] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, CONTROL_QUEUE, CONTROL_QUEUE, HEARTBEAT_MS,
-                        true},
+                        true, ROLE_ADMIN, keys},
     };
     static const char *const names[PORTS] = {"client", "control", "trace"};
     const broker_settings_t *settings = self->settings;
@@ -555,7 +569,8 @@ static int open_loop(broker_t *self, err_t *err)
     loop_on_alive(self->loop, notify_alive, notify_interval_ms());
     const trace_source_t source = {CONTROL_BROKER, 0, self->incarnation};
     if (trace_open(&self->trace, &source, err) != 0 ||
-        monitor_open(&self->monitor, self->trace, err) != 0)
+        monitor_open(&self->monitor, self->trace, self->guard.denied, err) != 0 ||
+        loop_add_fd(self->loop, denied_fd(self->guard.denied), denied_ready, self, err) != 0)
         return -1;
     return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
 }
@@ -564,7 +579,8 @@ static int open_finder(broker_t *self, err_t *err)
 {
     const broker_settings_t *settings = self->settings;
 
-    if (finder_open(&self->finder, settings->interface, settings->beacon_port, err) != 0 ||
+    if (finder_open(&self->finder, settings->interface, settings->beacon_port, self->guard.curve,
+                    self->guard.denied, err) != 0 ||
         loop_add_socket(self->loop, finder_socket(self->finder), finder_ready, self, err) != 0)
         return -1;
     self->beacon = (beacon_t){
@@ -604,7 +620,8 @@ static int start(broker_t *self, err_t *err)
 {
     const broker_settings_t *settings = self->settings;
 
-    if (open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_finder(self, err) != 0)
+    if (guard_open(&self->guard, settings->curve, ROLE_BROKER, err) != 0 ||
+        open_loop(self, err) != 0 || open_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
     const frontend_config_t config = {.cluster = beacon_cluster_tag(settings->cluster),
                                       .incarnation = self->incarnation,
@@ -640,6 +657,7 @@ static void stop(broker_t *self)
     for (int i = 0; i < PORTS; i++)
         watched_close(&self->sockets[i], self->loop, self->monitor);
     monitor_destroy(&self->monitor);
+    guard_close(&self->guard);
     trace_destroy(&self->trace);
     events_destroy(&self->events);
     loop_destroy(&self->loop);

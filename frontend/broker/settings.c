@@ -8,6 +8,7 @@ int broker_settings_read(broker_settings_t *out, const options_t *options, err_t
     *out = (broker_settings_t){
         .cluster = options_text(options, "cluster"),
         .interface = options_text(options, "interface"),
+        .curve = options_text(options, "curve"),
         .beacon_port = (int)options_int(options, "beacon-port"),
     };
     if (words != 0)

@@ -12,6 +12,7 @@
 typedef struct broker_settings {
     const char *cluster;
     const char *interface;
+    const char *curve; /* folder of keys; NULL: without */
     int beacon_port;
     address_served_t served;
     endpoint_t http;                    /* port 0: none */

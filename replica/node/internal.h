@@ -8,6 +8,7 @@
 #include "bus/base/events.h"
 #include "bus/http/http.h"
 #include "bus/net/beacon.h"
+#include "bus/net/guard.h"
 #include "bus/net/known.h"
 #include "bus/net/trace.h"
 #include "bus/net/wake.h"
@@ -77,6 +78,7 @@ typedef struct node {
     loop_t *loop;
     trace_t *trace;
     events_t *events;
+    guard_t guard;
     monitor_t *monitor;
     links_t *links;
     finder_t *finder;

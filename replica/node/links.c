@@ -27,6 +27,7 @@ typedef struct peer_link {
 struct links {
     loop_t *loop;
     monitor_t *monitor;
+    const curve_t *curve;
     int64_t message_max;
     links_message_fn *fn;
     void *arg;
@@ -70,8 +71,8 @@ static bool gossip_ready(void *arg)
 
 /* ---- life ---- */
 
-int links_new(links_t **out, loop_t *loop, monitor_t *monitor, int64_t message_max,
-              links_message_fn *fn, void *arg, err_t *err)
+int links_new(links_t **out, loop_t *loop, monitor_t *monitor, const curve_t *curve,
+              int64_t message_max, links_message_fn *fn, void *arg, err_t *err)
 {
     const socket_options_t options = {
         .type = ZMQ_SUB,
@@ -79,11 +80,17 @@ int links_new(links_t **out, loop_t *loop, monitor_t *monitor, int64_t message_m
         .send_queue = QUEUE,
         .receive_queue = QUEUE,
         .heartbeat_ms = HEARTBEAT_MS,
+        .peers = ROLE_NODE,
+        .curve = curve,
     };
     links_t *self = mem_zero(1, sizeof(*self));
 
-    *self = (links_t){
-        .loop = loop, .monitor = monitor, .message_max = message_max, .fn = fn, .arg = arg};
+    *self = (links_t){.loop = loop,
+                      .monitor = monitor,
+                      .curve = curve,
+                      .message_max = message_max,
+                      .fn = fn,
+                      .arg = arg};
     if (watched_open(&self->sub, &options, monitor, "sub", MONITOR_NO_TOKEN, err) != 0 ||
         loop_add_socket(loop, self->sub, gossip_ready, self, err) != 0) {
         links_destroy(&self);
@@ -116,6 +123,8 @@ static int open_dealer(links_t *self, peer_link_t *peer, const endpoint_t *endpo
         .send_queue = QUEUE,
         .receive_queue = QUEUE,
         .heartbeat_ms = HEARTBEAT_MS,
+        .peers = ROLE_NODE,
+        .curve = self->curve,
     };
     if (watched_open(&peer->dealer, &options, self->monitor, "dealer", peer->link, err) != 0)
         return -1;

@@ -10,6 +10,7 @@
 
 #include "bus/base/bytes.h"
 #include "bus/base/err.h"
+#include "bus/net/curve.h"
 #include "bus/net/loop.h"
 #include "bus/net/monitor.h"
 
@@ -19,11 +20,11 @@ typedef struct links links_t;
 typedef void links_message_fn(void *arg, uint32_t link, slice_t message);
 
 /*
- * No connections yet. message_max: bytes of a message that is still taken in. Returns 0, or -1 with
- * err when the system is full.
+ * No connections yet. message_max: bytes of a message that is still taken in. curve (NULL: without
+ * keys) outlives the links. Returns 0, or -1 with err when the system is full.
  */
-int links_new(links_t **out, loop_t *loop, monitor_t *monitor, int64_t message_max,
-              links_message_fn *fn, void *arg, err_t *err);
+int links_new(links_t **out, loop_t *loop, monitor_t *monitor, const curve_t *curve,
+              int64_t message_max, links_message_fn *fn, void *arg, err_t *err);
 
 /* Closes everything. */
 void links_destroy(links_t **self);

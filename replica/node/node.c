@@ -108,6 +108,13 @@ static bool monitor_ready(void *arg)
     return false;
 }
 
+static bool denied_ready(void *arg)
+{
+    node_t *self = arg;
+    guard_tell(&self->guard, &self->line, self->events, self->trace);
+    return false;
+}
+
 static bool finder_ready(void *arg)
 {
     node_t *self = arg;
@@ -261,12 +268,18 @@ static int open_replica(node_t *self, err_t *err)
 
 static int open_sockets(node_t *self, err_t *err)
 {
-    static const socket_options_t options[NODE_PORTS] = {
-        [PORT_PEER] = {ZMQ_ROUTER, PEER_MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
-        [PORT_SERVICE] = {ZMQ_ROUTER, MESSAGE_MAX, BROKER_QUEUE, QUEUE, HEARTBEAT_MS, true},
-        [PORT_GOSSIP] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
-        [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
-        [PORT_TRACE] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true},
+    const curve_t *keys = self->guard.curve;
+    const socket_options_t options[NODE_PORTS] = {
+        [PORT_PEER] = {ZMQ_ROUTER, PEER_MESSAGE_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true, ROLE_NODE,
+                       keys},
+        [PORT_SERVICE] = {ZMQ_ROUTER, MESSAGE_MAX, BROKER_QUEUE, QUEUE, HEARTBEAT_MS, true,
+                          ROLE_BROKER, keys},
+        [PORT_GOSSIP] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true, ROLE_NODE,
+                         keys},
+        [PORT_CONTROL] = {ZMQ_ROUTER, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true,
+                          ROLE_ADMIN, keys},
+        [PORT_TRACE] = {ZMQ_XPUB, CONTROL_REQUEST_MAX, QUEUE, QUEUE, HEARTBEAT_MS, true, ROLE_ADMIN,
+                        keys},
     };
     static const char *const names[NODE_PORTS] = {"peer", "service", "gossip", "control", "trace"};
     const settings_t *settings = self->settings;
@@ -302,7 +315,8 @@ static int open_loop(node_t *self, err_t *err)
     loop_on_alive(self->loop, notify_alive, notify_interval_ms());
     const trace_source_t source = {CONTROL_NODE, self->settings->id, self->incarnation};
     if (trace_open(&self->trace, &source, err) != 0 ||
-        monitor_open(&self->monitor, self->trace, err) != 0)
+        monitor_open(&self->monitor, self->trace, self->guard.denied, err) != 0 ||
+        loop_add_fd(self->loop, denied_fd(self->guard.denied), denied_ready, self, err) != 0)
         return -1;
     return loop_add_fd(self->loop, monitor_fd(self->monitor), monitor_ready, self, err);
 }
@@ -330,8 +344,8 @@ void node_hold_input(node_t *self, bool is_held)
 
 static int serve_sockets(node_t *self, err_t *err)
 {
-    if (links_new(&self->links, self->loop, self->monitor, PEER_MESSAGE_MAX, take_linked, self,
-                  err) != 0)
+    if (links_new(&self->links, self->loop, self->monitor, self->guard.curve, PEER_MESSAGE_MAX,
+                  take_linked, self, err) != 0)
         return -1;
     for (int i = 0; i <= PORT_CONTROL; i++)
         if (loop_add_socket(self->loop, self->sockets[i], ready[i], self, err) != 0)
@@ -344,7 +358,8 @@ static int open_finder(node_t *self, err_t *err)
 {
     const settings_t *settings = self->settings;
 
-    if (finder_open(&self->finder, settings->interface, settings->beacon_port, err) != 0 ||
+    if (finder_open(&self->finder, settings->interface, settings->beacon_port, self->guard.curve,
+                    self->guard.denied, err) != 0 ||
         loop_add_socket(self->loop, finder_socket(self->finder), finder_ready, self, err) != 0)
         return -1;
     self->beacon = (beacon_t){
@@ -370,7 +385,8 @@ static int start(node_t *self, err_t *err)
 {
     const settings_t *settings = self->settings;
 
-    if (node_open_disk(self, err) != 0 || open_loop(self, err) != 0 ||
+    if (guard_open(&self->guard, settings->curve, ROLE_NODE, err) != 0 ||
+        node_open_disk(self, err) != 0 || open_loop(self, err) != 0 ||
         open_sockets(self, err) != 0 || open_replica(self, err) != 0 ||
         serve_sockets(self, err) != 0 || open_finder(self, err) != 0)
         return -1;
@@ -410,6 +426,7 @@ static void stop(node_t *self)
     for (int i = 0; i < NODE_PORTS; i++)
         watched_close(&self->sockets[i], self->loop, self->monitor);
     monitor_destroy(&self->monitor);
+    guard_close(&self->guard);
     trace_destroy(&self->trace);
     events_destroy(&self->events);
     loop_destroy(&self->loop);

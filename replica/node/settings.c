@@ -174,6 +174,7 @@ int settings_read(settings_t *out, const options_t *options, err_t *err)
         snprintf(out->data, sizeof(out->data), "replica_%u", out->id);
     out->cluster = options_text(options, "cluster");
     out->interface = options_text(options, "interface");
+    out->curve = options_text(options, "curve");
     out->beacon_port = (int)options_int(options, "beacon-port");
     out->sync = sync_mode(options_text(options, "sync"));
     out->gossip_interval_ms = options_ms(options, "gossip-interval");

@@ -26,6 +26,7 @@ typedef struct settings {
     uint32_t random_ppm[3];
     const char *cluster;
     const char *interface;
+    const char *curve; /* folder of keys; NULL: without */
     int beacon_port;
     address_served_t served;
     endpoint_t http; /* port 0: none */

@@ -104,6 +104,7 @@ static void test_other_machines_only_if_said(void **state)
     assert_int_equal(address_check_interface("eth9", true, &err), 0);
     assert_int_equal(address_check_interface("eth9", false, &err), -1);
     assert_non_null(strstr(err.text, "--insecure"));
+    assert_non_null(strstr(err.text, "--curve"));
     assert_int_equal(address_check_host("127.0.0.1", false, &err), 0);
     assert_int_equal(address_check_host("0.0.0.0", true, &err), 0);
     assert_int_equal(address_check_host("0.0.0.0", false, &err), -1);
@@ -153,6 +154,8 @@ static void test_where_a_program_serves(void **state)
     assert_string_equal(out.advertised.host, "127.0.0.5");
     assert_int_equal(SERVED(OPTION_NODE, &out, "--listen", "tcp://0.0.0.0:99", "--insecure"), 0);
     assert_string_equal(out.advertised.host, "127.0.0.1"); /* of the interface */
+    assert_int_equal(SERVED(OPTION_NODE, &out, "--listen", "tcp://0.0.0.0:99", "--curve", "keys"),
+                     0);
     assert_int_equal(SERVED(OPTION_NODE, &out, "--advertise", "here.example.org:5"), 0);
     assert_string_equal(out.listen.host, "127.0.0.1");
     assert_string_equal(out.advertised.host, "here.example.org");

@@ -16,8 +16,9 @@
 #include "bus/net/beacon.h"
 #include "bus/net/runtime.h"
 #include "tests/unit/bus/net_fixture.h"
+#include "tests/unit/folder.h"
 
-enum { DEADLINE_MS = 5000, RARELY_MS = 3600 * 1000 };
+enum { DEADLINE_MS = 5000, RARELY_MS = 3600 * 1000, OFTEN_MS = 20 };
 
 static int test_port(void)
 {
@@ -39,7 +40,7 @@ static finder_t *open_on(const char *interface)
 {
     finder_t *finder = NULL;
     err_t err = {0};
-    if (finder_open(&finder, interface, test_port(), &err) != 0)
+    if (finder_open(&finder, interface, test_port(), NULL, NULL, &err) != 0)
         fail_msg("%s", err.text);
     return finder;
 }
@@ -242,6 +243,159 @@ static void test_drops_are_counted(void **state)
     finder_destroy(&finder);
 }
 
+/* ---- with keys ---- */
+
+static curve_t *make_keys(char folder[256])
+{
+    curve_t *curve = NULL;
+    err_t err = {0};
+
+    if (folder_make(folder, 256, "beacon") != 0 ||
+        keys_make(folder, "node", ROLE_NODE, &err) != 0 || keys_make_cluster(folder, &err) != 0 ||
+        curve_open(&curve, folder, NULL, ROLE_NODE, &err) != 0)
+        fail_msg("%s", err.text);
+    return curve;
+}
+
+static void sign(const curve_t *curve, beacon_t packet, uint8_t bytes[BEACON_SIZE])
+{
+    packet.flags |= BEACON_HAS_KEYS;
+    beacon_encode(&packet, bytes);
+    curve_sign(curve, slice_of(bytes, BEACON_SIGNED_SIZE), bytes + BEACON_SIGNED_SIZE);
+}
+
+static finder_t *open_with(const curve_t *curve, denied_t *denied)
+{
+    finder_t *finder = NULL;
+    err_t err = {0};
+    if (finder_open(&finder, "lo", test_port(), curve, denied, &err) != 0)
+        fail_msg("%s", err.text);
+    return finder;
+}
+
+/* Sends the bytes until the finder hears them, and takes the repeats. */
+static void send_heard(finder_t *finder, const uint8_t bytes[BEACON_SIZE], uint64_t incarnation)
+{
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+
+    do {
+        assert_true(net_now().boot_ms < until_ms);
+        send_raw(bytes, BEACON_SIZE);
+    } while (!hears(finder, incarnation, &seen, address, 20));
+    while (hears(finder, incarnation, &seen, address, 50))
+        continue;
+}
+
+/* The bytes are not heard, but what is sent behind them: packets keep their order. */
+static void send_dropped(finder_t *finder, const uint8_t bytes[BEACON_SIZE],
+                         const uint8_t good[BEACON_SIZE], uint64_t good_incarnation)
+{
+    zmq_pollitem_t item = {.socket = finder_socket(finder), .events = ZMQ_POLLIN};
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+    int64_t until_ms = net_now().boot_ms + DEADLINE_MS;
+
+    send_raw(bytes, BEACON_SIZE);
+    send_raw(good, BEACON_SIZE);
+    while (!finder_receive(finder, &seen, address)) {
+        assert_true(net_now().boot_ms < until_ms);
+        zmq_poll(&item, 1, 100);
+    }
+    assert_true(seen.incarnation == good_incarnation);
+}
+
+static void test_only_signed_packets_are_heard(void **state)
+{
+    (void)state;
+    char folder[256];
+    char other_folder[256];
+    curve_t *curve = make_keys(folder);
+    curve_t *other = make_keys(other_folder);
+    denied_t *denied = NULL;
+    denied_entry_t entry;
+    beacon_t own = node_beacon("one", 0);
+    beacon_t peer = node_beacon("one", 1);
+    beacon_t third = node_beacon("one", 2);
+    uint8_t good[BEACON_SIZE];
+    uint8_t bytes[BEACON_SIZE];
+
+    assert_int_equal(denied_open(&denied, NULL), 0);
+    finder_t *finder = open_with(curve, denied);
+    finder_publish(finder, &own, RARELY_MS);
+    sign(curve, third, good);
+    send_heard(finder, good, third.incarnation);
+
+    beacon_encode(&peer, bytes);
+    send_dropped(finder, bytes, good, third.incarnation);
+    assert_true(denied_next(denied, &entry));
+    assert_non_null(strstr(entry.why, "without keys"));
+    sign(other, peer, bytes);
+    send_dropped(finder, bytes, good, third.incarnation);
+    assert_true(denied_next(denied, &entry));
+    assert_non_null(strstr(entry.why, "another secret"));
+    assert_int_equal(finder_counts(finder).denied, 2);
+    /* Each byte counts; behind the fields that make it one of ours at all. */
+    for (size_t at = 16; at < BEACON_SIZE; at++) {
+        sign(curve, peer, bytes);
+        bytes[at] ^= 0x01;
+        send_dropped(finder, bytes, good, third.incarnation);
+    }
+    assert_in_range(finder_counts(finder).denied, 100, 2 + BEACON_SIZE - 16);
+
+    /* An older packet is a replay, an equal one a repeat. */
+    peer.counter = 9;
+    sign(curve, peer, bytes);
+    send_heard(finder, bytes, peer.incarnation);
+    send_heard(finder, bytes, peer.incarnation);
+    peer.counter = 8;
+    sign(curve, peer, bytes);
+    send_dropped(finder, bytes, good, third.incarnation);
+    assert_int_equal(finder_counts(finder).stale, 1);
+    finder_destroy(&finder);
+    denied_destroy(&denied);
+    curve_destroy(&curve);
+    curve_destroy(&other);
+    folder_remove(folder);
+    folder_remove(other_folder);
+}
+
+/* Two finders with the same keys hear each other; one without hears that there are keys. */
+static void test_finders_with_and_without_keys(void **state)
+{
+    (void)state;
+    char folder[256];
+    curve_t *curve = make_keys(folder);
+    denied_t *denied = NULL;
+    denied_entry_t entry;
+    beacon_t one = node_beacon("one", 0);
+    beacon_t two = node_beacon("one", 1);
+    beacon_t none = node_beacon("one", 2);
+    beacon_t seen;
+    char address[FINDER_ADDRESS_SIZE];
+
+    assert_int_equal(denied_open(&denied, NULL), 0);
+    finder_t *first = open_with(curve, NULL);
+    finder_t *second = open_with(curve, NULL);
+    finder_t *third = open_with(NULL, denied);
+    finder_publish(first, &one, OFTEN_MS);
+    finder_publish(second, &two, OFTEN_MS);
+    finder_publish(third, &none, OFTEN_MS);
+    assert_true(hears(first, two.incarnation, &seen, address, DEADLINE_MS));
+    assert_true(hears(second, one.incarnation, &seen, address, DEADLINE_MS));
+    assert_false(hears(third, one.incarnation, &seen, address, 200));
+    assert_true(denied_next(denied, &entry));
+    assert_non_null(strstr(entry.why, "with keys alone"));
+    assert_true(finder_counts(third).denied > 0);
+    finder_destroy(&first);
+    finder_destroy(&second);
+    finder_destroy(&third);
+    denied_destroy(&denied);
+    curve_destroy(&curve);
+    folder_remove(folder);
+}
+
 /* More packets than anybody reads: the actor lives on and ends when told. */
 static void test_unread_finder_ends(void **state)
 {
@@ -265,21 +419,26 @@ static void test_bad_interfaces(void **state)
     static const char *const names[] = {"*", "", "none-such0", "255.255.255.255"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        assert_int_equal(finder_open(&finder, names[i], test_port(), &err), -1);
+        assert_int_equal(finder_open(&finder, names[i], test_port(), NULL, NULL, &err), -1);
         assert_non_null(strstr(err.text, "--interface"));
     }
-    assert_int_equal(finder_open(&finder, "lo", 0, &err), -1);
-    assert_int_equal(finder_open(&finder, "lo", 65536, &err), -1);
+    assert_int_equal(finder_open(&finder, "lo", 0, NULL, NULL, &err), -1);
+    assert_int_equal(finder_open(&finder, "lo", 65536, NULL, NULL, &err), -1);
     assert_null(finder);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_on_loopback),   cmocka_unit_test(test_two_on_an_interface),
-        cmocka_unit_test(test_interval_repeats),  cmocka_unit_test(test_publish_now_coalesces),
-        cmocka_unit_test(test_drops_are_counted), cmocka_unit_test(test_unread_finder_ends),
+        cmocka_unit_test(test_two_on_loopback),
+        cmocka_unit_test(test_two_on_an_interface),
+        cmocka_unit_test(test_interval_repeats),
+        cmocka_unit_test(test_publish_now_coalesces),
+        cmocka_unit_test(test_drops_are_counted),
+        cmocka_unit_test(test_unread_finder_ends),
         cmocka_unit_test(test_bad_interfaces),
+        cmocka_unit_test(test_only_signed_packets_are_heard),
+        cmocka_unit_test(test_finders_with_and_without_keys),
     };
     return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }

@@ -68,7 +68,7 @@ static void test_disconnect_is_told_once(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
     void *router = open_router(0);
     void *dealer = open_dealer(monitor, socket_port(router), 42);
     void *other_router = open_router(0);
@@ -101,7 +101,7 @@ static void test_refused_connection_is_told(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
     void *dealer = open_dealer(monitor, 1, 7);
     assert_true(is_readable(monitor, DEADLINE_MS));
     assert_true(monitor_next_lost(monitor, &token));
@@ -118,7 +118,7 @@ static void test_many_peers_of_a_listener(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
     void *router = NULL;
     assert_int_equal(socket_open(&router, &router_options, NULL), 0);
     assert_int_equal(monitor_watch(monitor, router, "router", MONITOR_NO_TOKEN, NULL), 0);
@@ -142,7 +142,7 @@ static void test_unwatch_forgets_the_loss(void **state)
     monitor_t *monitor = NULL;
     uint64_t token = 0;
 
-    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
     void *router = open_router(0);
     void *dealer = open_dealer(monitor, socket_port(router), 42);
     wait_connected(dealer, router);
@@ -163,7 +163,7 @@ static void test_monitors_follow_each_other(void **state)
     for (int i = 0; i < 200; i++) {
         monitor_t *monitor = NULL;
         void *router = NULL;
-        assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+        assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
         assert_int_equal(socket_open(&router, &router_options, NULL), 0);
         assert_int_equal(monitor_watch(monitor, router, "router", MONITOR_NO_TOKEN, NULL), 0);
         monitor_destroy(&monitor);

@@ -212,7 +212,7 @@ static void test_successor_gets_nothing_old(void **state)
     endpoint_t endpoint = {.host = "127.0.0.1"};
     char text[8];
 
-    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
     assert_int_equal(monitor_watch(monitor, met, "met", 1, NULL), 0);
     assert_int_equal(monitor_watch(monitor, never_met, "never met", 2, NULL), 0);
     assert_int_equal(socket_bind(router, "127.0.0.1", 0, NULL), 0);
@@ -356,7 +356,7 @@ static void test_watched(void **state)
     monitor_t *monitor = NULL;
     void *sockets[2] = {NULL};
 
-    assert_int_equal(monitor_open(&monitor, NULL, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(
             watched_open(&sockets[i], &router_options, monitor, "router", MONITOR_NO_TOKEN, NULL),

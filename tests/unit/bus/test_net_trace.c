@@ -265,7 +265,7 @@ static void test_sockets_of_a_monitor(void **state)
     follow(&bench, TRACE_SOCKETS);
     bench.is_over = has_begun;
     assert_int_equal(loop_run(bench.loop), 0);
-    assert_int_equal(monitor_open(&monitor, bench.trace, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, bench.trace, NULL, NULL), 0);
     void *router = open_socket(ZMQ_ROUTER);
     void *dealer = open_socket(ZMQ_DEALER);
     endpoint_t endpoint = {.host = "127.0.0.1"};
