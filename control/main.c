@@ -168,11 +168,13 @@ static bool anybody_answered(const control_t *self, control_kind_t kind)
 
 static int fail_nobody(control_t *self, const char *what)
 {
-    const char *denied = survey_denied(self->survey);
+    bool is_certain;
+    const char *denied = survey_denied(self->survey, &is_certain);
 
     if (denied != NULL) {
         self->has_said_denied = true;
-        return fail_with(self, OUTCOME_DENIED, "no %s talks to us; %s", what, denied);
+        return fail_with(self, is_certain ? OUTCOME_DENIED : OUTCOME_NOT_REACHED,
+                         "no %s talks to us; %s", what, denied);
     }
     return fail_with(self, OUTCOME_NOT_REACHED,
                      "no %s of cluster \"%s\" answers on %s, beacon port %" PRId64
@@ -731,6 +733,18 @@ static int flush_out(int code)
     return code != EXIT_DONE ? code : outcome_exit(OUTCOME_FULL);
 }
 
+/* Those who would not talk to us, when others did. */
+static void say_denied(const control_t *self)
+{
+    bool is_certain = false;
+    const char *denied = self->survey != NULL && !self->has_said_denied
+                             ? survey_denied(self->survey, &is_certain)
+                             : NULL;
+
+    if (denied != NULL && is_certain)
+        log_line(LOG_LEVEL_WARN, "not asked: %s", denied);
+}
+
 static int run(control_t *self)
 {
     err_t err;
@@ -742,8 +756,7 @@ static int run(control_t *self)
         return fail(self, &err);
     set_deadline(self);
     int code = open_survey(self, &err) == 0 ? command->fn(self) : fail(self, &err);
-    if (self->survey != NULL && survey_denied(self->survey) != NULL && !self->has_said_denied)
-        log_line(LOG_LEVEL_WARN, "not asked: %s", survey_denied(self->survey));
+    say_denied(self);
     survey_destroy(&self->survey);
     curve_destroy(&self->curve);
     code = flush_out(code);

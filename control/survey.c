@@ -41,6 +41,7 @@ struct survey {
     const curve_t *curve; /* NULL: without keys */
     denied_t *denied;
     monitor_t *monitor;
+    bool is_denied;                                              /* for certain */
     char denied_text[DENIED_ADDRESS_SIZE + DENIED_WHY_SIZE + 8]; /* "": nobody was */
     finder_t *finder;                                            /* NULL: no beacon */
     beacon_t beacon;
@@ -195,8 +196,9 @@ const curve_t *survey_curve(const survey_t *self)
     return self->curve;
 }
 
-const char *survey_denied(const survey_t *self)
+const char *survey_denied(const survey_t *self, bool *is_certain)
 {
+    *is_certain = self->is_denied;
     return self->denied_text[0] != '\0' ? self->denied_text : NULL;
 }
 
@@ -206,10 +208,12 @@ static void take_denied(survey_t *self)
 {
     denied_entry_t entry;
 
-    while (denied_next(self->denied, &entry))
-        if (self->denied_text[0] == '\0')
-            snprintf(self->denied_text, sizeof(self->denied_text), "%s: %s", entry.address,
-                     entry.why);
+    while (denied_next(self->denied, &entry)) {
+        if (self->is_denied || (self->denied_text[0] != '\0' && !entry.is_certain))
+            continue;
+        self->is_denied = entry.is_certain;
+        snprintf(self->denied_text, sizeof(self->denied_text), "%s: %s", entry.address, entry.why);
+    }
 }
 
 static void take_beacons(survey_t *self)

@@ -46,10 +46,10 @@ void survey_destroy(survey_t **self);
 const curve_t *survey_curve(const survey_t *self);
 
 /*
- * Who would not talk to us, or not as we do, and why: of the first such, one line; NULL: nobody.
- * Owned by the survey.
+ * Who would not talk to us, or not as we do, and why: of the first of whom that is certain, or the
+ * first, one line; NULL: nobody. Owned by the survey.
  */
-const char *survey_denied(const survey_t *self);
+const char *survey_denied(const survey_t *self, bool *is_certain);
 
 /* What a round is looking for, which makes it end early. */
 typedef bool survey_done_fn(void *arg, const survey_t *survey);

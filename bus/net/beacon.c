@@ -323,7 +323,7 @@ static void tell_denied(finder_t *self, const beacon_t *packet, const char *addr
         snprintf(who, sizeof(who), "%s:%u", address, packet->port);
     else
         snprintf(who, sizeof(who), "%s", address);
-    denied_put(self->denied, who, why);
+    denied_put(self->denied, who, why, true);
 }
 
 /*

@@ -94,10 +94,10 @@ static bool take_token(denied_t *self, int64_t now_ms)
     return true;
 }
 
-void denied_put(denied_t *self, const char *address, const char *why)
+void denied_put(denied_t *self, const char *address, const char *why, bool is_certain)
 {
     int64_t now_ms = net_now().boot_ms;
-    denied_entry_t entry = {.unsaid = 0};
+    denied_entry_t entry = {.is_certain = is_certain};
 
     snprintf(entry.address, sizeof(entry.address), "%s", address);
     snprintf(entry.why, sizeof(entry.why), "%s", why);

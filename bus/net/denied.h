@@ -28,6 +28,7 @@ enum {
 typedef struct denied_entry {
     char address[DENIED_ADDRESS_SIZE];
     char why[DENIED_WHY_SIZE]; /* what it did, as "speaks without keys", or what was done to it */
+    bool is_certain;           /* else it may be that the other end just ended */
     uint64_t unsaid;           /* so many more since the last that was said */
 } denied_entry_t;
 
@@ -35,8 +36,11 @@ typedef struct denied_entry {
 int denied_open(denied_t **out, err_t *err);
 void denied_destroy(denied_t **self);
 
-/* Adds one; both texts are copied, cut when they are too long. From any thread. */
-void denied_put(denied_t *self, const char *address, const char *why);
+/*
+ * Adds one: of a guess, which is_certain is false for, too. Both texts are copied, cut when they
+ * are too long. From any thread.
+ */
+void denied_put(denied_t *self, const char *address, const char *why, bool is_certain);
 
 /* A descriptor to poll: readable while denied_next() has something. */
 int denied_fd(const denied_t *self);

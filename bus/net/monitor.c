@@ -148,6 +148,17 @@ static void tell(const monitor_t *self, const watch_t *watch, const event_t *eve
     trace_put_socket(self->trace, &item);
 }
 
+/*
+ * True for a handshake that the other end broke off: who has been told that it has the wrong key
+ * does that, and who speaks with keys when it is faster than its greeting; but so does one that is
+ * killed.
+ */
+static bool is_guess(const event_t *event)
+{
+    return event->kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL &&
+           (event->value == EPIPE || event->value == ECONNRESET);
+}
+
 /* What is wrong with the other end of a connection that we made; NULL: nothing is known. */
 static const char *why_not_taken(const watch_t *watch, const event_t *event)
 {
@@ -157,7 +168,10 @@ static const char *why_not_taken(const watch_t *watch, const event_t *event)
         event->value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
         return watch->has_keys ? "it speaks without keys: give it --curve"
                                : "it speaks with keys alone: give --curve";
-    return watch->has_keys ? "it has another key than the one we have of it, or ended" : NULL;
+    if (!is_guess(event))
+        return NULL;
+    return watch->has_keys ? "it has another key than the one we have of it, or ended"
+                           : "it ended the connection at once: does it want keys (--curve)?";
 }
 
 /* The same of somebody who connects to us. A key that was refused has been told by who did. */
@@ -179,7 +193,7 @@ static void tell_denied(const monitor_t *self, const watch_t *watch, const event
         return;
     why = watch->is_server ? why_not_let_in(watch, event) : why_not_taken(watch, event);
     if (why != NULL)
-        denied_put(self->denied, event->endpoint, why);
+        denied_put(self->denied, event->endpoint, why, !is_guess(event));
 }
 
 static void note_loss(monitor_t *self, watch_t *watch)

@@ -151,12 +151,12 @@ static void decide(zap_t *self, const question_t *question)
     char why[DENIED_WHY_SIZE];
 
     if (at == FRAMES_MAX) {
-        denied_put(self->denied, "?", "it asks in no form of ZAP");
+        denied_put(self->denied, "?", "it asks in no form of ZAP", true);
         return;
     }
     const char *name = judge(self, question, at, why);
     if (name == NULL)
-        denied_put(self->denied, shown_address(question->frames[at + ADDRESS]), why);
+        denied_put(self->denied, shown_address(question->frames[at + ADDRESS]), why, true);
     answer(self, question, at, name);
 }
 

@@ -110,6 +110,7 @@ struct client {
     size_t next_broker;
     bool is_connected;        /* a connection is there, as far as we know */
     bool is_heard;            /* and the broker has said something */
+    bool is_denied;           /* for certain */
     char denied[DENIED_SIZE]; /* why one would not talk to us, since one last did; "": none */
     uint32_t connection;
     int64_t connected_ms;
@@ -474,9 +475,12 @@ void client_connection_lost(client_t *self, now_t now, uint32_t connection)
         lose_connection(self, "connection closed");
 }
 
-void client_denied(client_t *self, now_t now, slice_t why)
+void client_denied(client_t *self, now_t now, slice_t why, bool is_certain)
 {
     enter(self, now);
+    if (self->is_denied && !is_certain)
+        return;
+    self->is_denied = is_certain;
     snprintf(self->denied, sizeof(self->denied), "%.*s", (int)why.size, (const char *)why.data);
 }
 
@@ -705,6 +709,7 @@ void client_frame(client_t *self, now_t now, uint32_t connection, slice_t messag
         return;
     slice_t body = frame_body(message);
     self->is_heard = true;
+    self->is_denied = false;
     self->denied[0] = '\0';
     self->heard_ms = now.boot_ms;
     if (frame.kind != FRAME_BYE) /* a broker that is full is not asked faster and faster */
@@ -918,7 +923,8 @@ static void expire(client_t *self, client_session_t *session)
             finish_with(self, session, request, OUTCOME_UNKNOWN,
                         "no answer in time: it may have been applied");
         else if (self->denied[0] != '\0')
-            finish_with(self, session, request, OUTCOME_DENIED, self->denied);
+            finish_with(self, session, request,
+                        self->is_denied ? OUTCOME_DENIED : OUTCOME_NOT_REACHED, self->denied);
         else
             finish_with(self, session, request, OUTCOME_NOT_REACHED,
                         session->why[0] != '\0' ? session->why

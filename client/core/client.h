@@ -125,9 +125,9 @@ void client_connection_lost(client_t *self, now_t now, uint32_t connection);
 
 /*
  * A broker would not talk to this program, for the reason given. Requests that end while no other
- * has answered end with DENIED and that reason.
+ * has answered end with that reason, and DENIED if it is certain.
  */
-void client_denied(client_t *self, now_t now, slice_t why);
+void client_denied(client_t *self, now_t now, slice_t why, bool is_certain);
 
 /* Says goodbye to the broker, if there is one; the next turn has the last effects. */
 void client_leave(client_t *self, now_t now);

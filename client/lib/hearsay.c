@@ -245,7 +245,7 @@ static void take_denied(hearsay_t *self)
         char text[sizeof(entry.address) + sizeof(entry.why) + 4];
         snprintf(text, sizeof(text), "%s: %s", entry.address, entry.why);
         give_note(self, slice_text(text));
-        client_denied(self->core, net_now(), slice_text(text));
+        client_denied(self->core, net_now(), slice_text(text), entry.is_certain);
     }
 }
 

@@ -367,14 +367,14 @@ static void test_denied_is_said_at_a_limited_rate(void **state)
     assert_int_equal(denied_open(&denied, NULL), 0);
     assert_false(denied_next(denied, &entry));
     for (int i = 0; i < 100; i++)
-        denied_put(denied, "10.0.0.1", "the same");
+        denied_put(denied, "10.0.0.1", "the same", true);
     assert_true(denied_next(denied, &entry));
     assert_string_equal(entry.address, "10.0.0.1");
     assert_false(denied_next(denied, &entry));
     assert_int_equal(denied_count(denied), 100);
     for (int i = 0; i < 1000; i++) {
         snprintf(why, sizeof(why), "another one %d", i);
-        denied_put(denied, "10.0.0.1", why);
+        denied_put(denied, "10.0.0.1", why, true);
         while (denied_next(denied, &entry)) {
             if (said++ == 0)
                 assert_int_equal(entry.unsaid, 99);
