@@ -9,7 +9,7 @@
  *   api tokens PORT          a token handed from session to session, and merged
  *   api leave PORT           ends with 7 and without closing anything
  *
- * PORT is that of the beacons.
+ * PORT is that of the beacons; HEARSAY_CURVE names a folder of keys, if there is one.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -40,7 +40,7 @@ static hearsay_t *open_port(const char *port)
     const hearsay_options_t options = {.beacon_port = atoi(port)};
     char error[HEARSAY_ERROR_SIZE];
     hearsay_t *h;
-    if (hearsay_open(&h, &options, error) != 0)
+    if (hearsay_open_with_keys(&h, &options, getenv("HEARSAY_CURVE"), NULL, error) != 0)
         fail("%s", error);
     return h;
 }
