@@ -268,3 +268,24 @@ PYTHON
     refused 2 '*interface*eth9*' "$BUILD/hearsayctl" --interface eth9 nodes
     refused 2 '*HTTP has no keys*--insecure*' "$BUILD/hearsay-node" 0 --http 0.0.0.0:9710
 }
+
+@test "a node that was refused by one of its peers gets in, its subscription too" {
+    cp -r "$keys" "$folder/first"
+    slow_node() {
+        start_program "node_$1" "$BUILD/hearsay-node" "$@" --beacon-port "$beacon_port" \
+            --listen "tcp://127.0.0.1:$(node_port "$1")" --data "$folder/replica_$1" --gossip-interval 1h
+    }
+    slow_node 0 --curve "$folder/first"
+    wait_until 10 log_has node_0 'ready'
+    mv "$folder/first/node.key" "$folder/away"
+    slow_node 1
+    wait_until 10 log_has node_0 'is not among ours.*event=denied'
+    wait_until 10 log_has node_1 'does not take our key.*event=denied'
+    mv "$folder/away" "$folder/first/node.key"
+    broker
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    # Rounds are an hour apart: what comes, comes by the stream.
+    hearsay --no-session --replica 0 set streamed yes >/dev/null
+    shows() { [ "$(hearsay --no-session --replica 1 get streamed)" = yes ]; }
+    wait_until 10 shows
+}

@@ -524,6 +524,32 @@ static void test_deadlines(void **state)
     rig_free(rig);
 }
 
+/* A broker that would not talk to us: for certain it is DENIED, a guess overrules nothing. */
+static void test_broker_that_refuses_us(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    const slice_t why = slice_text("no key");
+
+    for (uint64_t ticket = 1; ticket <= 4; ticket++)
+        submit(rig, ticket, COMMAND_SET, (int64_t)ticket * 100);
+    turn(rig);
+    client_denied(rig->client, rig->now, why, false);
+    pass(rig, 100);
+    assert_done(rig, 0, 1, OUTCOME_NOT_REACHED);
+    client_denied(rig->client, rig->now, why, true);
+    client_denied(rig->client, rig->now, why, false);
+    client_connection_lost(rig->client, rig->now, rig->connection);
+    pass(rig, 100);
+    assert_done(rig, 0, 2, OUTCOME_DENIED);
+    /* Another one answers. */
+    pass(rig, 50);
+    give(rig, frames_plain((frame_t){.kind = FRAME_PING}));
+    pass(rig, 50);
+    assert_done(rig, 0, 3, OUTCOME_NOT_REACHED);
+    rig_free(rig);
+}
+
 /* Without anything to wait for there is no hurry, whatever is still missing from the broker. */
 static void test_no_hurry(void **state)
 {
@@ -681,6 +707,7 @@ int main(void)
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_turned_back_by_the_broker),
         cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_broker_that_refuses_us),
         cmocka_unit_test(test_no_hurry),
         cmocka_unit_test(test_no_deadline),
         cmocka_unit_test(test_broker_fails_over),
