@@ -1,7 +1,7 @@
 #!/bin/bash
 # Three hosts of their own (network namespaces on a bridge): two nodes and a broker that find one
-# another by czmq's zbeacon on a real interface, no address typed. Then the link of one node is cut:
-# both sides go on; it is healed: both are equal.
+# another by czmq's zbeacon on a real interface, no address typed, with keys and so without
+# --insecure. Then the link of one node is cut: both sides go on; it is healed: both are equal.
 # Usage: [BUILD=build] tests/cluster/netns_nodes.sh; exit 77 where that is not allowed.
 set -eu
 BUILD=$(cd "${BUILD:-build}" && pwd)
@@ -70,14 +70,14 @@ start() {
     shift 3
     # Not in_space: in the background that would be a shell, and its end not the program's.
     ip netns exec "$tag-$space" env -i PATH="$PATH" "$BUILD/$program" "$@" --interface e0 \
-        --insecure >"$folder/$name.out" 2>"$folder/$name.log" &
+        --curve "$folder/keys" >"$folder/$name.out" 2>"$folder/$name.log" &
     pids+=($!)
 }
-ctl() { in_space c "$BUILD/hearsayctl" --interface e0 --insecure "$@"; }
+ctl() { in_space c "$BUILD/hearsayctl" --interface e0 --curve "$folder/keys" "$@"; }
 at() {
     local id=$1
     shift
-    in_space c "$BUILD/hearsay" --interface e0 --insecure --no-session --replica "$id" "$@"
+    in_space c "$BUILD/hearsay" --interface e0 --curve "$folder/keys" --no-session --replica "$id" "$@"
 }
 # until_true SECONDS COMMAND…
 until_true() {
@@ -88,6 +88,7 @@ until_true() {
     done
 }
 
+"$BUILD/hearsayctl" keygen "$folder/keys" >"$folder/keygen"
 start a node0 hearsay-node 0 --data "$folder/replica_0"
 start b node1 hearsay-node 1 --data "$folder/replica_1"
 start c broker hearsay-broker
@@ -102,7 +103,7 @@ start b broker1 hearsay-broker
 ctl wait --nodes 2 --brokers 2 --timeout 20 || fail "the second broker was not found"
 in_space net ip link set "${tag}b" down
 at 0 incr count 5 >"$folder/reply"
-in_space b "$BUILD/hearsay" --interface e0 --insecure --no-session --timeout 10 incr count 7 \
+in_space b "$BUILD/hearsay" --interface e0 --curve "$folder/keys" --no-session --timeout 10 incr count 7 \
     >"$folder/reply" || fail "the side that was cut off did not go on"
 in_space net ip link set "${tag}b" up
 both_show() { shows 0 "$1" "$2" && shows 1 "$1" "$2"; }
