@@ -4,10 +4,11 @@
  *
  *   gaps PORT SESSIONS NAME
  *
- * PORT is that of the beacons. Each session has a connection, a thread and a counter (NAME and a
- * number) of its own: it increments, reads, rests for PAUSE_MS. An increment must answer one more
- * than the last, so that a write lost or applied twice shows, and the read what was written. Lines
- * on standard input are answered by a line each:
+ * PORT is that of the beacons; HEARSAY_CURVE names a folder of keys, if there is one. Each session
+ * has a connection, a thread and a counter (NAME and a number) of its own: it increments, reads,
+ * rests for PAUSE_MS. An increment must answer one more than the last, so that a write lost or
+ * applied twice shows, and the read what was written. Lines on standard input are answered by a
+ * line each:
  *
  *   mark     a failure follows          most R         the replica with the most sessions
  *   served   it has happened            moved N MS others MS
@@ -134,7 +135,8 @@ static void open_askers(const char *port, const char *name)
 
     for (unsigned i = 0; i < all.size; i++) {
         asker_t *asker = &all.askers[i];
-        if (hearsay_open(&asker->connection, &options, error) != 0)
+        if (hearsay_open_with_keys(&asker->connection, &options, getenv("HEARSAY_CURVE"), NULL,
+                                   error) != 0)
             fail("%s", error);
         asker->session = hearsay_session_open(asker->connection, NULL, HEARSAY_ANY_REPLICA);
         snprintf(asker->key, sizeof(asker->key), "%s%u", name, i);

@@ -289,3 +289,23 @@ PYTHON
     shows() { [ "$(hearsay --no-session --replica 1 get streamed)" = yes ]; }
     wait_until 10 shows
 }
+
+@test "a broker and a replica die: a session goes on, as without keys" {
+    cluster 2
+    broker 1
+    ctl wait --nodes 2 --brokers 2 --timeout 20s
+    open_pipe --no-session --timeout 20s
+    echo "incr piped" >&9
+    wait_until 10 has_lines "$folder/out" 1
+    end_program broker_0 KILL
+    end_program node_0 KILL
+    echo "incr piped" >&9
+    wait_until 15 has_lines "$folder/out" 2
+    [ "$(tail -n 1 "$folder/out")" = 2 ]
+    end_pipe
+    [ "$status" -eq 0 ]
+    node 0
+    broker 0
+    ctl wait --nodes 2 --brokers 2 --timeout 20s
+    [ "$(hearsay --no-session --replica 0 get piped)" = 2 ]
+}
