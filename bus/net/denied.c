@@ -128,9 +128,9 @@ bool denied_next(denied_t *self, denied_entry_t *out)
         *out = self->list[0];
         self->size--;
         memmove(self->list, self->list + 1, self->size * sizeof(*self->list));
+        if (self->size == 0)
+            wake_clear(&self->wake);
     }
-    if (self->size == 0)
-        wake_clear(&self->wake);
     pthread_mutex_unlock(&self->mutex);
     return is_any;
 }
