@@ -69,7 +69,8 @@ static void say_own(replica_t *self)
 
 /*
  * Who left is not to have updates applied any more that others may take in another way. What is
- * held back may be theirs; it is pulled again.
+ * held back may be theirs; it is pulled again. What it was handing in as a member does not count as
+ * handed in by one who has left, before all know that (transfer.c).
  */
 static void consider_leavers(replica_t *self)
 {
@@ -81,6 +82,8 @@ static void consider_leavers(replica_t *self)
     self->left = left;
     holdback_destroy(&self->holdback);
     self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
+    for (size_t i = 0; i < self->peers_size; i++)
+        self->peers[i].hands_in_until_ms = 0;
 }
 
 static void rows_changed(replica_t *self)

@@ -1355,6 +1355,40 @@ static void test_gap_by_round(void **state)
     node_free(b);
 }
 
+/*
+ * What comes of a member that hands in, and is forgotten while that is under way, is not what one
+ * who has left hands in: others may have taken it as it is, and do not know yet that it has left.
+ */
+static void test_forgotten_while_it_hands_in(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    b->is_deaf = true;
+    set(a, 1, 2, "y");
+    assert_int_equal(has(b, 10), 1);
+    a->is_slow = true;
+    a->reads = 0;
+    vec_t vector = vec_one(10, 2);
+    const peer_join_t join = {.id = 0, .incarnation = 10};
+    buf_t message = {0};
+    peer_join_put(&message, &join, &vector);
+    replica_peer_router(b->replica, b->now, LINK, buf_slice(&message));
+    settle(b);
+    assert_int_equal(a->reads, 1);
+    assert_int_equal(replica_forget(b->replica, b->now, 0, &err), 0);
+    read_log(a);
+    settle(b);
+    assert_int_equal(has(b, 10), 1);
+    vec_free(&vector);
+    buf_free(&message);
+    node_free(a);
+    node_free(b);
+}
+
 /* Who was offline or deaf when the lineage was fixed learns it before it takes records. */
 static void test_lineage_before_records(void **state)
 {
@@ -2244,6 +2278,7 @@ int main(void)
         cmocka_unit_test(test_steady_load),
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
+        cmocka_unit_test(test_forgotten_while_it_hands_in),
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_backup),
         cmocka_unit_test(test_full),
