@@ -23,8 +23,16 @@ typedef struct issued {
     tag_t tag;     /* of a set, once it was logged somewhere */
     bool is_shown; /* a set: where it was accepted it had the greatest tag of its key */
     bool is_done;
+    bool is_acked;
+    bool is_copied;    /* and at two replicas or more */
+    bool is_unfounded; /* it was applied somewhere before what its session knew */
+    bool is_overtaken; /* a later set of its session was applied somewhere before it */
+    uint32_t previous; /* of its session; NONE: this is the first */
+    uint32_t open;     /* the first of its session that was not answered when it was issued */
     context_t context; /* what its session had seen when it issued it */
 } issued_t;
+
+#define NONE UINT32_MAX
 
 typedef struct deletion {
     uint32_t key;
@@ -33,6 +41,8 @@ typedef struct deletion {
 
 struct checker {
     context_t *sessions;
+    uint32_t *last; /* of each session, issued; NONE */
+    uint32_t sessions_size;
     issued_t *issued;
     uint32_t issued_size;
     size_t issued_capacity;
@@ -40,11 +50,13 @@ struct checker {
     uint32_t deletions_size;
     size_t deletions_capacity;
     bool is_disk_lost;
+    bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
     bool is_handed_in_late;
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
     tag_t top[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* greatest tag in each replica's log */
+    tag_t has[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* and what it may have otherwise */
     record_t record;
 };
 
@@ -60,6 +72,10 @@ checker_t *checker_new(uint32_t sessions)
 {
     checker_t *self = mem_zero(1, sizeof *self);
     self->sessions = mem_zero(sessions, sizeof *self->sessions);
+    self->last = mem_alloc(sessions * sizeof *self->last);
+    self->sessions_size = sessions;
+    for (uint32_t i = 0; i < sessions; i++)
+        self->last[i] = NONE;
     return self;
 }
 
@@ -69,6 +85,7 @@ void checker_destroy(checker_t **self_p)
     if (self == NULL)
         return;
     free(self->sessions);
+    free(self->last);
     free(self->issued);
     free(self->deletions);
     record_free(&self->record);
@@ -80,10 +97,17 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
 {
     if (self->issued_size == self->issued_capacity)
         self->issued = mem_grow(self->issued, &self->issued_capacity, sizeof *self->issued);
-    self->issued[self->issued_size] = (issued_t){.session = session, .kind = kind, .key = key};
+    uint32_t number = self->issued_size++;
+    issued_t *op = &self->issued[number];
+    *op = (issued_t){.session = session, .kind = kind, .key = key, .open = number};
     if (!self->sessions[session].is_mute)
-        self->issued[self->issued_size].context = self->sessions[session];
-    return self->issued_size++;
+        op->context = self->sessions[session];
+    op->previous = self->last[session];
+    for (uint32_t i = op->previous; i != NONE && !self->issued[i].is_done;
+         i = self->issued[i].previous)
+        op->open = i;
+    self->last[session] = number;
+    return number;
 }
 
 void checker_text(uint32_t number, char text[24])
@@ -117,6 +141,7 @@ static bool raise_top(checker_t *self, uint32_t node, slice_t key, tag_t tag)
     if (k == CHECKER_REGISTERS)
         return true;
     bool is_greatest = tag_compare(tag, self->top[node][k]) > 0;
+    self->has[node][k] = tag_max(self->has[node][k], tag);
     self->top[node][k] = tag_max(self->top[node][k], tag);
     return is_greatest;
 }
@@ -132,10 +157,54 @@ static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
     }
 }
 
-static bool learn_record(checker_t *self, uint32_t node, uint64_t incarnation, slice_t payload)
+static bool is_held(const checker_t *self, const context_t *context)
 {
+    return !self->is_handed_in_late && !context->is_relaxed;
+}
+
+/* What its session had seen and written before a set, as far as that was answered, is there. */
+static bool is_founded(checker_t *self, const issued_t *op, const tag_t *has)
+{
+    bool is_good = true;
+    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
+        is_good &= tag_compare(op->context.tag[k], has[k]) <= 0;
+    for (const issued_t *at = op; at != &self->issued[op->open];) {
+        issued_t *before = &self->issued[at->previous];
+        at = before;
+        if (before->kind != CHECK_SET)
+            continue;
+        before->is_overtaken |=
+            tag_is_zero(before->tag) || tag_compare(before->tag, has[before->key]) > 0;
+        is_good &= !before->is_overtaken || !before->is_acked;
+    }
+    return is_good;
+}
+
+/*
+ * A replica applies a set. Whether its session had relaxed is known only when it is answered: it is
+ * held to this no earlier.
+ */
+static bool follows(checker_t *self, uint32_t node, uint32_t number, char *why, size_t why_size)
+{
+    issued_t *op = &self->issued[number];
+    if (!is_held(self, &self->sessions[op->session]) || is_founded(self, op, self->has[node]))
+        return true;
+    op->is_unfounded = true;
+    snprintf(why, why_size, "v%u was applied at n%u before what its session knew", number, node);
+    return !op->is_acked;
+}
+
+static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payload, char *why,
+                         size_t why_size)
+{
+    uint32_t node = log->node;
     if (!record_read(payload, &self->record))
         return false;
+    bool is_empty = slice_equal(self->record.ops, record_nothing());
+    if (self->record.tag.hlc <= log->horizon && !is_empty) {
+        snprintf(why, why_size, "n%u applied an update at or under its horizon", node);
+        return false;
+    }
     mp_t ops = mp_open(self->record.ops);
     uint32_t count = mp_array(&ops, OPS_MAX);
     tag_t tag = self->record.tag;
@@ -157,25 +226,29 @@ static bool learn_record(checker_t *self, uint32_t node, uint64_t incarnation, s
         if (!tag_is_zero(*known) && tag_compare(*known, tag) != 0)
             return false; /* one update, two tags */
         *known = tag;
-        if (self->record.origin == incarnation)
+        if (self->record.origin == log->incarnation)
             self->issued[number].is_shown = is_greatest;
+        if (!follows(self, node, number, why, why_size))
+            return false;
     }
     return true;
 }
 
-bool checker_logged(checker_t *self, uint32_t node, uint64_t incarnation, uint64_t position,
-                    slice_t entries)
+bool checker_logged(checker_t *self, const checker_log_t *log, char *why, size_t why_size)
 {
     seglog_entry_t entry;
+    slice_t entries = log->entries;
+    snprintf(why, why_size,
+             "a log entry does not fit what was logged before (one update, two tags?)");
     for (size_t at = 0; at < entries.size; at += entry.size) {
         slice_t rest = slice_of(entries.data + at, entries.size - at);
-        seglog_state_t state = seglog_next(rest, position + at, &entry);
+        seglog_state_t state = seglog_next(rest, log->position + at, &entry);
         if (state == SEGLOG_TORN)
             return true; /* the process died in the middle of this write */
         if (state != SEGLOG_GOOD)
             return false;
         if (entry.kind == SEGLOG_KIND_UPDATE &&
-            !learn_record(self, node, incarnation, entry.payload))
+            !learn_record(self, log, entry.payload, why, why_size))
             return false;
     }
     return true;
@@ -261,10 +334,19 @@ static bool check_counter(const checker_t *self, context_t *context, uint32_t ke
     return true;
 }
 
-void checker_disk_lost(checker_t *self, uint32_t node)
+void checker_disk_lost(checker_t *self, uint32_t node, bool loses_acked)
 {
     self->is_disk_lost = true;
+    self->is_acked_lost |= loses_acked;
     memset(self->top[node], 0, sizeof self->top[node]);
+    checker_took_over(self, node); /* how much of it is left is not known here */
+}
+
+void checker_took_over(checker_t *self, uint32_t node)
+{
+    for (uint32_t i = 0; i < CHECKER_NODES_MAX; i++)
+        for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
+            self->has[node][k] = tag_max(self->has[node][k], self->has[i][k]);
 }
 
 void checker_relaxed(checker_t *self, uint32_t number)
@@ -282,7 +364,7 @@ void checker_gave_up(checker_t *self, uint32_t session)
 
 void checker_lost(checker_t *self)
 {
-    self->is_disk_lost = self->is_handed_in_late = true;
+    self->is_handed_in_late = true;
 }
 
 bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
@@ -295,6 +377,8 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
         return false;
     }
     op->is_done = true;
+    op->is_acked = end->outcome == OUTCOME_OK;
+    op->is_copied = op->is_acked && end->copies > 1;
     if (op->kind == CHECK_ADD) {
         self->acked[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK;
         self->copied[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK && end->copies > 1;
@@ -312,6 +396,12 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
             snprintf(why, why_size, "set v%u was acknowledged at once, and did not show", number);
             return false;
         }
+        if ((op->is_overtaken || op->is_unfounded) && is_held(self, context)) {
+            snprintf(why, why_size, "v%u was applied somewhere %s", number,
+                     op->is_overtaken ? "after a later set of its session"
+                                      : "before what its session knew");
+            return false;
+        }
         context->tag[op->key] = tag_max(context->tag[op->key], op->tag);
         return true;
     case CHECK_DEL:
@@ -323,6 +413,31 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
         return check_counter(self, context, op->key, end->value, true, why, why_size);
     case CHECK_LOOK:
         return check_counter(self, context, op->key, end->value, false, why, why_size);
+    }
+    return true;
+}
+
+/* A register at the end, after a loss: nothing under what was to be kept. */
+static bool kept_register(const checker_t *self, uint32_t key, slice_t value, char *why,
+                          size_t why_size)
+{
+    mp_t in = mp_open(value);
+    uint32_t number = 0;
+    tag_t shown = {0};
+    if (!mp_nil(&in) && number_of(mp_bytes(&in), &number) && number < self->issued_size)
+        shown = self->issued[number].tag;
+    bool is_absent = tag_is_zero(shown);
+    for (uint32_t i = 0; is_absent && i < self->deletions_size; i++)
+        if (self->deletions[i].key == key)
+            shown = tag_max(shown, self->deletions[i].tag);
+    for (uint32_t i = 0; i < self->issued_size; i++) {
+        const issued_t *op = &self->issued[i];
+        bool is_kept = op->is_copied || (op->is_acked && !self->is_acked_lost);
+        if (op->kind != CHECK_SET || op->key != key || !is_kept || tag_compare(op->tag, shown) <= 0)
+            continue;
+        snprintf(why, why_size, "at the end %s does not show v%u, which was to be kept", names[key],
+                 i);
+        return false;
     }
     return true;
 }
@@ -357,14 +472,17 @@ static bool final_register(const checker_t *self, uint32_t key, slice_t value, c
 
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
 {
+    if (key < CHECKER_REGISTERS && self->is_handed_in_late)
+        return true;
     if (key < CHECKER_REGISTERS)
-        return self->is_disk_lost || final_register(self, key, value, why, why_size);
+        return self->is_disk_lost ? kept_register(self, key, value, why, why_size)
+                                  : final_register(self, key, value, why, why_size);
     uint32_t i = key - CHECKER_REGISTERS;
     mp_t in = mp_open(value);
     int64_t count = 0;
     if (!mp_nil(&in))
         slice_to_int64(mp_bytes(&in), &count);
-    uint64_t least = self->is_disk_lost ? self->copied[i] : self->acked[i];
+    uint64_t least = self->is_acked_lost ? self->copied[i] : self->acked[i];
     if (self->is_handed_in_late)
         least = 0;
     if ((uint64_t)count >= least && (uint64_t)count <= self->acked[i] + self->doubtful[i])

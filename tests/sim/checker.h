@@ -10,6 +10,7 @@
 #define HEARSAY_TESTS_SIM_CHECKER_H
 
 #include "bus/base/bytes.h"
+#include "bus/base/hlc.h"
 #include "bus/base/outcome.h"
 
 typedef struct checker checker_t;
@@ -38,12 +39,24 @@ uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uin
 /* The text that a CHECK_SET of this number sets. */
 void checker_text(uint32_t number, char text[24]);
 
+/* What a replica has logged in a turn. */
+typedef struct checker_log {
+    uint32_t node;
+    uint64_t incarnation; /* its present one */
+    hlc_t horizon;        /* its own, before */
+    uint64_t position;
+    slice_t entries; /* the last may be torn */
+} checker_log_t;
+
 /*
- * A replica, of this incarnation now, has logged these entries; the last may be torn. False: two
- * tags for one update, or entries that make no sense.
+ * A replica has logged something. False with *why: two tags for one update; an update at or under
+ * the horizon, where none could come any more; one that came before what its session had seen or
+ * written; or entries that make no sense.
  */
-bool checker_logged(checker_t *self, uint32_t node, uint64_t incarnation, uint64_t position,
-                    slice_t entries);
+bool checker_logged(checker_t *self, const checker_log_t *log, char *why, size_t why_size);
+
+/* A replica has taken over the state of another, which is in no log of its own. */
+void checker_took_over(checker_t *self, uint32_t node);
 
 /* How a request ended. */
 typedef struct checker_end {
@@ -57,8 +70,11 @@ typedef struct checker_end {
 bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
                   size_t why_size);
 
-/* A replica lost its disk: what only that one had may be gone from now on, and nothing else. */
-void checker_disk_lost(checker_t *self, uint32_t node);
+/*
+ * A replica lost its disk, or what it had not synced: what only that one had may be gone from now
+ * on, and nothing else. loses_acked: that may be true of what it has acknowledged as the only copy.
+ */
+void checker_disk_lost(checker_t *self, uint32_t node, bool loses_acked);
 
 /*
  * A node that had been left out handed in updates that were too old to count: from now on a session

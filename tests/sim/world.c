@@ -47,11 +47,16 @@ typedef struct proc {
     size_t deferred_capacity;
     int64_t tick_at;   /* the tick that is scheduled, INT64_MAX: none */
     bool is_read_only; /* its disk is full */
+    bool loses_power;  /* with this kill, if that may still be */
+    int64_t sync_ms;   /* a sync takes so long at most */
+    int64_t read_ms;   /* and so long what a peer pulls out of the log */
     int64_t wall_skew_ms;
     /* a node */
     replica_t *replica;
     uint64_t incarnation;
     sim_disk_t *disk;
+    hlc_t horizon;      /* at the end of its last turn */
+    uint64_t transfers; /* states it has taken over by then */
     /* a broker */
     frontend_t *frontend;
     /* a client */
@@ -71,7 +76,8 @@ typedef struct chan {
     uint32_t to;
     uint32_t to_life;
     uint16_t port;
-    int64_t last[2]; /* when the last message of each direction arrives */
+    int64_t last[2];    /* when the last message of each direction arrives */
+    int64_t deaf_until; /* nothing published comes through, as over a queue that is full */
 } chan_t;
 
 typedef enum event_kind {
@@ -86,6 +92,7 @@ typedef enum event_kind {
     EV_RESTART,
     EV_RESUME,
     EV_SYNC, /* what a node has written is on its disk */
+    EV_READ, /* what a peer has pulled was read from it */
 } event_kind_t;
 
 typedef struct event {
@@ -124,6 +131,8 @@ typedef struct world {
     bool sync_always;
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
+    bool is_rough;           /* blackouts and more */
+    uint32_t batch_loss_ppm; /* of updates as they are published: rounds pass, they do not */
     bool is_healing;
     checker_t *checker;
     sim_coverage_t *coverage;
@@ -344,6 +353,12 @@ static void send_link(world_t *w, const proc_t *p, uint32_t link, slice_t bytes)
         transmit(w, number, true, bytes);
 }
 
+static bool is_unheard(world_t *w, const chan_t *c, slice_t bytes)
+{
+    return c->deaf_until > w->now || (w->batch_loss_ppm != 0 && peer_kind(bytes) == PEER_BATCH &&
+                                      random_chance(&w->random, w->batch_loss_ppm));
+}
+
 static void publish(world_t *w, const proc_t *from, slice_t bytes)
 {
     for (uint32_t i = 0; i < w->chans_size; i++) {
@@ -353,7 +368,7 @@ static void publish(world_t *w, const proc_t *from, slice_t bytes)
             c->to_life != from->life || !is_reachable(w, c->to, c->from))
             continue;
         for (int copies = chance(w, 2) ? 2 : 1; copies > 0; copies--) {
-            if (random_chance(&w->random, w->loss_ppm))
+            if (random_chance(&w->random, w->loss_ppm) || is_unheard(w, c, bytes))
                 continue;
             push_bytes(w,
                        (event_t){.at = w->now + delay(w),
@@ -370,7 +385,7 @@ static void publish(world_t *w, const proc_t *from, slice_t bytes)
 
 static void schedule_sync(world_t *w, const proc_t *p)
 {
-    int64_t wait_ms = w->sync_always ? between(w, 1, 10) : between(w, 50, 600);
+    int64_t wait_ms = w->sync_always ? between(w, 1, 10) : between(w, 50, p->sync_ms);
     push(w, (event_t){.at = w->now + wait_ms * MS,
                       .kind = EV_SYNC,
                       .proc = number_of(w, p),
@@ -380,13 +395,16 @@ static void schedule_sync(world_t *w, const proc_t *p)
 /* Once in a run a machine loses its disk, or in a power cut what was not on it yet. */
 static void lose_disk(world_t *w, proc_t *p)
 {
-    bool is_power_cut = chance(w, 50);
-    if (sim_disk_is_empty(p->disk) || w->is_disk_lost || w->is_healing || !chance(w, 20))
+    bool is_certain = p->loses_power;
+    bool is_power_cut = is_certain || chance(w, 50);
+    p->loses_power = false;
+    if (sim_disk_is_empty(p->disk) || w->is_disk_lost || w->is_healing ||
+        !(is_certain || chance(w, 20)))
         return;
     w->is_disk_lost = true;
     w->coverage->disks_lost += !is_power_cut;
     w->coverage->power_cuts += is_power_cut;
-    checker_disk_lost(w->checker, p->index);
+    checker_disk_lost(w->checker, p->index, !is_power_cut || !w->sync_always);
     if (is_power_cut)
         sim_disk_cut_power(p->disk, (uint64_t)between(w, 0, (int64_t)sim_disk_unsynced(p->disk)));
     else
@@ -402,7 +420,7 @@ static void damage_disk(world_t *w, proc_t *p)
         return;
     w->is_disk_lost = true;
     w->coverage->damages++;
-    checker_disk_lost(w->checker, p->index);
+    checker_disk_lost(w->checker, p->index, true);
     sim_disk_damage(p->disk, &w->random, chance(w, 30));
     if (chance(w, 50))
         kill_proc(w, p);
@@ -446,7 +464,9 @@ static void start_node(world_t *w, proc_t *p)
     else
         violate(w, err.text);
     if (sim_disk_is_aside(p->disk))
-        checker_disk_lost(w->checker, p->index); /* it has less than it had until now */
+        checker_disk_lost(w->checker, p->index, true); /* it has less than it had until now */
+    p->horizon = replica_info(p->replica, time_of(w, p)).horizon;
+    p->transfers = 0;
     schedule_sync(w, p);
 }
 
@@ -559,22 +579,25 @@ static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
     size_t size = bytes.size;
     if (is_dying && chance(w, 70))
         size = (size_t)random_below(&w->random, bytes.size + 1);
-    if (!checker_logged(w->checker, p->index, p->incarnation, sim_disk_end(p->disk),
-                        slice_of(bytes.data, size)))
-        violate(w, "a log entry does not fit what was logged before (one update, two tags?)");
+    char why[256];
+    const checker_log_t log = {p->index, p->incarnation, p->horizon, sim_disk_end(p->disk),
+                               slice_of(bytes.data, size)};
+    if (!checker_logged(w->checker, &log, why, sizeof why))
+        violate(w, why);
     if (p->is_read_only && has_update(sim_disk_end(p->disk), bytes))
         violate(w, "an update was written to a full disk");
     sim_disk_append(p->disk, slice_of(bytes.data, size));
 }
 
+/* Without padding: the bytes of events are part of the trace hash. */
 typedef struct read_back {
-    uint32_t link;
     uint64_t request;
     uint64_t position;
+    uint32_t link;
     uint32_t most;
 } read_back_t;
 
-static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
+static void take_read(world_t *w, proc_t *p, const read_back_t *read)
 {
     seglog_entry_t entry;
     slice_t bytes = sim_disk_read(p->disk, read->position, read->most);
@@ -583,6 +606,22 @@ static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
     else
         replica_log_bytes(p->replica, time_of(w, p), read->link, read->request, read->position,
                           bytes);
+}
+
+/* At once, or when the disk comes to it. */
+static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
+{
+    if (p->read_ms == 0 || w->is_healing) {
+        take_read(w, p, read);
+        return;
+    }
+    w->coverage->slow_reads++;
+    push_bytes(w,
+               (event_t){.at = w->now + between(w, 0, p->read_ms) * MS,
+                         .kind = EV_READ,
+                         .proc = number_of(w, p),
+                         .life = p->life},
+               slice_of(read, sizeof *read));
 }
 
 static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, slice_t bytes,
@@ -638,10 +677,21 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
         if (w->trace != NULL)
             fprintf(w->trace, "%9lld n%u lost %.*s\n", (long long)w->now, p->index, (int)bytes.size,
                     (const char *)bytes.data);
-        checker_lost(w->checker);
         return true;
     }
     return true;
+}
+
+/* What the judge is to know of a replica before it hears of what that has logged since. */
+static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects)
+{
+    uint64_t transfers = replica_info(p->replica, time_of(w, p)).counts->transfers;
+    if (transfers != p->transfers)
+        checker_took_over(w->checker, p->index);
+    p->transfers = transfers;
+    for (size_t i = 0; i < effects->size; i++)
+        if (effects->list[i].kind == REPLICA_LOST)
+            checker_lost(w->checker);
 }
 
 static void turn_node(world_t *w, proc_t *p)
@@ -656,13 +706,14 @@ static void turn_node(world_t *w, proc_t *p)
     size_t stop_after =
         is_dying ? (size_t)random_below(&w->random, effects.size + 1) : effects.size;
     bool survives = true;
+    look_at_node(w, p, &effects);
     for (size_t i = 0; i < effects.size && survives; i++) {
         const replica_effect_t *e = &effects.list[i];
         if (is_dying && i >= stop_after && e->kind != REPLICA_APPEND)
             break;
         survives = carry_out_replica(w, p, e, replica_effect_bytes(&effects, e), is_dying);
         if (e->kind == REPLICA_READ)
-            reads[reads_size++] = (read_back_t){e->link, e->request, e->position, e->most};
+            reads[reads_size++] = (read_back_t){e->request, e->position, e->link, e->most};
         if (e->kind == REPLICA_TO_SERVICE && !w->chans[e->link].is_open)
             gone[gone_size++] = e->link;
     }
@@ -679,6 +730,8 @@ static void turn_node(world_t *w, proc_t *p)
         else
             schedule_tick(w, p);
     }
+    if (!is_dying && p->is_up)
+        p->horizon = replica_info(p->replica, time_of(w, p)).horizon;
     free(reads);
     free(gone);
 }
@@ -1044,11 +1097,68 @@ static void forget(world_t *w, const proc_t *gone)
     run_turn(w, p);
 }
 
+/* Of what a node publishes nothing comes to one other for a while, or to nobody. */
+static void deafen(world_t *w)
+{
+    uint32_t speaker = (uint32_t)random_below(&w->random, w->nodes);
+    uint32_t hearer = (uint32_t)random_below(&w->random, w->nodes + 1);
+    int64_t until = w->now + between(w, 100 * MS, 5000 * MS);
+    for (uint32_t i = 0; i < w->chans_size; i++) {
+        chan_t *c = &w->chans[i];
+        if (c->port != PEER_PORT || !c->is_open || c->to != speaker ||
+            (c->from != hearer && hearer != w->nodes))
+            continue;
+        c->deaf_until = until;
+        w->coverage->deaf++;
+    }
+}
+
+/* A node is cut off from the other nodes; brokers still reach it. */
+static void cut_off_from_nodes(world_t *w, uint32_t node)
+{
+    for (uint32_t i = 0; i < w->nodes; i++)
+        if (i != node)
+            w->is_cut[node][i] = w->is_cut[i][node] = true;
+    w->coverage->partitions++;
+}
+
+/*
+ * A machine and a switch are without power: one node is gone with what it had not on its disk, and
+ * another one, or the same when it is back, sees none of the others.
+ */
+static void black_out(world_t *w)
+{
+    proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
+    uint32_t other = (uint32_t)random_below(&w->random, w->nodes);
+    w->coverage->node_kills += node->is_up;
+    w->coverage->black_outs++;
+    node->loses_power = node->is_up;
+    kill_proc(w, node);
+    set_cuts(w, false);
+    if (chance(w, 75))
+        cut_off_from_nodes(w, other);
+    if (chance(w, 30))
+        forget(w, node);
+}
+
+static void rough_fault(world_t *w)
+{
+    if (chance(w, 25))
+        black_out(w);
+    else
+        deafen(w);
+}
+
 static void fault(world_t *w)
 {
     if (w->is_healing)
         return;
-    push(w, (event_t){.at = w->now + between(w, 50 * MS, 1500 * MS), .kind = EV_FAULT});
+    int64_t most_ms = w->is_rough ? 800 : 1500;
+    push(w, (event_t){.at = w->now + between(w, 50 * MS, most_ms * MS), .kind = EV_FAULT});
+    if (w->is_rough && chance(w, 40)) {
+        rough_fault(w);
+        return;
+    }
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
     switch (random_below(&w->random, 12)) {
@@ -1105,7 +1215,10 @@ static void heal(world_t *w)
 {
     w->is_healing = true;
     w->loss_ppm = 10000;
+    w->batch_loss_ppm = 0;
     set_cuts(w, false);
+    for (uint32_t i = 0; i < w->chans_size; i++)
+        w->chans[i].deaf_until = 0;
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];
         /* People start what waits to be repaired so that it goes on if there is nobody. */
@@ -1321,6 +1434,12 @@ static void handle(world_t *w, event_t *e)
         end_repair(w, p);
         schedule_sync(w, p);
         break;
+    case EV_READ: {
+        read_back_t read;
+        memcpy(&read, e->bytes, sizeof read);
+        take_read(w, p, &read);
+        break;
+    }
     default:
         break;
     }
@@ -1331,7 +1450,7 @@ static void trace_event(const world_t *w, const event_t *e)
 {
     static const char *const kinds[] = {"tick",    "forward", "backward", "broken",
                                         "gossip",  "beacon",  "issue",    "fault",
-                                        "restart", "resume",  "sync"};
+                                        "restart", "resume",  "sync",     "read"};
     static const char letters[] = {'n', 'b', 'c'};
     if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON || e->kind == EV_SYNC)
         return;
@@ -1420,7 +1539,31 @@ static void run_events(world_t *w)
     }
 }
 
-static void populate(world_t *w)
+/*
+ * Some seeds are rough: there the rules of forgetting matter, which ask for an update that is long
+ * on its way while rounds pass, a short retry horizon, and members that change meanwhile. Drawn
+ * apart from the rest, so that the other seeds stay what they are.
+ */
+static void roughen(world_t *w, uint64_t seed)
+{
+    random_t random;
+    random_seed(&random, ~seed);
+    w->is_rough = random_chance(&random, 300000);
+    if (!w->is_rough)
+        return;
+    w->retry_horizon_ms = 20 + (int64_t)random_below(&random, 200);
+    w->gossip_interval_ms = 100 + (int64_t)random_below(&random, 400);
+    if (random_chance(&random, 300000))
+        w->batch_loss_ppm = 300000 + (uint32_t)random_below(&random, 700001);
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        if (random_chance(&random, 600000))
+            w->procs[i].read_ms = 1 + (int64_t)random_below(&random, 4000);
+        if (random_chance(&random, 300000))
+            w->procs[i].sync_ms = 3000;
+    }
+}
+
+static void populate(world_t *w, uint64_t seed)
 {
     w->nodes = (uint32_t)between(w, 2, NODES_MAX);
     w->brokers = (uint32_t)between(w, 1, BROKERS_MAX);
@@ -1440,7 +1583,9 @@ static void populate(world_t *w)
                    : p->kind == BROKER ? i - w->nodes
                                        : i - w->nodes - w->brokers;
         p->wall_skew_ms = p->kind == NODE ? between(w, -3000, 3000) : 0;
+        p->sync_ms = 600;
     }
+    roughen(w, seed);
     w->checker = checker_new(w->clients * SESSIONS_PER_CLIENT);
     for (uint32_t i = 0; i < w->procs_size; i++) {
         start(w, &w->procs[i]);
@@ -1485,7 +1630,7 @@ sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace)
     w->trace = trace;
     w->report.is_clean = true;
     w->loss_ppm = 20000;
-    populate(w);
+    populate(w, seed);
     run_events(w);
     if (w->report.is_clean)
         judge_end(w);
