@@ -397,8 +397,9 @@ void stability_raise_floor(replica_t *self, hlc_t floor);
 /* Marks the members out of reach as left behind; false when there is no majority, or nobody. */
 bool stability_leave_behind(replica_t *self);
 /*
- * All have been left behind, by one another: true when they are all here and we have the least id,
- * so that we are a member again and the others take over our state.
+ * All have been left behind, or forgotten, by one another: true when of those that are here we go
+ * first (transfer_goes_first), so that we are a member again and the others take over our state.
+ * Who was left behind must be here; who was forgotten may be gone for good.
  */
 bool stability_go_on_alone(replica_t *self);
 /*

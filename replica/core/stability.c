@@ -247,16 +247,29 @@ bool stability_leave_behind(replica_t *self)
     return true;
 }
 
+/*
+ * Who was forgotten and has been started again wants to join as we do. One that was up when it was
+ * forgotten wants nothing.
+ */
+static bool is_here(replica_t *self, const peer_member_t *row)
+{
+    const peer_t *peer = gossip_peer_of_id(self, row->id);
+    bool is_idle =
+        row->state == MEMBER_FORGOTTEN && peer != NULL && peer->incarnation == row->incarnation;
+    return row->id == self->config.id || (peer != NULL && peer->state == PEER_READY && !is_idle);
+}
+
 bool stability_go_on_alone(replica_t *self)
 {
     uint32_t count;
     const peer_member_t *rows = members_rows(self->members, &count);
     for (uint32_t i = 0; i < count; i++) {
         const peer_t *peer = gossip_peer_of_id(self, rows[i].id);
-        bool is_here = rows[i].id == self->config.id || (peer != NULL && peer->state == PEER_READY);
-        if (rows[i].state == MEMBER_IN ||
-            (rows[i].state == MEMBER_LEFT_BEHIND &&
-             (!is_here || (peer != NULL && transfer_goes_first(self, peer)))))
+        bool waits = rows[i].state == MEMBER_LEFT_BEHIND && !is_here(self, &rows[i]);
+        /* One that goes on already has a state to give. */
+        bool goes_on = peer != NULL && is_here(self, &rows[i]) &&
+                       (!peer->is_joining || transfer_goes_first(self, peer));
+        if (rows[i].state == MEMBER_IN || waits || goes_on)
             return false;
     }
     change_row(self, self->config.id, self->config.incarnation, MEMBER_IN);

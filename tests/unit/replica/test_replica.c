@@ -1389,6 +1389,36 @@ static void test_forgotten_while_it_hands_in(void **state)
     node_free(b);
 }
 
+/* Two that were cut off have forgotten one another: one goes on, the other takes its state over. */
+static void test_forgotten_by_one_another(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    a->peer = b->peer = NULL;
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    assert_int_equal(replica_forget(b->replica, b->now, 0, &err), 0);
+    settle(a);
+    settle(b);
+    node_t *c = node_replayed(a, 11);
+    node_t *d = node_replayed(b, 21);
+    connect_nodes(c, d);
+    for (int i = 0; i < 20; i++) {
+        pass(c, 100);
+        replica_synced(c->replica, c->now, UINT64_MAX);
+        replica_synced(d->replica, d->now, UINT64_MAX);
+    }
+    assert_true(replica_is_ready(c->replica));
+    assert_true(replica_info(d->replica, d->now).is_joining);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
 /* Who was offline or deaf when the lineage was fixed learns it before it takes records. */
 static void test_lineage_before_records(void **state)
 {
@@ -2279,6 +2309,7 @@ int main(void)
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_forgotten_while_it_hands_in),
+        cmocka_unit_test(test_forgotten_by_one_another),
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_backup),
         cmocka_unit_test(test_full),
