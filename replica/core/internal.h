@@ -238,7 +238,6 @@ struct replica {
     vec_t catch_up;        /* what a fresh node must have before it serves */
     uint64_t synced_to;    /* position */
     members_t *members;
-    uint64_t left;          /* members_left, as of now */
     buf_t member_rows;      /* as they go into messages and the log */
     hlc_t floor;            /* no update with a tag at or under it is accepted */
     hlc_t logged_floor;     /* the same, as the log has it: it must outlive a restart */

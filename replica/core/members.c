@@ -128,17 +128,6 @@ uint32_t members_count(const members_t *self)
     return count;
 }
 
-uint64_t members_left(const peer_member_t *rows, uint32_t count)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint64_t row[] = {rows[i].id, rows[i].incarnation, rows[i].stamp};
-        if (rows[i].state != MEMBER_IN)
-            sum += XXH3_64bits(row, sizeof row);
-    }
-    return sum;
-}
-
 uint64_t members_view(const peer_member_t *rows, uint32_t count)
 {
     uint64_t sum = 0;

@@ -49,9 +49,6 @@ const peer_member_t *members_rows(const members_t *self, uint32_t *count);
 /* How many have not left. */
 uint32_t members_count(const members_t *self);
 
-/* Which rows say that a member has left, as one number. */
-uint64_t members_left(const peer_member_t *rows, uint32_t count);
-
 /* Who the members are and in which incarnation, as one number: nodes that agree have the same. */
 uint64_t members_view(const peer_member_t *rows, uint32_t count);
 

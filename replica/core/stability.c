@@ -68,18 +68,14 @@ static void say_own(replica_t *self)
 }
 
 /*
- * Who left is not to have updates applied any more that others may take in another way. What is
- * held back may be theirs; it is pulled again. What it was handing in as a member does not count as
- * handed in by one who has left, before all know that (transfer.c).
+ * What we say of the members says as well that of who left, or of an incarnation that is over, we
+ * apply no more than others have: they may take it in another way, or know of none of it and let
+ * the horizon pass it. What is held back may be theirs; it is pulled again from who has it. What a
+ * member was handing in does not count as handed in by one who has left, before all know that
+ * (transfer.c).
  */
-static void consider_leavers(replica_t *self)
+static void drop_what_is_unsure(replica_t *self)
 {
-    uint32_t count;
-    const peer_member_t *rows = members_rows(self->members, &count);
-    uint64_t left = members_left(rows, count);
-    if (left == self->left)
-        return;
-    self->left = left;
     holdback_destroy(&self->holdback);
     self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
     for (size_t i = 0; i < self->peers_size; i++)
@@ -88,7 +84,7 @@ static void consider_leavers(replica_t *self)
 
 static void rows_changed(replica_t *self)
 {
-    consider_leavers(self);
+    drop_what_is_unsure(self);
     encode_rows(self);
     stability_log_members(self);
     say_own(self);

@@ -1389,6 +1389,30 @@ static void test_forgotten_while_it_hands_in(void **state)
     node_free(b);
 }
 
+/*
+ * What is held back of an incarnation that is over may be in no other replica's log: once this one
+ * has said that it knows of the new one, it may not be applied any more.
+ */
+static void test_held_back_of_one_that_is_over(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    b->is_deaf = true;
+    set(a, 1, 1, "x");
+    b->is_deaf = false;
+    a->is_slow = true; /* pulls are not answered */
+    set(a, 1, 2, "y");
+    assert_int_equal(replica_info(b->replica, b->now).received_lag, 1);
+    node_t *c = node_new(0, 11);
+    connect_nodes(c, b);
+    assert_int_equal(replica_info(b->replica, b->now).received_lag, 0);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 /* Two that were cut off have forgotten one another: one goes on, the other takes its state over. */
 static void test_forgotten_by_one_another(void **state)
 {
@@ -2310,6 +2334,7 @@ int main(void)
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_forgotten_while_it_hands_in),
         cmocka_unit_test(test_forgotten_by_one_another),
+        cmocka_unit_test(test_held_back_of_one_that_is_over),
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_backup),
         cmocka_unit_test(test_full),
