@@ -26,6 +26,7 @@ typedef struct issued {
     bool is_acked;
     bool is_copied;    /* and at two replicas or more */
     bool is_unfounded; /* it was applied somewhere before what its session knew */
+    bool is_late;      /* a later set of its session was applied before it was anywhere */
     bool is_overtaken; /* a later set of its session was applied somewhere before it */
     uint32_t previous; /* of its session; NONE: this is the first */
     uint32_t open;     /* the first of its session that was not answered when it was issued */
@@ -173,8 +174,8 @@ static bool is_founded(checker_t *self, const issued_t *op, const tag_t *has)
         at = before;
         if (before->kind != CHECK_SET)
             continue;
-        before->is_overtaken |=
-            tag_is_zero(before->tag) || tag_compare(before->tag, has[before->key]) > 0;
+        before->is_late |= tag_is_zero(before->tag) && !before->is_done;
+        before->is_overtaken |= tag_compare(before->tag, has[before->key]) > 0;
         is_good &= !before->is_overtaken || !before->is_acked;
     }
     return is_good;
@@ -187,7 +188,8 @@ static bool is_founded(checker_t *self, const issued_t *op, const tag_t *has)
 static bool follows(checker_t *self, uint32_t node, uint32_t number, char *why, size_t why_size)
 {
     issued_t *op = &self->issued[number];
-    if (!is_held(self, &self->sessions[op->session]) || is_founded(self, op, self->has[node]))
+    bool is_good = is_founded(self, op, self->has[node]);
+    if (is_good || !is_held(self, &self->sessions[op->session]))
         return true;
     op->is_unfounded = true;
     snprintf(why, why_size, "v%u was applied at n%u before what its session knew", number, node);
@@ -362,6 +364,12 @@ void checker_gave_up(checker_t *self, uint32_t session)
             self->issued[i].context = (context_t){0};
 }
 
+void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
+{
+    if (!self->sessions[from].is_mute)
+        merge(&self->sessions[to], &self->sessions[from]);
+}
+
 void checker_lost(checker_t *self)
 {
     self->is_handed_in_late = true;
@@ -394,6 +402,10 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
         }
         if (end->sends == 1 && !op->is_shown) {
             snprintf(why, why_size, "set v%u was acknowledged at once, and did not show", number);
+            return false;
+        }
+        if (op->is_late) {
+            snprintf(why, why_size, "v%u took effect after a later set of its session", number);
             return false;
         }
         if ((op->is_overtaken || op->is_unfounded) && is_held(self, context)) {

@@ -83,6 +83,9 @@ void checker_disk_lost(checker_t *self, uint32_t node, bool loses_acked);
  */
 void checker_lost(checker_t *self);
 
+/* A session takes over the token of another: what that has been shown holds for it, too. */
+void checker_handed_over(checker_t *self, uint32_t from, uint32_t to);
+
 /*
  * The session of this request gave up, for it, some of what it had seen: from now on it is held to
  * nothing.

@@ -39,6 +39,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"UNKNOWN", c->unknown},
         {"LOST reads", c->lost_reads},
         {"MISSING", c->missing},
+        {"tokens handed over", c->handed_over},
         {"relaxed", c->relaxed},
         {"NOT_REACHED", c->not_reached},
         {"cancelled in time", c->cancelled},

@@ -28,6 +28,19 @@ MUTANTS = {
         "if (!vec_covers(&self->applied, &session->token))",
         "if (false)",
     ),
+    "reads wait for what was received only": (
+        "replica/core/intake.c",
+        "    if (!vec_covers(&self->applied, &session->token))",
+        "    vec_t received = {0};\n"
+        "    vec_copy(&received, &self->applied);\n"
+        "    for (uint64_t o = 0; (o = holdback_next_origin(self->holdback, o)) != 0;)\n"
+        "        vec_raise(&received, o,\n"
+        "                  holdback_contiguous(self->holdback, o, vec_get(&self->applied, o)));\n"
+        "    bool is_received = vec_covers(&received, &session->token);\n"
+        "    vec_free(&received);\n"
+        "    if (command->is_update ? !vec_covers(&self->applied, &session->token)\n"
+        "                           : !is_received)",
+    ),
     "the token is not merged on a read": (
         "replica/core/intake.c",
         "see(self, session, &self->seen.dots);",
@@ -42,6 +55,29 @@ MUTANTS = {
         "replica/core/gossip.c",
         "if (n == applied + 1 && vec_covers(&self->applied, &record->deps)) {",
         "if (n == applied + 1) {",
+    ),
+    "updates of one origin are applied in any order": (
+        "replica/core/gossip.c",
+        "if (n == applied + 1 && vec_covers(&self->applied, &record->deps)) {",
+        "if (vec_covers(&self->applied, &record->deps)) {",
+    ),
+    "a second copy is not counted": (
+        "replica/core/replica.c",
+        "    executed_add(self->executed, record->tag, dot, record->result);\n"
+        "    executed_raise_floor(self->executed, record->tag.client, record->floor);\n"
+        "    vec_raise(&self->applied, record->origin, record->n);\n",
+        "    executed_hit_t hit;\n"
+        "    bool is_copy = executed_find(self->executed, record->tag.client, record->tag.seq,\n"
+        "                                 &hit) == EXECUTED_HIT;\n"
+        "    executed_add(self->executed, record->tag, dot, record->result);\n"
+        "    executed_raise_floor(self->executed, record->tag.client, record->floor);\n"
+        "    if (!is_copy)\n"
+        "        vec_raise(&self->applied, record->origin, record->n);\n",
+    ),
+    "what follows a retry does not depend on its first copy": (
+        "replica/core/intake.c",
+        "    if (vec_raise(&session->token, hit.dot.incarnation, hit.dot.count))\n        vec_raise",
+        "    if (true)\n        vec_raise",
     ),
     "the executed table is not asked": (
         "replica/core/intake.c",
@@ -68,11 +104,41 @@ MUTANTS = {
         "    entry->kills->deleted = greater(entry->kills->deleted, *mark);",
         "    entry->kills->deleted = (mark_t){0};",
     ),
+    "increments are folded at once": (
+        "replica/core/cell.c",
+        "fold < all->size && mark_is_stable(&all->list[fold].mark, stable))",
+        "fold < all->size)",
+    ),
     "replies leave before the log is written": (
         "replica/core/replica.c",
         "    memmove(self->effects + 1, self->effects, (self->effects_size - 1) * sizeof append);\n"
         "    self->effects[0] = append;",
         "    (void)append;",
+    ),
+    "replies do not wait for the disk": (
+        "replica/core/session.c",
+        "if (held->position > self->synced_to)",
+        "if (false)",
+    ),
+    "an ack speaks of what was received only": (
+        "replica/core/gossip.c",
+        "        uint64_t has = vec_get(gossip_vector(self), peer->incarnation);\n"
+        "        if (peer->owed <= peer->told || has <= peer->told || !gossip_may_with(self, peer))\n"
+        "            continue;\n"
+        "        peer->told = has;\n"
+        "        size_t offset = self->arena.size;\n"
+        "        peer_ack_put(&self->arena, self->config.incarnation,\n"
+        "                     stability_wire(self, gossip_vector(self)));\n",
+        "        uint64_t has = vec_get(gossip_vector(self), peer->incarnation);\n"
+        "        uint64_t held = holdback_greatest(self->holdback, peer->incarnation);\n"
+        "        has = held > has ? held : has;\n"
+        "        if (peer->owed <= peer->told || has <= peer->told || !gossip_may_with(self, peer))\n"
+        "            continue;\n"
+        "        peer->told = has;\n"
+        "        size_t offset = self->arena.size;\n"
+        "        vec_copy(&self->vector, stability_wire(self, gossip_vector(self)));\n"
+        "        vec_raise(&self->vector, peer->incarnation, has);\n"
+        "        peer_ack_put(&self->arena, self->config.incarnation, &self->vector);\n",
     ),
     "copies are counted that nobody has": (
         "replica/core/gossip.c",
@@ -98,6 +164,29 @@ MUTANTS = {
         "replica/core/intake.c",
         "if (command->is_update && request->hlc <= self->floor) {",
         "if (false) {",
+    ),
+    "a start forgets the floor": (
+        "replica/core/replica.c",
+        "        stability_raise_floor(self, value);\n        return true;",
+        "        return true;",
+    ),
+    "a floor counts before its vector is covered": (
+        "replica/core/members.c",
+        "if (!known->pending.is_there || !vec_covers(applied, &known->pending.vector))",
+        "(void)applied;\n        if (!known->pending.is_there)",
+    ),
+    "what was received is said to be on disk": (
+        "replica/core/stability.c",
+        "    vec_copy(&mark->vector, &self->applied);\n}",
+        "    vec_copy(&mark->vector, &self->applied);\n"
+        "    for (uint64_t o = 0; (o = holdback_next_origin(self->holdback, o)) != 0;)\n"
+        "        vec_raise(&mark->vector, o,\n"
+        "                  holdback_contiguous(self->holdback, o, vec_get(&self->applied, o)));\n}",
+    ),
+    "what is not synced is said to be on disk": (
+        "replica/core/gossip.c",
+        "    vec_copy(&synced, &self->synced);",
+        "    vec_copy(&synced, &self->applied);",
     ),
     "floors count though the members are not agreed on": (
         "replica/core/members.c",
@@ -158,6 +247,11 @@ MUTANTS = {
         "client/core/client.c",
         "else if (is_before && !request->is_update)",
         "else if (false)",
+    ),
+    "a session that relaxes keeps its client id": (
+        "client/core/client.c",
+        "    session->moves = 0;\n    session->wants_new_id = true;\n",
+        "    session->moves = 0;\n",
     ),
     "what is behind a RETAG keeps its stamp": (
         "client/core/client.c",

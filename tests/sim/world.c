@@ -62,6 +62,7 @@ typedef struct proc {
     /* a client */
     client_t *client;
     client_session_t *sessions[SESSIONS_PER_CLIENT];
+    bool relaxes[SESSIONS_PER_CLIENT];
     uint32_t pending[SESSIONS_PER_CLIENT];
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
     vec_t seen[SESSIONS_PER_CLIENT]; /* their tokens as of the last turn */
@@ -477,7 +478,8 @@ static void start_client(world_t *w, proc_t *p)
     p->client = client_new(&config);
     for (int i = 0; i < SESSIONS_PER_CLIENT; i++) {
         p->sessions[i] = client_session_open(p->client, NULL, -1);
-        client_session_relax(p->sessions[i], chance(w, 20));
+        p->relaxes[i] = chance(w, 20);
+        client_session_relax(p->sessions[i], p->relaxes[i]);
     }
 }
 
@@ -1026,12 +1028,29 @@ static void cancel(world_t *w, proc_t *p, uint32_t s)
     take_done(w, p, &end, (slice_t){0});
 }
 
+/* Another session, mostly of another client and at another replica, hands its token to this one. */
+static void take_token(world_t *w, proc_t *p, uint32_t s)
+{
+    const proc_t *other = &w->procs[w->nodes + w->brokers + random_below(&w->random, w->clients)];
+    uint32_t from = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
+    /* What is under way went without it; and when one gives something up is known too late. */
+    if (p->pending[s] != 0 || other->sessions[from] == p->sessions[s] || other->relaxes[from])
+        return;
+    client_session_merge(p->client, p->sessions[s],
+                         client_session_token(other->client, other->sessions[from]));
+    checker_handed_over(w->checker, other->index * SESSIONS_PER_CLIENT + from,
+                        p->index * SESSIONS_PER_CLIENT + s);
+    w->coverage->handed_over++;
+}
+
 static void issue(world_t *w, proc_t *p)
 {
     if (w->now >= FAULTS_MS * MS)
         return;
     uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
     int64_t burst = chance(w, 30) ? between(w, 1, PIPELINE_MAX) : 1;
+    if (w->is_rough && chance(w, 20))
+        take_token(w, p, s);
     if (chance(w, 3))
         cancel(w, p, s);
     while (burst-- > 0 && p->pending[s] < PIPELINE_MAX)

@@ -33,7 +33,8 @@ typedef struct sim_coverage {
     uint64_t turned_back_moved;
     uint64_t busy; /* at brokers that were killed */
     uint64_t missing;
-    uint64_t relaxed; /* requests that went on without what was missing */
+    uint64_t handed_over; /* tokens, from one session to another */
+    uint64_t relaxed;     /* requests that went on without what was missing */
     uint64_t unknown;
     uint64_t lost_reads;
     uint64_t not_reached;
