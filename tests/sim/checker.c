@@ -53,6 +53,7 @@ struct checker {
     bool is_disk_lost;
     bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
     bool is_handed_in_late;
+    bool is_left_out;
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
@@ -160,7 +161,7 @@ static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
 
 static bool is_held(const checker_t *self, const context_t *context)
 {
-    return !self->is_handed_in_late && !context->is_relaxed;
+    return !self->is_handed_in_late && !self->is_left_out && !context->is_relaxed;
 }
 
 /* What its session had seen and written before a set, as far as that was answered, is there. */
@@ -289,7 +290,7 @@ static bool check_register(checker_t *self, context_t *context, uint32_t key, sl
 {
     mp_t in = mp_open(value);
     if (mp_nil(&in)) {
-        if (self->is_handed_in_late || context->is_relaxed || check_absent(self, context, key))
+        if (!is_held(self, context) || check_absent(self, context, key))
             return true;
         snprintf(why, why_size, "%s read as absent, but the session knew a later value",
                  names[key]);
@@ -305,8 +306,7 @@ static bool check_register(checker_t *self, context_t *context, uint32_t key, sl
         snprintf(why, why_size, "%s read as v%u, which was not logged for it", names[key], number);
         return false;
     }
-    bool is_held = !self->is_handed_in_late && !context->is_relaxed;
-    if (tag_compare(write->tag, context->tag[key]) < 0 && is_held) {
+    if (tag_compare(write->tag, context->tag[key]) < 0 && is_held(self, context)) {
         snprintf(why, why_size, "%s read as v%u: the session knew a later update", names[key],
                  number);
         return false;
@@ -327,7 +327,7 @@ static bool check_counter(const checker_t *self, context_t *context, uint32_t ke
         mp_fail(&in);
     int64_t *known = &context->count[key - CHECKER_REGISTERS];
     bool is_less = count < *known + (is_own ? 1 : 0);
-    if (!mp_ok(&in) || (is_less && !self->is_handed_in_late && !context->is_relaxed)) {
+    if (!mp_ok(&in) || (is_less && is_held(self, context))) {
         snprintf(why, why_size, "%s read as %lld after the session had seen %lld", names[key],
                  (long long)count, (long long)*known);
         return false;
@@ -364,10 +364,20 @@ void checker_gave_up(checker_t *self, uint32_t session)
             self->issued[i].context = (context_t){0};
 }
 
+void checker_renewed(checker_t *self, uint32_t session)
+{
+    self->sessions[session] = (context_t){0};
+}
+
 void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
 {
     if (!self->sessions[from].is_mute)
         merge(&self->sessions[to], &self->sessions[from]);
+}
+
+void checker_left_out(checker_t *self)
+{
+    self->is_left_out = true;
 }
 
 void checker_lost(checker_t *self)

@@ -66,6 +66,7 @@ typedef struct proc {
     uint32_t pending[SESSIONS_PER_CLIENT];
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
     vec_t seen[SESSIONS_PER_CLIENT]; /* their tokens as of the last turn */
+    uint32_t last_key[SESSIONS_PER_CLIENT]; /* of the last one that is not mixed */
 } proc_t;
 
 /* A connection from a DEALER to a ROUTER; in order both ways until it breaks. */
@@ -133,7 +134,9 @@ typedef struct world {
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
+    int64_t issue_ms;        /* between what a client issues, at most */
     uint32_t batch_loss_ppm; /* of updates as they are published: rounds pass, they do not */
+    bool has_left_out;       /* some member was forgotten or left behind, as far as was seen */
     bool is_healing;
     checker_t *checker;
     sim_coverage_t *coverage;
@@ -402,6 +405,9 @@ static void lose_disk(world_t *w, proc_t *p)
     if (sim_disk_is_empty(p->disk) || w->is_disk_lost || w->is_healing ||
         !(is_certain || chance(w, 20)))
         return;
+    /* Who has nothing left and is cut off begins a cluster of its own. */
+    if (w->is_rough && (!is_power_cut || sim_disk_end(p->disk) == sim_disk_unsynced(p->disk)))
+        return;
     w->is_disk_lost = true;
     w->coverage->disks_lost += !is_power_cut;
     w->coverage->power_cuts += is_power_cut;
@@ -471,16 +477,20 @@ static void start_node(world_t *w, proc_t *p)
     schedule_sync(w, p);
 }
 
+static void open_session(world_t *w, proc_t *p, uint32_t s)
+{
+    p->sessions[s] = client_session_open(p->client, NULL, -1);
+    p->relaxes[s] = chance(w, 20);
+    client_session_relax(p->sessions[s], p->relaxes[s]);
+}
+
 static void start_client(world_t *w, proc_t *p)
 {
     const client_config_t config = {
         .cluster = CLUSTER, .seed = random_u64(&w->random), .window = 64};
     p->client = client_new(&config);
-    for (int i = 0; i < SESSIONS_PER_CLIENT; i++) {
-        p->sessions[i] = client_session_open(p->client, NULL, -1);
-        p->relaxes[i] = chance(w, 20);
-        client_session_relax(p->sessions[i], p->relaxes[i]);
-    }
+    for (uint32_t i = 0; i < SESSIONS_PER_CLIENT; i++)
+        open_session(w, p, i);
 }
 
 static void start(world_t *w, proc_t *p)
@@ -687,13 +697,17 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
 /* What the judge is to know of a replica before it hears of what that has logged since. */
 static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects)
 {
-    uint64_t transfers = replica_info(p->replica, time_of(w, p)).counts->transfers;
-    if (transfers != p->transfers)
+    replica_info_t info = replica_info(p->replica, time_of(w, p));
+    if (info.counts->transfers != p->transfers)
         checker_took_over(w->checker, p->index);
-    p->transfers = transfers;
+    p->transfers = info.counts->transfers;
     for (size_t i = 0; i < effects->size; i++)
         if (effects->list[i].kind == REPLICA_LOST)
             checker_lost(w->checker);
+    if (w->is_rough && w->now > QUIET_MS * MS && info.members < w->nodes) {
+        w->has_left_out = true;
+        checker_left_out(w->checker);
+    }
 }
 
 static void turn_node(world_t *w, proc_t *p)
@@ -966,19 +980,8 @@ static void issue_mixed(world_t *w, proc_t *p, uint32_t s)
     buf_free(&arguments);
 }
 
-static void issue_one(world_t *w, proc_t *p, uint32_t s)
+static void issue_this(world_t *w, proc_t *p, uint32_t s, check_kind_t kind, uint32_t key)
 {
-    if (chance(w, 12)) {
-        issue_mixed(w, p, s);
-        return;
-    }
-    uint32_t key = (uint32_t)random_below(&w->random, CHECKER_KEYS);
-    bool is_register = key < CHECKER_REGISTERS;
-    check_kind_t kind = is_register     ? (check_kind_t)random_below(&w->random, 3)
-                        : chance(w, 60) ? CHECK_ADD
-                                        : CHECK_LOOK;
-    if (kind == CHECK_DEL && chance(w, 60))
-        kind = CHECK_SET;
     uint32_t session = p->index * SESSIONS_PER_CLIENT + s;
     uint32_t number = checker_issue(w->checker, session, kind, key);
     const char *field;
@@ -1011,10 +1014,36 @@ static void issue_one(world_t *w, proc_t *p, uint32_t s)
     now_t now = time_of(w, p);
     int64_t deadline_ms = now.boot_ms + (chance(w, 10) ? between(w, 20, 400) : 20000);
     p->last_ticket[s] = (uint64_t)number << 8 | s;
+    p->last_key[s] = key;
     client_submit(p->client, now, p->sessions[s], p->last_ticket[s], code, buf_slice(&arguments),
                   count, deadline_ms);
     p->pending[s]++;
     buf_free(&arguments);
+}
+
+/* Half of the keys are not written for a while: there the last update gets old enough to matter. */
+static bool is_resting(const world_t *w, uint32_t key)
+{
+    enum { REST_MS = 2000 };
+    return w->is_rough && (key + w->now / (REST_MS * MS)) % 2 == 0;
+}
+
+static void issue_one(world_t *w, proc_t *p, uint32_t s)
+{
+    if (chance(w, 12)) {
+        issue_mixed(w, p, s);
+        return;
+    }
+    uint32_t key = (uint32_t)random_below(&w->random, CHECKER_KEYS);
+    bool is_register = key < CHECKER_REGISTERS;
+    check_kind_t kind = is_register     ? (check_kind_t)random_below(&w->random, 3)
+                        : chance(w, 60) ? CHECK_ADD
+                                        : CHECK_LOOK;
+    if (kind == CHECK_DEL && chance(w, 60))
+        kind = CHECK_SET;
+    if (is_resting(w, key))
+        kind = is_register ? CHECK_GET : CHECK_LOOK;
+    issue_this(w, p, s, kind, key);
 }
 
 /* The caller loses interest in the last request of a session, before or after it went out. */
@@ -1028,7 +1057,20 @@ static void cancel(world_t *w, proc_t *p, uint32_t s)
     take_done(w, p, &end, (slice_t){0});
 }
 
-/* Another session, mostly of another client and at another replica, hands its token to this one. */
+/* What a session has seen is little when it is new: no later update stands in for what it needs. */
+static void renew_session(world_t *w, proc_t *p, uint32_t s)
+{
+    if (p->pending[s] != 0)
+        return;
+    client_session_close(p->client, p->sessions[s]);
+    open_session(w, p, s);
+    checker_renewed(w->checker, p->index * SESSIONS_PER_CLIENT + s);
+}
+
+/*
+ * Another session, mostly of another client and at another replica, hands its token to this one,
+ * which looks at the same key.
+ */
 static void take_token(world_t *w, proc_t *p, uint32_t s)
 {
     const proc_t *other = &w->procs[w->nodes + w->brokers + random_below(&w->random, w->clients)];
@@ -1041,6 +1083,8 @@ static void take_token(world_t *w, proc_t *p, uint32_t s)
     checker_handed_over(w->checker, other->index * SESSIONS_PER_CLIENT + from,
                         p->index * SESSIONS_PER_CLIENT + s);
     w->coverage->handed_over++;
+    uint32_t key = other->last_key[from];
+    issue_this(w, p, s, key < CHECKER_REGISTERS ? CHECK_GET : CHECK_LOOK, key);
 }
 
 static void issue(world_t *w, proc_t *p)
@@ -1050,6 +1094,8 @@ static void issue(world_t *w, proc_t *p)
     uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
     int64_t burst = chance(w, 30) ? between(w, 1, PIPELINE_MAX) : 1;
     if (w->is_rough && chance(w, 20))
+        renew_session(w, p, s);
+    if (w->is_rough && chance(w, 20))
         take_token(w, p, s);
     if (chance(w, 3))
         cancel(w, p, s);
@@ -1057,7 +1103,7 @@ static void issue(world_t *w, proc_t *p)
         issue_one(w, p, s);
     if (chance(w, 1))
         cancel(w, p, s);
-    push(w, (event_t){.at = w->now + between(w, MS / 2, 40 * MS),
+    push(w, (event_t){.at = w->now + between(w, MS / 2, w->issue_ms * MS),
                       .kind = EV_ISSUE,
                       .proc = number_of(w, p),
                       .life = p->life});
@@ -1110,21 +1156,25 @@ static void forget(world_t *w, const proc_t *gone)
 {
     err_t err;
     proc_t *p = &w->procs[random_below(&w->random, w->nodes)];
+    /* Two that forget one another while they are cut off may both go on alone. */
+    if (w->is_rough && w->has_left_out)
+        return;
     if (!p->is_up || replica_forget(p->replica, time_of(w, p), (uint16_t)gone->index, &err) != 0)
         return;
     w->coverage->forgotten_nodes++;
     run_turn(w, p);
 }
 
-/* Of what a node publishes nothing comes to one other for a while, or to nobody. */
+/* Of what one node publishes, or all do, nothing comes to one other for a while, or to nobody. */
 static void deafen(world_t *w)
 {
     uint32_t speaker = (uint32_t)random_below(&w->random, w->nodes);
     uint32_t hearer = (uint32_t)random_below(&w->random, w->nodes + 1);
+    bool hears_nobody = hearer != w->nodes && chance(w, 50);
     int64_t until = w->now + between(w, 100 * MS, 5000 * MS);
     for (uint32_t i = 0; i < w->chans_size; i++) {
         chan_t *c = &w->chans[i];
-        if (c->port != PEER_PORT || !c->is_open || c->to != speaker ||
+        if (c->port != PEER_PORT || !c->is_open || (c->to != speaker && !hears_nobody) ||
             (c->from != hearer && hearer != w->nodes))
             continue;
         c->deaf_until = until;
@@ -1148,7 +1198,8 @@ static void cut_off_from_nodes(world_t *w, uint32_t node)
 static void black_out(world_t *w)
 {
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
-    uint32_t other = (uint32_t)random_below(&w->random, w->nodes);
+    uint32_t other =
+        chance(w, 40) ? number_of(w, node) : (uint32_t)random_below(&w->random, w->nodes);
     w->coverage->node_kills += node->is_up;
     w->coverage->black_outs++;
     node->loses_power = node->is_up;
@@ -1156,7 +1207,7 @@ static void black_out(world_t *w)
     set_cuts(w, false);
     if (chance(w, 75))
         cut_off_from_nodes(w, other);
-    if (chance(w, 30))
+    if (chance(w, 10))
         forget(w, node);
 }
 
@@ -1567,11 +1618,14 @@ static void roughen(world_t *w, uint64_t seed)
 {
     random_t random;
     random_seed(&random, ~seed);
+    w->issue_ms = 40;
     w->is_rough = random_chance(&random, 300000);
     if (!w->is_rough)
         return;
     w->retry_horizon_ms = 20 + (int64_t)random_below(&random, 200);
     w->gossip_interval_ms = 100 + (int64_t)random_below(&random, 400);
+    if (random_chance(&random, 500000))
+        w->issue_ms = 100 + (int64_t)random_below(&random, 300);
     if (random_chance(&random, 300000))
         w->batch_loss_ppm = 300000 + (uint32_t)random_below(&random, 700001);
     for (uint32_t i = 0; i < w->nodes; i++) {
