@@ -188,21 +188,29 @@ MUTANTS = {
         "    vec_copy(&synced, &self->synced);",
         "    vec_copy(&synced, &self->applied);",
     ),
+    # C accepts u, B alone has it, late: B's floor passed u's tag before. C loses power and u, B is
+    # cut off. A counts the floors of the new C and B's old one, and folds over u; then B is back.
     "floors count though the members are not agreed on": (
         "replica/core/members.c",
         "    return counted->is_there && counted->view == view;",
         "    return counted->is_there && (counted->view == view || true);",
     ),
+    # The floor is newer than the vector said with it: an increment that S took in between is under
+    # it, and whoever hears the round before the increment folds over it.
     "a floor is said before it is on disk": (
         "replica/core/gossip.c",
         "        .floor = self->said_floor,\n        .view",
         "        .floor = self->floor,\n        .view",
     ),
+    # S hears no updates, but its rounds are heard. R forgets which update made a value; a new
+    # session reads that at R, and then goes to S, which still has the value before.
     "forgotten by what members have received": (
         "replica/core/cell.c",
         "vec_get(stable->known, mark->dot.incarnation) >= mark->dot.count",
         "true",
     ),
+    # C is started again, B lacks C's last updates and reads them slowly. A thinks C's count final
+    # and leaves it out of the deps of an update that followed them: B applies that one first.
     "final counts by one member": (
         "replica/core/stability.c",
         "if (vec_get(&self->known, part->incarnation) != part->count ||",
@@ -272,12 +280,20 @@ MUTANTS = {
     ),
 }
 
-# Not found within 1,000 seeds yet: tried by name alone. Each is work to do, here or in the rules.
+# Not found within MUTANT_SEEDS seeds: tried by name alone. Each is work to do, here or in the rules.
+#
+# "what is not synced is said to be on disk" takes all of this: an update reaches S after a sync
+# that put a floor above its tag on disk, S says so, R counts that and forgets which update made the
+# value, S loses power before its next sync and is back cut off from the nodes, and a session that
+# has seen nothing newer comes from R.
+#
+# "a session that relaxes keeps its client id": a second copy changes nothing, because effects go by
+# tags, and the executed table is asked for retries alone, so that a floor that says too much does
+# no harm to data. What is left is that the replica's session still waits for what was given up,
+# until it is opened anew 150 ms later.
 SURVIVORS = {
-    "floors count though the members are not agreed on",
-    "a floor is said before it is on disk",
-    "forgotten by what members have received",
-    "final counts by one member",
+    "what is not synced is said to be on disk",
+    "a session that relaxes keeps its client id",
 }
 
 

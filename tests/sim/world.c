@@ -1207,7 +1207,7 @@ static void black_out(world_t *w)
     set_cuts(w, false);
     if (chance(w, 75))
         cut_off_from_nodes(w, other);
-    if (chance(w, 10))
+    if (chance(w, 40))
         forget(w, node);
 }
 
