@@ -63,13 +63,13 @@ MUTANTS = {
     ),
     "a second copy is not counted": (
         "replica/core/replica.c",
-        "    executed_add(self->executed, record->tag, dot, record->result);\n"
+        "    executed_add(self->executed, record->tag, dot, record->result, &record->deps);\n"
         "    executed_raise_floor(self->executed, record->tag.client, record->floor);\n"
         "    vec_raise(&self->applied, record->origin, record->n);\n",
         "    executed_hit_t hit;\n"
         "    bool is_copy = executed_find(self->executed, record->tag.client, record->tag.seq,\n"
         "                                 &hit) == EXECUTED_HIT;\n"
-        "    executed_add(self->executed, record->tag, dot, record->result);\n"
+        "    executed_add(self->executed, record->tag, dot, record->result, &record->deps);\n"
         "    executed_raise_floor(self->executed, record->tag.client, record->floor);\n"
         "    if (!is_copy)\n"
         "        vec_raise(&self->applied, record->origin, record->n);\n",
@@ -334,7 +334,8 @@ def run(name):
         made = build()
         if made.returncode != 0:
             return "does not build: " + made.stderr.strip().splitlines()[-1]
-        sim = [str(COPY / "obj/tests/hearsay-sim"), "--seeds", str(SEEDS), "--first"]
+        sim = [str(COPY / "obj/tests/hearsay-sim"), "--rough", "--seeds", str(SEEDS),
+               "--first"]
         try:
             out = subprocess.run(sim, capture_output=True, text=True, timeout=300)
         except subprocess.TimeoutExpired:

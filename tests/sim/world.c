@@ -65,7 +65,7 @@ typedef struct proc {
     bool relaxes[SESSIONS_PER_CLIENT];
     uint32_t pending[SESSIONS_PER_CLIENT];
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
-    vec_t seen[SESSIONS_PER_CLIENT]; /* their tokens as of the last turn */
+    vec_t seen[SESSIONS_PER_CLIENT];        /* their tokens as of the last turn */
     uint32_t last_key[SESSIONS_PER_CLIENT]; /* of the last one that is not mixed */
 } proc_t;
 
@@ -1614,12 +1614,12 @@ static void run_events(world_t *w)
  * on its way while rounds pass, a short retry horizon, and members that change meanwhile. Drawn
  * apart from the rest, so that the other seeds stay what they are.
  */
-static void roughen(world_t *w, uint64_t seed)
+static void roughen(world_t *w, uint64_t seed, bool is_rough)
 {
     random_t random;
     random_seed(&random, ~seed);
     w->issue_ms = 40;
-    w->is_rough = random_chance(&random, 300000);
+    w->is_rough = random_chance(&random, 300000) && is_rough;
     if (!w->is_rough)
         return;
     w->retry_horizon_ms = 20 + (int64_t)random_below(&random, 200);
@@ -1636,7 +1636,7 @@ static void roughen(world_t *w, uint64_t seed)
     }
 }
 
-static void populate(world_t *w, uint64_t seed)
+static void populate(world_t *w, uint64_t seed, bool is_rough)
 {
     w->nodes = (uint32_t)between(w, 2, NODES_MAX);
     w->brokers = (uint32_t)between(w, 1, BROKERS_MAX);
@@ -1658,7 +1658,7 @@ static void populate(world_t *w, uint64_t seed)
         p->wall_skew_ms = p->kind == NODE ? between(w, -3000, 3000) : 0;
         p->sync_ms = 600;
     }
-    roughen(w, seed);
+    roughen(w, seed, is_rough);
     w->checker = checker_new(w->clients * SESSIONS_PER_CLIENT);
     for (uint32_t i = 0; i < w->procs_size; i++) {
         start(w, &w->procs[i]);
@@ -1693,7 +1693,7 @@ static void clean_up(world_t *w)
     XXH3_freeState(w->hash);
 }
 
-sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace)
+sim_report_t sim_run(uint64_t seed, bool is_rough, sim_coverage_t *coverage, FILE *trace)
 {
     world_t *w = mem_zero(1, sizeof *w);
     random_seed(&w->random, seed);
@@ -1703,7 +1703,7 @@ sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace)
     w->trace = trace;
     w->report.is_clean = true;
     w->loss_ppm = 20000;
-    populate(w, seed);
+    populate(w, seed, is_rough);
     run_events(w);
     if (w->report.is_clean)
         judge_end(w);

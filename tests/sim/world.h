@@ -72,7 +72,10 @@ typedef struct sim_coverage {
     uint64_t copied;          /* updates acknowledged with two copies or more */
 } sim_coverage_t;
 
-/* Runs one seed. coverage is added to. trace: NULL, or where every event is printed. */
-sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace);
+/*
+ * Runs one seed. is_rough: it may be one of the rough seeds, of which there are three in ten.
+ * coverage is added to. trace: NULL, or where every event is printed.
+ */
+sim_report_t sim_run(uint64_t seed, bool is_rough, sim_coverage_t *coverage, FILE *trace);
 
 #endif
