@@ -206,6 +206,21 @@ hlc_t members_horizon(const members_t *self)
     return members_agree(self) ? counted->floor : 0;
 }
 
+hlc_t members_floor(const members_t *self)
+{
+    hlc_t floor = 0;
+    for (uint32_t i = 0; i < self->size; i++) {
+        const known_t *known = &self->known[i];
+        if (self->rows[i].state != MEMBER_IN)
+            continue;
+        if (known->counted.is_there)
+            floor = hlc_max(floor, known->counted.floor);
+        if (known->pending.is_there)
+            floor = hlc_max(floor, known->pending.floor);
+    }
+    return floor;
+}
+
 bool members_agree(const members_t *self)
 {
     uint64_t view = members_view(self->rows, self->size);

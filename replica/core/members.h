@@ -72,6 +72,9 @@ bool members_count_rounds(members_t *self, const vec_t *applied);
  */
 hlc_t members_horizon(const members_t *self);
 
+/* The greatest floor that a member has said to have, whether it counts yet or not. */
+hlc_t members_floor(const members_t *self);
+
 /* True when what counts of every member agrees with this replica on who the members are. */
 bool members_agree(const members_t *self);
 

@@ -388,7 +388,7 @@ void stability_raise_floor(replica_t *self, hlc_t floor)
     replica_clock_raise(self, floor);
 }
 
-/* Nobody need hear of a floor when there is nothing to forget. */
+/* Nobody need hear of a floor when there is nothing to forget, here or elsewhere. */
 static bool has_to_forget(const replica_t *self)
 {
     return store_unstable(self->store) != 0 || executed_clients(self->executed) != 0;
@@ -402,7 +402,11 @@ void stability_mark(replica_t *self)
         return;
     if (self->has_unlogged_lineage || self->has_unlogged_members)
         return; /* what is said of the disk includes who has left */
-    if (floor > self->floor && has_to_forget(self) && !self->is_read_only)
+    if (!has_to_forget(self)) {
+        hlc_t wanted = members_floor(self->members); /* by one that has, and waits for ours */
+        floor = wanted < floor ? wanted : floor;
+    }
+    if (floor > self->floor && !self->is_read_only)
         self->floor = floor;
     if (self->floor > self->logged_floor && !self->is_read_only) {
         self->logged_floor = self->floor;
@@ -509,6 +513,12 @@ void stability_start(replica_t *self)
     self->said_view = 0; /* said with the first mark */
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     self->lag_since_ms = self->now.boot_ms;
+    /*
+     * Whoever took us back counts on a state that we do not have: what we handed in was emptied
+     * there, and is not to be taken whole by others as a member's.
+     */
+    if (self->must_join)
+        change_row(self, self->config.id, self->config.incarnation, MEMBER_LEFT_BEHIND);
     assert_own(self);
     rows_changed(self);
 }

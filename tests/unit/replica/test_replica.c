@@ -1281,6 +1281,36 @@ static void test_stability_lag(void **state)
     node_free(b);
 }
 
+/* Who has nothing to forget does not keep those from it who have. */
+static void test_floor_for_others(void **state)
+{
+    enum { QUARTERS = 30 * 4 };
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    for (int i = 0; i < 2 * QUARTERS; i++)
+        pass_synced(a);
+    hlc_t floor = replica_info(b->replica, b->now).floor;
+    assert_int_equal(replica_info(b->replica, b->now).unstable, 0);
+    for (int i = 0; i < QUARTERS; i++)
+        pass_synced(a);
+    assert_true(replica_info(b->replica, b->now).floor == floor); /* for nobody */
+    link_up(a);
+    hello(a, 1, NULL);
+    b->is_deaf = true;
+    set(a, 1, 2, "y");
+    b->is_deaf = false;
+    a->is_slow = true; /* b does not get it */
+    for (int i = 0; i < QUARTERS; i++)
+        pass_synced(a);
+    assert_int_equal(replica_info(b->replica, b->now).unstable, 0);
+    assert_true(replica_info(b->replica, b->now).floor > floor);
+    node_free(a);
+    node_free(b);
+}
+
 /* What a replica keeps beside the data. */
 typedef struct kept {
     uint64_t log_bytes;
@@ -1410,6 +1440,28 @@ static void test_held_back_of_one_that_is_over(void **state)
     assert_int_equal(replica_info(b->replica, b->now).received_lag, 0);
     node_free(a);
     node_free(b);
+    node_free(c);
+}
+
+/*
+ * Who was taken back had handed in what it had, which was emptied there; before it has the state it
+ * is no member, or others would take the same updates whole.
+ */
+static void test_crash_while_joining(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    set(a, 1, 1, "x");
+    buf_t joins = {0};
+    seglog_number_put(&joins, 1);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_JOINING, buf_slice(&joins));
+    node_t *c = node_replayed(a, 11);
+    replica_member_info_t own;
+    assert_true(replica_member_info(c->replica, c->now, 0, &own));
+    assert_true(own.id == 0 && own.incarnation == 11 && own.state == MEMBER_LEFT_BEHIND);
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    buf_free(&joins);
+    node_free(a);
     node_free(c);
 }
 
@@ -2329,10 +2381,12 @@ int main(void)
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_held_back_for_long),
         cmocka_unit_test(test_stability_lag),
+        cmocka_unit_test(test_floor_for_others),
         cmocka_unit_test(test_steady_load),
         cmocka_unit_test(test_gap_by_round),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_forgotten_while_it_hands_in),
+        cmocka_unit_test(test_crash_while_joining),
         cmocka_unit_test(test_forgotten_by_one_another),
         cmocka_unit_test(test_held_back_of_one_that_is_over),
         cmocka_unit_test(test_read_only),
