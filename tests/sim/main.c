@@ -4,7 +4,7 @@
  *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--rough] [--first] [--trace]
  *
  * With --rough three seeds in ten are rough (world.c, roughen), which the planted faults of
- * mutants.py need. Not all of those are clean yet: about one in 500 fails.
+ * mutants.py need.
  * With --first it ends at the first failure. With --seconds it goes on to further seeds until that
  * much real time has passed. A failing seed is printed with the command that repeats it.
  */
