@@ -223,13 +223,21 @@ static slice_t peers(mp_t *in, uint32_t *count)
 
 /* ---- documents ---- */
 
+control_kind_t control_program(mp_t *in)
+{
+    uint64_t program = mp_uint(in);
+    if (program == CONTROL_NODE || program == CONTROL_BROKER)
+        return (control_kind_t)program;
+    mp_fail(in);
+    return CONTROL_NOBODY;
+}
+
 control_kind_t control_kind(slice_t document)
 {
     mp_t in = mp_open(document);
     mp_array(&in, UINT8_MAX);
-    uint64_t kind = mp_uint(&in);
-    return mp_ok(&in) && (kind == CONTROL_NODE || kind == CONTROL_BROKER) ? (control_kind_t)kind
-                                                                          : CONTROL_NOBODY;
+    control_kind_t kind = control_program(&in);
+    return mp_ok(&in) ? kind : CONTROL_NOBODY;
 }
 
 void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vector_now)

@@ -168,6 +168,9 @@ typedef enum control_kind {
 /* Whose document it is. */
 control_kind_t control_kind(slice_t document);
 
+/* Reads of which kind a program is; fails for NOBODY and what is none. */
+control_kind_t control_program(mp_t *in);
+
 void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vector);
 bool control_node_read(slice_t document, control_node_t *out);
 void control_broker_put(buf_t *out, const control_broker_t *broker);

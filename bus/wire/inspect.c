@@ -54,10 +54,7 @@ bool inspect_events_read(slice_t document, inspect_events_t *out)
 {
     mp_t in = mp_open(document);
     uint32_t items = fields_open(&in, EVENTS_FIELDS);
-    uint64_t program = mp_uint(&in);
-    if (program != CONTROL_NODE && program != CONTROL_BROKER)
-        mp_fail(&in);
-    out->program = (control_kind_t)program;
+    out->program = control_program(&in);
     out->id = fields_u16(&in);
     out->port = fields_u16(&in);
     out->incarnation = mp_uint(&in);

@@ -126,10 +126,7 @@ bool trace_batch_read(slice_t message, trace_batch_t *out)
     uint32_t items = fields_open(&in, BATCH_FIELDS);
     if (mp_uint(&in) != TRACE_VERSION)
         mp_fail(&in);
-    uint64_t program = mp_uint(&in);
-    if (program != CONTROL_NODE && program != CONTROL_BROKER)
-        mp_fail(&in);
-    out->program = (control_kind_t)program;
+    out->program = control_program(&in);
     out->id = fields_u16(&in);
     out->port = fields_u16(&in);
     out->incarnation = mp_uint(&in);
