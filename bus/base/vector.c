@@ -90,6 +90,12 @@ void vec_set(vec_t *self, uint64_t incarnation, uint64_t count)
     }
 }
 
+void vec_drop_nodes(vec_t *self)
+{
+    while (self->size != 0 && self->parts[self->size - 1].incarnation > VEC_INCARNATION_MAX)
+        self->size--;
+}
+
 bool vec_merge(vec_t *self, const vec_t *other)
 {
     bool changed = false;

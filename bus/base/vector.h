@@ -25,6 +25,18 @@ typedef struct vec_part {
     uint64_t count;
 } vec_part_t;
 
+/*
+ * In a token a part may stand for a node instead of one of its starts: the node has left the
+ * members (it was forgotten, or left behind), and the count is the stamp of the row that says so.
+ * Their numbers are above those of all incarnations, which are at most VEC_INCARNATION_MAX.
+ */
+#define VEC_INCARNATION_MAX (UINT64_MAX - UINT16_MAX - 1)
+
+static inline uint64_t vec_node(uint16_t id)
+{
+    return VEC_INCARNATION_MAX + 1 + id;
+}
+
 typedef struct vec {
     vec_part_t *parts; /* sorted by incarnation, no part twice, no count 0 */
     uint32_t size;
@@ -50,6 +62,9 @@ void vec_set(vec_t *self, uint64_t incarnation, uint64_t count);
  * stands for the whole where other is known.
  */
 void vec_leave_out(vec_t *self, const vec_t *other);
+
+/* Takes out what stands for nodes. */
+void vec_drop_nodes(vec_t *self);
 
 /* Raises each part of self to that of other: the least upper bound. True when self changed. */
 bool vec_merge(vec_t *self, const vec_t *other);

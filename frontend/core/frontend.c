@@ -736,6 +736,7 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
     if (session_hello_read(body, &hello)) {
         token = mp_open(hello.token);
         mp_vector(&token, &self->token);
+        vec_drop_nodes(&self->token);
     } else {
         mp_fail(&token);
         hello.session = 0;

@@ -911,10 +911,10 @@ void gossip_pull_for_waiters(replica_t *self)
     self->blind_pull_ms = self->now.boot_ms;
 }
 
-/* What somebody hands in who had left may be too old to count. */
+/* What somebody hands in who had left does not count. */
 static void take_pulled_records(replica_t *self, const peer_t *peer, slice_t records)
 {
-    if (members_has(self->members, peer->id, peer->incarnation)) {
+    if (members_has(self->members, peer->id, peer->incarnation) && !peer->is_joining) {
         take_records(self, records);
         return;
     }
@@ -922,7 +922,7 @@ static void take_pulled_records(replica_t *self, const peer_t *peer, slice_t rec
     slice_t raw;
     buf_t emptied = {0};
     while (peer_record_next(&in, &raw))
-        take_record(self, transfer_hand_in(self, raw, &emptied));
+        take_record(self, transfer_hand_in(self, peer, raw, &emptied));
     buf_free(&emptied);
     drain_holdback(self);
 }

@@ -28,6 +28,16 @@ static void refuse(replica_t *self, session_t *session, const request_t *request
     answer(self, session, request, &reply, &no_token, 0);
 }
 
+/* What an answer tells of the token begins with who has left, once. */
+static void begin_difference(replica_t *self, session_t *session)
+{
+    vec_reset(&self->difference);
+    if (session->told_left == self->left_serial)
+        return;
+    session->told_left = self->left_serial;
+    vec_merge(&self->difference, &self->left);
+}
+
 /* Adds to the session's token what it saw; self->difference becomes what is new in that. */
 static void see(replica_t *self, session_t *session, const vec_t *dots)
 {
@@ -97,7 +107,7 @@ static bool answer_from_table(replica_t *self, session_t *session, const request
         return true;
     }
     self->counts.retries++;
-    vec_reset(&self->difference);
+    begin_difference(self, session);
     if (vec_raise(&session->token, hit.dot.incarnation, hit.dot.count))
         vec_raise(&self->difference, hit.dot.incarnation, hit.dot.count);
     bool is_ours = hit.dot.incarnation == self->config.incarnation;
@@ -119,6 +129,7 @@ static bool take_token(replica_t *self, session_t *session, const request_t *req
     mp_vector(&in, &self->vector);
     if (!mp_ok(&in))
         return false;
+    stability_take_token(self, session, &self->vector);
     vec_merge(&self->vector, &session->token);
     if (self->vector.size > VEC_PARTS_MAX)
         return false;
@@ -205,7 +216,7 @@ static void execute(replica_t *self, session_t *session, const request_t *reques
         buf_reset(&self->value);
         mp_put_text(&self->value, run.why);
     }
-    vec_reset(&self->difference);
+    begin_difference(self, session);
     see(self, session, &self->seen.dots);
     bool is_update = outcome == OUTCOME_OK && command->is_update;
     if (is_update)
@@ -267,7 +278,7 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
                "the token is malformed or has too many parts");
         return INTAKE_ANSWERED;
     }
-    if (!vec_covers(&self->applied, &session->token))
+    if (!vec_covers(&self->applied, &session->token) || stability_has_left(self, session))
         return INTAKE_WAIT;
     if (!command_takes(command, request->arguments) ||
         (command->is_update && (request->hlc == 0 || request->seq == 0))) {

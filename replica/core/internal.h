@@ -220,6 +220,8 @@ struct replica {
     vec_t ended;   /* final counts: parts of applied that every member has, of no node that is up */
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
+    vec_t left;        /* who has left the members, as parts for tokens */
+    uint64_t left_serial;
     bool log_is_full;
     bool is_full;                  /* memory is short */
     bool is_read_only;             /* nothing may go to the log */
@@ -406,6 +408,12 @@ bool stability_go_on_alone(replica_t *self);
  * take them in.
  */
 void stability_stand_back(replica_t *self);
+/* Takes out of a token what it says of nodes; what of that is about this one the session keeps. */
+void stability_take_token(const replica_t *self, session_t *session, vec_t *token);
+/* True when the session knows that this node has left the members, and the node does not. */
+bool stability_has_left(const replica_t *self, const session_t *session);
+/* True when what we know of the members is on our disk. */
+bool stability_is_on_disk(const replica_t *self);
 /* True when every member knows who has left, and that counts here. */
 bool stability_is_agreed(const replica_t *self);
 /* A member that had left is one again. */
@@ -449,8 +457,8 @@ int64_t transfer_deadline(const replica_t *self);
 void transfer_is_on_disk(replica_t *self);
 void transfer_take_join(replica_t *self, uint32_t link, slice_t message);
 void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message);
-/* A record handed in by who had left, or as much of it as may still count; into out. */
-slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out);
+/* A record as it is handed in; into out, without what it does, if that does not count any more. */
+slice_t transfer_hand_in(replica_t *self, const peer_t *joiner, slice_t raw, buf_t *out);
 void transfer_free(replica_t *self);
 
 /* ---- session.c ---- */
@@ -521,6 +529,8 @@ struct session {
     outcome_t turned_back; /* not OK: this epoch is dead, and why */
     uint64_t refused;      /* the last seq of this epoch that was, here; 0: none (intake.c) */
     vec_t token;           /* what the session's requests saw and wrote so far */
+    hlc_t left;            /* its token says that we left the members with this stamp; 0: no */
+    uint64_t told_left;    /* the left_serial that it was told of */
     waiting_t *waiting;    /* in order of issue */
     held_reply_t *held;    /* replies not sent yet, in order */
     bool is_holding;

@@ -299,7 +299,7 @@ typedef struct replica_counts {
     uint64_t checkpoints;
     uint64_t transfers;     /* states adopted from others */
     uint64_t donated;       /* states given to others */
-    uint64_t lost;          /* records handed in too late to count */
+    uint64_t lost;          /* records handed in that do not count */
     uint64_t salvaged;      /* records found behind damage and handed in */
     uint64_t repairs;       /* 1: the disk was damaged, and the state of another was taken over */
     uint64_t damaged_reads; /* of the log; it begins behind them now */

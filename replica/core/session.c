@@ -364,13 +364,29 @@ static bool keep_waiting(replica_t *self, session_t *session, const request_t *r
     return true;
 }
 
+/* What the session has seen and this replica has not. */
+static void explain_missing(const replica_t *self, const session_t *session, buf_t *text)
+{
+    vec_part_t lacking;
+    if (vec_covers_or(&self->applied, &session->token, &lacking))
+        buf_append_text(text,
+                        "the node was left out of the cluster, as this session has heard and the "
+                        "node has not: connect it to the others and ask again, use another node, "
+                        "or go on with what it has (--relax)");
+    else
+        buf_printf(text,
+                   "update %llu of replica incarnation %016llx, which this session has seen, has "
+                   "not arrived here: bring back the node that has it and ask again, or go on "
+                   "without it (--relax)",
+                   (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
+}
+
 /* The request at the head could not run in time. */
 static void give_up(replica_t *self, session_t *session)
 {
     waiting_t *waiting = session->waiting;
     mp_t in = mp_open(slice_of(waiting->bytes, waiting->size));
     request_t request;
-    vec_part_t lacking = {0};
     request_read(&in, &request);
     if (!waiting->is_last_try) {
         session_turn_back(self, session, &request, OUTCOME_BEHIND);
@@ -378,7 +394,6 @@ static void give_up(replica_t *self, session_t *session)
         turn_back_waiting(self, session, OUTCOME_BEHIND);
         return;
     }
-    vec_covers_or(&self->applied, &session->token, &lacking);
     /* With the answer goes as much of the token as is here: who relaxes goes on with that. */
     vec_reset(&self->difference);
     for (uint32_t i = 0; i < session->token.size; i++) {
@@ -387,11 +402,7 @@ static void give_up(replica_t *self, session_t *session)
         vec_raise(&self->difference, part.incarnation, has < part.count ? has : part.count);
     }
     buf_t text = {0};
-    buf_printf(&text,
-               "update %llu of replica incarnation %016llx, which this session has seen, has not "
-               "arrived here: bring back the node that has it and ask again, or go on without it "
-               "(--relax)",
-               (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
+    explain_missing(self, session, &text);
     buf_reset(&self->value);
     mp_put_str(&self->value, buf_slice(&text));
     buf_free(&text);
@@ -588,6 +599,7 @@ static void take_session_hello(replica_t *self, link_t *link, const frame_t *fra
     }
     if (outcome == OUTCOME_OK) {
         session_t *session = open_session(self, link, frame, hello.session);
+        stability_take_token(self, session, &self->vector);
         vec_copy(&session->token, &self->vector);
         if (hello.clock <= hlc_add_ms(replica_clock(self), self->config.max_drift_ms))
             replica_clock_raise(self, hello.clock);

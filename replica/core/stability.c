@@ -32,6 +32,7 @@ void stability_free(replica_t *self)
     vec_free(&self->known);
     vec_free(&self->ended);
     vec_free(&self->wire);
+    vec_free(&self->left);
     buf_free(&self->ended_bytes);
 }
 
@@ -82,10 +83,40 @@ static void drop_what_is_unsure(replica_t *self)
         self->peers[i].hands_in_until_ms = 0;
 }
 
+/*
+ * What the members all have is forgotten without regard to who has left: a session that is shown
+ * the data from here on must not be served there, before that one knows.
+ */
+static void list_left(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    vec_reset(&self->left);
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i].state != MEMBER_IN)
+            vec_raise(&self->left, vec_node(rows[i].id), rows[i].stamp);
+    self->left_serial++;
+}
+
+void stability_take_token(const replica_t *self, session_t *session, vec_t *token)
+{
+    session->left = hlc_max(session->left, vec_get(token, vec_node(self->config.id)));
+    vec_drop_nodes(token);
+}
+
+bool stability_has_left(const replica_t *self, const session_t *session)
+{
+    if (session->left == 0)
+        return false;
+    const peer_member_t *own = members_find(self->members, self->config.id);
+    return own == NULL || own->stamp < session->left;
+}
+
 static void rows_changed(replica_t *self)
 {
     drop_what_is_unsure(self);
     encode_rows(self);
+    list_left(self);
     stability_log_members(self);
     say_own(self);
 }
@@ -162,8 +193,10 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
         has_changed |= members_merge(self->members, &rows[i]);
     if (self->is_started)
         has_changed |= assert_own(self);
-    if (has_changed)
-        rows_changed(self);
+    if (!has_changed)
+        return true;
+    rows_changed(self);
+    gossip_round_now(self); /* nothing is forgotten before all say that they know */
     return true;
 }
 
@@ -177,6 +210,11 @@ void stability_take_round(replica_t *self, const peer_round_t *round)
     members_round(self->members, round->id, round->incarnation, &self->vector, round->floor,
                   round->view);
     self->must_reckon = true;
+}
+
+bool stability_is_on_disk(const replica_t *self)
+{
+    return self->said_view == own_view(self);
 }
 
 bool stability_is_agreed(const replica_t *self)
@@ -291,6 +329,11 @@ int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
         return err_set(err, OUTCOME_USAGE, "node %u is no member: see hearsayctl nodes", id);
     if (id == self->config.id)
         return err_set(err, OUTCOME_USAGE, "a node does not forget itself: ask another one");
+    /* It may be the very one whose state is wanted here. */
+    if (self->joining.state != JOINING_NOT || self->is_forgotten)
+        return err_set(err, OUTCOME_BUSY,
+                       "this node has to take over the state of another one first: ask another "
+                       "node, or ask again when it is ready");
     change_row(self, id, row->incarnation, MEMBER_FORGOTTEN);
     rows_changed(self);
     gossip_round_now(self);
@@ -437,9 +480,10 @@ void replica_synced(replica_t *self, now_t now, uint64_t position)
     if (reaches(&self->round_mark, position)) {
         vec_copy(&self->synced, &self->round_mark.vector);
         self->said_floor = self->round_mark.floor;
-        if (self->said_view != self->round_mark.view)
-            gossip_round_now(self); /* others may wait to hear that we know the members */
+        bool is_news = self->said_view != self->round_mark.view;
         self->said_view = self->round_mark.view;
+        if (is_news || !stability_is_on_disk(self))
+            gossip_round_now(self); /* others may wait to hear that we know the members */
         say_own(self);
     }
     if (!self->config.sync_always)
@@ -488,6 +532,8 @@ static void watch_lag(replica_t *self)
 static void reckon(replica_t *self)
 {
     members_count_rounds(self->members, &self->applied);
+    if (!members_agree(self->members))
+        return; /* who does not know yet that another has left may be giving it what we write */
     members_known(self->members, &self->vector);
     hlc_t horizon = members_horizon(self->members);
     if (horizon <= self->horizon && vec_equal(&self->known, &self->vector))

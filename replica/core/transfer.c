@@ -305,6 +305,9 @@ static void go_on(replica_t *self)
         stability_raise_floor(self, replica_clock(self));
     end_salvage(self);
     self->is_damaged = false;
+    /* It may have been left behind before, by those that are gone now. */
+    if (!members_has(self->members, self->config.id, self->config.incarnation))
+        stability_take_back(self, self->config.id, self->config.incarnation);
     drop_staged(self);
     self->joining.state = JOINING_NOT;
     log_joining(self, false);
@@ -565,7 +568,7 @@ static void next_part(replica_t *self)
     d->part++;
 }
 
-/* True when a donation may begin: what the joiner has is here, and it is a member. */
+/* True when what the joiner has is here, and it is a member. */
 static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
 {
     const peer_member_t *row = members_find(self->members, join->id);
@@ -628,8 +631,10 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
     }
     if (is_its_own && join.transfer == 0)
         give_up(self); /* it has begun anew */
+    /* Once it serves, no crash may make us forget that it is to be reckoned with. */
     bool is_ready = peer != NULL && peer->state == PEER_READY && join.transfer == 0 &&
-                    is_handed_in(self, &join, peer) && !store_snapshot_is_open(self->store);
+                    is_handed_in(self, &join, peer) && stability_is_on_disk(self) &&
+                    !store_snapshot_is_open(self->store);
     if (is_ready) {
         begin_donation(self, join.incarnation);
         answer_part(self, link);
@@ -676,22 +681,29 @@ int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
 
 /* ---- handing in ---- */
 
-/* An update of a member that is up comes from there as well, as it is. */
-static bool is_of_member(const replica_t *self, uint64_t origin)
+/*
+ * What a member hands in counts. What one brings who had left does not: the others have gone on
+ * without it, some may have forgotten what it would have to be compared with, and whoever it hands
+ * it in to, also a second time after the first one died, must decide the same. Such a node may be a
+ * member again by now: then its row is from after that.
+ */
+static bool counts(const replica_t *self, const peer_t *joiner, const record_t *record)
 {
-    const peer_member_t *row = members_of(self->members, origin);
-    return row != NULL && row->state == MEMBER_IN;
+    const peer_member_t *row = members_of(self->members, record->origin);
+    if (row != NULL && row->state == MEMBER_IN && row->incarnation != joiner->incarnation)
+        return true; /* it comes from there as well, as it is */
+    row = members_find(self->members, joiner->id);
+    return row != NULL && row->state == MEMBER_IN && record->tag.hlc > row->stamp;
 }
 
-slice_t transfer_hand_in(replica_t *self, slice_t raw, buf_t *out)
+slice_t transfer_hand_in(replica_t *self, const peer_t *joiner, slice_t raw, buf_t *out)
 {
     record_t *record = &self->record;
     uint64_t origin;
     uint64_t n;
     if (!record_peek(raw, &origin, &n) || n <= vec_get(&self->applied, origin))
         return raw; /* we have it already */
-    if (!record_read(raw, record) || record->tag.hlc > self->floor ||
-        is_of_member(self, record->origin))
+    if (!record_read(raw, record) || counts(self, joiner, record))
         return raw;
     size_t offset = self->arena.size;
     lost_put(&self->arena, record);

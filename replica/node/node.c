@@ -449,7 +449,7 @@ int node_run(const settings_t *settings, err_t *err)
     int code = -1;
 
     self->settings = settings;
-    self->incarnation = net_random64();
+    self->incarnation = net_random64() % VEC_INCARNATION_MAX + 1;
     self->events = events_new();
     self->end_ms = INT64_MAX;
     if (start(self, err) == 0) {

@@ -53,7 +53,6 @@ struct checker {
     bool is_disk_lost;
     bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
     bool is_handed_in_late;
-    bool is_left_out;
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
@@ -161,7 +160,7 @@ static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
 
 static bool is_held(const checker_t *self, const context_t *context)
 {
-    return !self->is_handed_in_late && !self->is_left_out && !context->is_relaxed;
+    return !self->is_handed_in_late && !context->is_relaxed;
 }
 
 /* What its session had seen and written before a set, as far as that was answered, is there. */
@@ -373,11 +372,6 @@ void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
 {
     if (!self->sessions[from].is_mute)
         merge(&self->sessions[to], &self->sessions[from]);
-}
-
-void checker_left_out(checker_t *self)
-{
-    self->is_left_out = true;
 }
 
 void checker_lost(checker_t *self)

@@ -90,12 +90,6 @@ void checker_renewed(checker_t *self, uint32_t session);
 void checker_handed_over(checker_t *self, uint32_t from, uint32_t to);
 
 /*
- * A member was left out. While it does not know it serves on, and others do not reckon with it, so
- * that what they show names no updates that it may lack: sessions are held to nothing any more.
- */
-void checker_left_out(checker_t *self);
-
-/*
  * The session of this request gave up, for it, some of what it had seen: from now on it is held to
  * nothing.
  */

@@ -25,12 +25,12 @@ SEEDS = int(os.environ.get("MUTANT_SEEDS", "1500"))
 MUTANTS = {
     "a read does not wait for the session's token": (
         "replica/core/intake.c",
-        "if (!vec_covers(&self->applied, &session->token))",
+        "if (!vec_covers(&self->applied, &session->token) || stability_has_left(self, session))",
         "if (false)",
     ),
     "reads wait for what was received only": (
         "replica/core/intake.c",
-        "    if (!vec_covers(&self->applied, &session->token))",
+        "    if (!vec_covers(&self->applied, &session->token) || stability_has_left(self, session))",
         "    vec_t received = {0};\n"
         "    vec_copy(&received, &self->applied);\n"
         "    for (uint64_t o = 0; (o = holdback_next_origin(self->holdback, o)) != 0;)\n"
@@ -188,6 +188,21 @@ MUTANTS = {
         "    vec_copy(&synced, &self->synced);",
         "    vec_copy(&synced, &self->applied);",
     ),
+    "a session is not told who has left": (
+        "replica/core/intake.c",
+        "    vec_merge(&self->difference, &self->left);\n",
+        "",
+    ),
+    "forgotten before all know who has left": (
+        "replica/core/stability.c",
+        "    if (!members_agree(self->members))\n        return; /* who",
+        "    if (false)\n        return; /* who",
+    ),
+    "a member is taken back before that is on disk": (
+        "replica/core/transfer.c",
+        "is_handed_in(self, &join, peer) && stability_is_on_disk(self) &&",
+        "is_handed_in(self, &join, peer) &&",
+    ),
     # C accepts u, B alone has it, late: B's floor passed u's tag before. C loses power and u, B is
     # cut off. A counts the floors of the new C and B's old one, and folds over u; then B is back.
     "floors count though the members are not agreed on": (
@@ -228,8 +243,18 @@ MUTANTS = {
     ),
     "what is handed in late counts": (
         "replica/core/transfer.c",
-        "if (!record_read(raw, record) || record->tag.hlc > self->floor ||",
-        "if (true ||",
+        "if (!record_read(raw, record) || counts(self, joiner, record))",
+        "if (true)",
+    ),
+    "what is handed in twice counts the second time": (
+        "replica/core/gossip.c",
+        "if (members_has(self->members, peer->id, peer->incarnation) && !peer->is_joining) {",
+        "if (members_has(self->members, peer->id, peer->incarnation)) {",
+    ),
+    "who joins may forget others": (
+        "replica/core/stability.c",
+        "if (self->joining.state != JOINING_NOT || self->is_forgotten)",
+        "if (false)",
     ),
     "a start hides that the member was left behind": (
         "replica/core/stability.c",

@@ -48,6 +48,7 @@ typedef struct proc {
     int64_t tick_at;   /* the tick that is scheduled, INT64_MAX: none */
     bool is_read_only; /* its disk is full */
     bool loses_power;  /* with this kill, if that may still be */
+    bool is_forgotten; /* while it was up: it is of no use until people start it again */
     int64_t sync_ms;   /* a sync takes so long at most */
     int64_t read_ms;   /* and so long what a peer pulls out of the log */
     int64_t wall_skew_ms;
@@ -547,7 +548,7 @@ static void kill_proc(world_t *w, proc_t *p)
 {
     if (!p->is_up)
         return;
-    p->is_up = p->is_read_only = false;
+    p->is_up = p->is_read_only = p->is_forgotten = false;
     if (p->kind == NODE)
         add_node_counts(w, p->replica);
     if (p->kind == BROKER)
@@ -663,6 +664,7 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
         violate(w, "a node stopped itself");
         return false;
     case REPLICA_NOTE:
+        p->is_forgotten |= strncmp((const char *)bytes.data, "[forgotten] forgotten", 21) == 0;
         if (w->trace != NULL)
             fprintf(w->trace, "%9lld n%u %.*s\n", (long long)w->now, p->index, (int)bytes.size,
                     (const char *)bytes.data);
@@ -704,10 +706,8 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
     for (size_t i = 0; i < effects->size; i++)
         if (effects->list[i].kind == REPLICA_LOST)
             checker_lost(w->checker);
-    if (w->is_rough && w->now > QUIET_MS * MS && info.members < w->nodes) {
+    if (w->is_rough && w->now > QUIET_MS * MS && info.members < w->nodes)
         w->has_left_out = true;
-        checker_left_out(w->checker);
-    }
 }
 
 static void turn_node(world_t *w, proc_t *p)
@@ -1208,7 +1208,7 @@ static void black_out(world_t *w)
     if (chance(w, 75))
         cut_off_from_nodes(w, other);
     if (chance(w, 40))
-        forget(w, node);
+        forget(w, chance(w, 70) ? node : &w->procs[other]);
 }
 
 static void rough_fault(world_t *w)
@@ -1499,6 +1499,10 @@ static void handle(world_t *w, event_t *e)
         issue(w, p);
         break;
     case EV_SYNC:
+        if (p->is_forgotten && (w->is_healing || chance(w, 5))) {
+            kill_proc(w, p);
+            return;
+        }
         replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
         step_disk(w, p);
         end_repair(w, p);

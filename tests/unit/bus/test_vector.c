@@ -156,6 +156,23 @@ static void test_covers_is_a_partial_order(void **state)
     property_run(check_order, 5000);
 }
 
+static void test_nodes_are_no_incarnations(void **state)
+{
+    (void)state;
+    vec_t token = {0}, seen = {0};
+    assert_true(vec_node(0) > VEC_INCARNATION_MAX);
+    assert_true(vec_node(UINT16_MAX) == UINT64_MAX);
+    vec_drop_nodes(&token);
+    vec_raise(&token, vec_node(UINT16_MAX), 7);
+    vec_raise(&token, VEC_INCARNATION_MAX, 5);
+    vec_raise(&token, vec_node(0), 6);
+    vec_raise(&seen, VEC_INCARNATION_MAX, 5);
+    vec_drop_nodes(&token);
+    assert_true(vec_equal(&token, &seen));
+    vec_free(&token);
+    vec_free(&seen);
+}
+
 static void test_parts_are_as_set_and_raised(void **state)
 {
     (void)state;
@@ -168,6 +185,7 @@ int main(void)
         property_test(test_merge_is_the_least_upper_bound),
         property_test(test_covers_is_a_partial_order),
         property_test(test_parts_are_as_set_and_raised),
+        cmocka_unit_test(test_nodes_are_no_incarnations),
     };
     return cmocka_run_group_tests_name("vector", tests, NULL, NULL);
 }

@@ -72,6 +72,7 @@ typedef struct node {
     uint32_t read_link;
     uint64_t read_request;
     uint64_t read_position;
+    vec_t told; /* the token of the last reply */
     item_t items[ITEMS_MAX];
     size_t items_size;
 } node_t;
@@ -95,6 +96,9 @@ static void take_reply_frame(node_t *n, const frame_t *frame, slice_t body)
                          .copies = reply.copies};
         item->size = reply.value.size < sizeof item->value ? reply.value.size : sizeof item->value;
         memcpy(item->value, reply.value.data, item->size);
+        mp_t token = mp_open(reply.token);
+        mp_vector(&token, &n->told);
+        assert_true(mp_ok(&token));
     }
 }
 
@@ -288,6 +292,7 @@ static void node_free(node_t *n)
     replica_destroy(&n->replica);
     buf_free(&n->log);
     buf_free(&n->lost);
+    vec_free(&n->told);
     free(n);
 }
 
@@ -400,6 +405,16 @@ static void connect_nodes(node_t *a, node_t *b)
     replica_peer_info_t info;
     assert_true(replica_peer_info(b->replica, 0, &info));
     assert_true(info.is_connected);
+}
+
+/* From now on they talk to one another, and to nobody else. */
+static void meet(node_t *a, node_t *b)
+{
+    a->peer = b;
+    b->peer = a;
+    const uint16_t id = replica_info(a->replica, a->now).id;
+    replica_candidate(b->replica, b->now, id, a->incarnation, slice_text("h"), 7710);
+    settle(a);
 }
 
 static vec_t vec_one(uint64_t incarnation, uint64_t count)
@@ -1252,6 +1267,24 @@ static void pass_synced(node_t *n)
     settle(n);
 }
 
+/* Time passes, and what is written is on disk. */
+static void pass_on_disk(node_t *n, int64_t ms)
+{
+    for (; ms > 0; ms -= 250) {
+        pass(n, 250);
+        replica_synced(n->replica, n->now, LOG_START + n->log.size);
+    }
+}
+
+static bool has_lost(const node_t *n, const char *text)
+{
+    slice_t wanted = slice_text(text);
+    for (size_t at = 0; at + wanted.size <= n->lost.size; at++)
+        if (memcmp(n->lost.data + at, wanted.data, wanted.size) == 0)
+            return true;
+    return false;
+}
+
 /* Said once when a member keeps the others from forgetting, and once when that is over. */
 static void test_stability_lag(void **state)
 {
@@ -1493,6 +1526,165 @@ static void test_forgotten_by_one_another(void **state)
     node_free(b);
     node_free(c);
     node_free(d);
+}
+
+/*
+ * What all members have is forgotten without regard to one that was left out: whoever was shown the
+ * data since is told who that is, and is not served there as long as it does not know.
+ */
+static void test_left_out_unawares(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    const ask_t get = {.seq = 9, .command = COMMAND_GET, .a = "k"};
+    ask_t ask = get;
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    assert_int_equal(vec_get(&a->told, vec_node(1)), 0);
+    a->peer = b->peer = NULL;
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    ask.session = 1;
+    call(a, ask);
+    vec_t token = {0};
+    vec_copy(&token, &a->told);
+    assert_int_not_equal(vec_get(&token, vec_node(1)), 0);
+    ask.seq++;
+    call(a, ask);
+    assert_int_equal(a->told.size, 0); /* once is enough */
+
+    ask = get;
+    ask.session = 2;
+    assert_int_equal(call(b, ask).outcome, OUTCOME_OK);
+    hello(b, 3, &token);
+    ask.session = 3;
+    b->items_size = 0;
+    send(b, ask);
+    pass(b, REPLICA_HOLD_MS);
+    assert_int_equal(b->items[0].outcome, OUTCOME_BEHIND);
+    ask.epoch = 2;
+    ask.flags = REQUEST_LAST_TRY;
+    ask.left_ms = 1000;
+    b->items_size = 0;
+    send(b, ask);
+    pass(b, 900);
+    assert_int_equal(b->items_size, 1);
+    assert_int_equal(b->items[0].outcome, OUTCOME_MISSING);
+    assert_int_equal(vec_get(&b->told, vec_node(1)), 0); /* who relaxes goes on without */
+    hello(a, 3, &token);
+    ask.epoch = 3;
+    assert_int_equal(call(a, ask).outcome, OUTCOME_OK);
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+}
+
+/*
+ * Who takes a member back while its disk is full would forget that with its next start: what the
+ * other one then wrote would come too late here.
+ */
+static void test_taken_back_on_disk(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    settle(a);
+    node_t *c = node_replayed(b, 21);
+    replica_set_read_only(a->replica, a->now, "no room");
+    connect_nodes(a, c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    replica_set_read_only(a->replica, a->now, NULL);
+    pass(a, 3000); /* written, and not on disk */
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    assert_false(replica_info(c->replica, c->now).is_joining);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
+/*
+ * Who had left hands in an update twice, since the one that took it back is gone before it has the
+ * state: for both it counts for nothing, or they would differ.
+ */
+static void test_handed_in_twice(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    node_t *d = node_new(2, 30);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    meet(a, d);
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    b->peer = NULL;
+    set(b, 2, 1, "late");
+
+    node_t *c = node_replayed(b, 21);
+    c->now = a->now;
+    meet(a, c);
+    for (int i = 0; i < 20; i++) {
+        pass(a, 250);
+        replica_synced(c->replica, c->now, UINT64_MAX); /* not a: it gives no state yet */
+    }
+    assert_true(has_lost(a, "set \"k\" \"late\""));
+    assert_int_equal(has(a, 20), 1);
+    assert_true(replica_info(c->replica, c->now).is_joining);
+
+    a->peer = d;
+    d->peer = a;
+    d->now = a->now;
+    a->is_slow = true;
+    for (int i = 0; i < 40; i++)
+        pass(a, 250);
+    replica_member_info_t row;
+    assert_true(replica_member_info(d->replica, d->now, 1, &row));
+    assert_int_equal(row.state, MEMBER_IN);
+    assert_int_equal(has(d, 20), 0);
+
+    c->now = d->now;
+    meet(d, c);
+    for (int i = 0; i < 40 && has(d, 20) == 0; i++)
+        pass_synced(c);
+    assert_int_equal(has(d, 20), 1);
+    assert_true(has_lost(d, "set \"k\" \"late\""));
+    assert_true(replica_digest(a->replica, clock_of(a)) == replica_digest(d->replica, clock_of(a)));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
+/* Who has to take a state over itself may be about to forget the only one that has it. */
+static void test_joining_forgets_nobody(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    buf_t joins = {0};
+    seglog_number_put(&joins, 1);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_JOINING, buf_slice(&joins));
+    node_t *c = node_replayed(a, 11);
+    assert_int_equal(replica_forget(c->replica, c->now, 1, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_BUSY);
+    buf_free(&joins);
+    node_free(a);
+    node_free(b);
+    node_free(c);
 }
 
 /* Who was offline or deaf when the lineage was fixed learns it before it takes records. */
@@ -2208,7 +2400,7 @@ static void test_conflicts_are_told(void **state)
  * Node 0 started again from the log of one that accepted `updates`, of which the second is damaged:
  * what is before it is replayed, what is behind it was found.
  */
-static node_t *damaged(bool salvage, const node_t *before)
+static node_t *damaged(bool salvage, const node_t *before, slice_t members)
 {
     node_t *n = mem_zero(1, sizeof *n);
     n->now = before->now;
@@ -2222,18 +2414,23 @@ static node_t *damaged(bool salvage, const node_t *before)
     seglog_entry_t entry;
     while (seglog_next(log, position, &entry) == SEGLOG_GOOD) {
         updates += entry.kind == SEGLOG_KIND_UPDATE;
-        if (updates < 2)
+        if (updates < 2) {
             assert_int_equal(replica_replay(n->replica, position, entry.kind, entry.payload, NULL),
                              0);
-        else if (updates > 2)
+            buf_append(&n->log, log.data, entry.size);
+        } else if (updates > 2) {
             replica_salvage(n->replica, entry.kind, entry.payload);
+        }
         if (updates == 2 && entry.kind == SEGLOG_KIND_UPDATE)
             replica_set_damaged(n->replica);
         log = slice_of(log.data + entry.size, log.size - entry.size);
         position += entry.size;
     }
     assert_int_equal(updates, 4);
-    replica_start(n->replica, n->now, LOG_START);
+    if (members.size != 0)
+        assert_int_equal(replica_replay(n->replica, LOG_START, SEGLOG_KIND_MEMBERS, members, NULL),
+                         0);
+    replica_start(n->replica, n->now, LOG_START + n->log.size);
     turn(n);
     return n;
 }
@@ -2248,29 +2445,11 @@ static node_t *four_updates(void)
     return n;
 }
 
-/* Time passes, and what is written is on disk. */
-static void pass_on_disk(node_t *n, int64_t ms)
-{
-    for (; ms > 0; ms -= 250) {
-        pass(n, 250);
-        replica_synced(n->replica, n->now, LOG_START + n->log.size);
-    }
-}
-
-static bool has_lost(const node_t *n, const char *text)
-{
-    slice_t wanted = slice_text(text);
-    for (size_t at = 0; at + wanted.size <= n->lost.size; at++)
-        if (memcmp(n->lost.data + at, wanted.data, wanted.size) == 0)
-            return true;
-    return false;
-}
-
 static void test_damaged_waits(void **state)
 {
     (void)state;
     node_t *before = four_updates();
-    node_t *n = damaged(false, before);
+    node_t *n = damaged(false, before, slice_text(""));
     pass_on_disk(n, 60000);
     assert_false(replica_is_ready(n->replica));
     assert_true(replica_info(n->replica, n->now).is_joining);
@@ -2287,7 +2466,7 @@ static void test_damaged_salvage(void **state)
 {
     (void)state;
     node_t *before = four_updates();
-    node_t *n = damaged(true, before);
+    node_t *n = damaged(true, before, slice_text(""));
     hlc_t floor = replica_info(n->replica, n->now).floor;
     pass_on_disk(n, 2000);
     assert_false(replica_is_ready(n->replica));
@@ -2305,6 +2484,32 @@ static void test_damaged_salvage(void **state)
     assert_value(&got, "first");
     node_free(n);
     node_free(before);
+}
+
+/* It had been left behind, by members that are gone: it goes on as a member. */
+static void test_salvaged_after_it_had_left(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    const peer_member_t rows[] = {{0, before->incarnation, clock_of(before), MEMBER_LEFT_BEHIND},
+                                  {1, 77, clock_of(before), MEMBER_IN}};
+    buf_t members = {0};
+    peer_members_put(&members, rows, 2);
+    node_t *n = damaged(true, before, buf_slice(&members));
+    pass_on_disk(n, 12000);
+    assert_true(replica_is_ready(n->replica));
+    node_t *fresh = node_new(2, 500);
+    fresh->now = n->now;
+    meet(n, fresh);
+    for (int i = 0; i < 100; i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(n->replica));
+    assert_true(replica_is_ready(fresh->replica));
+    assert_int_equal(has(fresh, 10), 1);
+    buf_free(&members);
+    node_free(before);
+    node_free(n);
+    node_free(fresh);
 }
 
 /*
@@ -2353,6 +2558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_waits),
         cmocka_unit_test(test_damaged_salvage),
+        cmocka_unit_test(test_salvaged_after_it_had_left),
         cmocka_unit_test(test_damaged_read),
         cmocka_unit_test(test_log_before_reply),
         cmocka_unit_test(test_retag),
@@ -2388,6 +2594,10 @@ int main(void)
         cmocka_unit_test(test_forgotten_while_it_hands_in),
         cmocka_unit_test(test_crash_while_joining),
         cmocka_unit_test(test_forgotten_by_one_another),
+        cmocka_unit_test(test_left_out_unawares),
+        cmocka_unit_test(test_taken_back_on_disk),
+        cmocka_unit_test(test_handed_in_twice),
+        cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_held_back_of_one_that_is_over),
         cmocka_unit_test(test_read_only),
         cmocka_unit_test(test_backup),
