@@ -1309,11 +1309,10 @@ static void heal(world_t *w)
 
 static bool has_converged(const world_t *w)
 {
-    const replica_t *first = w->procs[0].replica;
-    replica_info_t a = replica_info(first, (now_t){0});
     for (uint32_t i = 0; i < w->nodes; i++) {
         if (!w->procs[i].is_up || !replica_is_ready(w->procs[i].replica))
             return false;
+        replica_info_t a = replica_info(w->procs[0].replica, (now_t){0});
         replica_info_t b = replica_info(w->procs[i].replica, (now_t){0});
         if (!vec_equal(a.vector, b.vector) || b.unstable != 0 || b.executed != 0)
             return false;
@@ -1577,6 +1576,10 @@ static void violate_unconverged(world_t *w)
     buf_t why = {0};
     buf_append_text(&why, "no convergence in time after all was healed:");
     for (uint32_t i = 0; i < w->nodes; i++) {
+        if (!w->procs[i].is_up) {
+            buf_printf(&why, " n%u down", i);
+            continue;
+        }
         replica_info_t info = replica_info(w->procs[i].replica, (now_t){0});
         buf_printf(&why, " n%u%s applied=%llu unstable=%zu executed=%zu members=%u waits_for=%d", i,
                    replica_is_ready(w->procs[i].replica) ? ""
