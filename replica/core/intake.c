@@ -271,9 +271,11 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
                "this replica does not know the command: it is of an older version");
         return INTAKE_ANSWERED;
     }
+    /* It holds for what follows, also when the table has the answer. */
+    bool is_token_good = take_token(self, session, request);
     if (command->is_update && answer_from_table(self, session, request))
         return INTAKE_ANSWERED;
-    if (!take_token(self, session, request)) {
+    if (!is_token_good) {
         refuse(self, session, request, OUTCOME_USAGE,
                "the token is malformed or has too many parts");
         return INTAKE_ANSWERED;

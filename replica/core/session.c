@@ -236,11 +236,11 @@ static void release_held(replica_t *self, session_t *session, bool is_forced)
 {
     while (session->held != NULL) {
         held_reply_t *held = session->held;
+        if (held->position > self->synced_to)
+            return; /* not even late: with --sync always nothing else was promised */
         if (held->n != 0) {
             uint16_t copies = copies_of_ours(self, held->n);
             bool is_late = is_forced || self->now.boot_ms >= held->deadline_ms;
-            if (held->position > self->synced_to)
-                return; /* not even late: with --sync always nothing else was promised */
             if (copies < gossip_copies_wanted(self) && !is_late)
                 return;
             self->counts.acks_late += copies < gossip_copies_wanted(self);
@@ -252,13 +252,13 @@ static void release_held(replica_t *self, session_t *session, bool is_forced)
     }
 }
 
-static void hold(replica_t *self, session_t *session, slice_t item, uint64_t n, size_t copies_at,
-                 size_t request_size)
+static void hold(replica_t *self, session_t *session, slice_t item, uint64_t n, uint64_t position,
+                 size_t copies_at, size_t request_size)
 {
     held_reply_t *held = mem_alloc(sizeof *held + item.size);
     *held = (held_reply_t){
         .n = n,
-        .position = self->config.sync_always && n != 0 ? self->log_end : 0,
+        .position = position,
         .deadline_ms = self->now.boot_ms + REPLICA_ACK_MS,
         .request_size = request_size,
         .copies_at = copies_at,
@@ -281,11 +281,14 @@ void session_reply(replica_t *self, session_t *session, const reply_t *reply, co
     reply_t now = *reply;
     if (n != 0)
         now.copies = copies_of_ours(self, n);
-    bool waits = n != 0 && (self->config.sync_always || now.copies < gossip_copies_wanted(self));
+    /* Also what another replica had accepted: we count as one of its copies. */
+    uint64_t position = self->config.sync_always && now.copies != 0 ? self->log_end : 0;
+    bool waits = n != 0 && (position != 0 || now.copies < gossip_copies_wanted(self));
     buf_reset(&self->reply);
     size_t copies_at = reply_put(&self->reply, &now, token);
-    if (waits || session->held != NULL)
-        hold(self, session, buf_slice(&self->reply), waits ? n : 0, copies_at, request_size);
+    if (waits || position > self->synced_to || session->held != NULL)
+        hold(self, session, buf_slice(&self->reply), waits ? n : 0, position, copies_at,
+             request_size);
     else
         put_item(self, session->conn, buf_slice(&self->reply), request_size);
 }

@@ -307,25 +307,11 @@ MUTANTS = {
 
 # Not found within MUTANT_SEEDS seeds: tried by name alone. Each is work to do, here or in the rules.
 #
-# "what is not synced is said to be on disk" takes all of this: an update reaches S after a sync
-# that put a floor above its tag on disk, S says so, R counts that and forgets which update made the
-# value, S loses power before its next sync and is back cut off from the nodes, and a session that
-# has seen nothing newer comes from R.
-#
 # "a session that relaxes keeps its client id": a second copy changes nothing, because effects go by
 # tags, and the executed table is asked for retries alone, so that a floor that says too much does
 # no harm to data. What is left is that the replica's session still waits for what was given up,
 # until it is opened anew 150 ms later.
-#
-# "replies leave before the log is written" and "replies do not wait for the disk" need a process
-# that dies in the one turn, or a machine that loses power in the few milliseconds, after a reply to
-# an update that no other replica has yet. "what was received is said to be on disk" is like the
-# first of these, with the hold-back queue in the place of the log.
 SURVIVORS = {
-    "replies leave before the log is written",
-    "replies do not wait for the disk",
-    "what was received is said to be on disk",
-    "what is not synced is said to be on disk",
     "a session that relaxes keeps its client id",
 }
 

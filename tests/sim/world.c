@@ -12,6 +12,7 @@
 #include "frontend/core/frontend.h"
 #include "replica/core/replica.h"
 #include "replica/core/seglog.h"
+#include "tests/sim/audit.h"
 #include "tests/sim/checker.h"
 #include "tests/sim/disk.h"
 
@@ -56,6 +57,7 @@ typedef struct proc {
     replica_t *replica;
     uint64_t incarnation;
     sim_disk_t *disk;
+    audit_t *audit;
     hlc_t horizon;      /* at the end of its last turn */
     uint64_t transfers; /* states it has taken over by then */
     /* a broker */
@@ -464,8 +466,10 @@ static void start_node(world_t *w, proc_t *p)
     };
     p->replica = replica_new(&config);
     err_t err;
-    if (p->disk == NULL)
+    if (p->disk == NULL) {
         p->disk = sim_disk_new();
+        p->audit = audit_new();
+    }
     sim_disk_crash(p->disk);
     if (sim_disk_recover(p->disk, p->replica, &w->coverage->torn_tails, &err) == 0)
         replica_start(p->replica, time_of(w, p), sim_disk_end(p->disk));
@@ -473,7 +477,9 @@ static void start_node(world_t *w, proc_t *p)
         violate(w, err.text);
     if (sim_disk_is_aside(p->disk))
         checker_disk_lost(w->checker, p->index, true); /* it has less than it had until now */
-    p->horizon = replica_info(p->replica, time_of(w, p)).horizon;
+    replica_info_t info = replica_info(p->replica, time_of(w, p));
+    audit_start(p->audit, w->sync_always, info.vector);
+    p->horizon = info.horizon;
     p->transfers = 0;
     schedule_sync(w, p);
 }
@@ -599,7 +605,8 @@ static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying)
         violate(w, why);
     if (p->is_read_only && has_update(sim_disk_end(p->disk), bytes))
         violate(w, "an update was written to a full disk");
-    sim_disk_append(p->disk, slice_of(bytes.data, size));
+    audit_wrote(p->audit, log.position, log.entries);
+    sim_disk_append(p->disk, log.entries);
 }
 
 /* Without padding: the bytes of events are part of the trace hash. */
@@ -637,6 +644,18 @@ static void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
                slice_of(read, sizeof *read));
 }
 
+static void audit(world_t *w, const proc_t *p, replica_effect_kind_t kind, slice_t bytes)
+{
+    char what[128];
+    char why[160];
+    bool is_good = kind == REPLICA_TO_SERVICE ? audit_frame(p->audit, bytes, what, sizeof what)
+                                              : audit_message(p->audit, bytes, what, sizeof what);
+    if (is_good)
+        return;
+    snprintf(why, sizeof why, "n%u: %s", p->index, what);
+    violate(w, why);
+}
+
 static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, slice_t bytes,
                               bool is_dying)
 {
@@ -645,13 +664,16 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
         append_log(w, p, bytes, is_dying);
         return !is_dying;
     case REPLICA_PUBLISH:
+        audit(w, p, e->kind, bytes);
         publish(w, p, bytes);
         return true;
     case REPLICA_TO_SERVICE:
     case REPLICA_TO_PEER_ROUTER:
+        audit(w, p, e->kind, bytes);
         transmit(w, e->link, false, bytes);
         return true;
     case REPLICA_TO_PEER:
+        audit(w, p, e->kind, bytes);
         send_link(w, p, e->link, bytes);
         return true;
     case REPLICA_CONNECT:
@@ -672,6 +694,8 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
     case REPLICA_READ:
         return true;
     case REPLICA_CHECKPOINT_BEGIN:
+        if (e->link != 0)
+            audit_checkpoint(p->audit, replica_info(p->replica, time_of(w, p)).vector);
         sim_disk_begin(p->disk, e->link != 0);
         return true;
     case REPLICA_CHECKPOINT_ROWS:
@@ -1439,6 +1463,7 @@ static void step_disk(world_t *w, proc_t *p)
         sim_disk_abort(p->disk);
         replica_checkpoint_done(p->replica, time_of(w, p), false, slice_text("no room"));
     } else if (sim_disk_step(p->disk)) {
+        audit_checkpoint_done(p->audit);
         replica_checkpoint_done(p->replica, time_of(w, p), true, slice_text(""));
     }
 }
@@ -1502,6 +1527,7 @@ static void handle(world_t *w, event_t *e)
             kill_proc(w, p);
             return;
         }
+        audit_synced(p->audit);
         replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
         step_disk(w, p);
         end_repair(w, p);
@@ -1686,6 +1712,7 @@ static void clean_up(world_t *w)
         frontend_destroy(&p->frontend);
         client_destroy(&p->client);
         sim_disk_destroy(&p->disk);
+        audit_destroy(&p->audit);
         for (size_t k = 0; k < SESSIONS_PER_CLIENT; k++)
             vec_free(&p->seen[k]);
         for (size_t k = 0; k < p->deferred_size; k++)

@@ -233,6 +233,7 @@ static void pass(node_t *n, int64_t ms)
 
 static uint32_t ack = 1; /* of the nodes that are made */
 static uint64_t checkpoint_bytes;
+static bool sync_always;
 
 static replica_config_t config_of(uint16_t id, uint64_t incarnation)
 {
@@ -249,6 +250,7 @@ static replica_config_t config_of(uint16_t id, uint64_t incarnation)
         .value_max = 1024 * 1024,
         .ack = ack,
         .checkpoint_bytes = checkpoint_bytes,
+        .sync_always = sync_always,
     };
 }
 
@@ -512,9 +514,44 @@ static void test_executed_elsewhere(void **state)
     hello(b, 1, &token);
     assert_int_equal(call(b, write).outcome, OUTCOME_OK);
     assert_int_equal(replica_info(b->replica, b->now).counts->retries, 2);
+    /* The token that it brings holds for what follows all the same. */
+    hello(b, 1, NULL);
+    write.token = &token;
+    assert_int_equal(call(b, write).outcome, OUTCOME_OK);
+    b->items_size = 0;
+    send(b, (ask_t){.session = 1, .seq = 3, .command = COMMAND_GET, .a = "k"});
+    settle(b);
+    assert_int_equal(b->items_size, 0);
     vec_free(&token);
     node_free(a);
     node_free(b);
+}
+
+/* With --sync always an answer out of the table says that the copy here is synced, too. */
+static void test_answer_waits_for_the_disk(void **state)
+{
+    (void)state;
+    sync_always = true;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 9);
+    connect_nodes(a, b);
+    ask_t ask = {
+        .session = 1, .seq = 1, .command = COMMAND_INCR, .a = "n", .hlc = clock_of(a) + 1};
+    send(a, ask);
+    settle(a);
+    assert_int_equal(a->items_size, 0);
+    assert_int_equal(has(b, 10), 1);
+    hello(b, 1, NULL);
+    send(b, ask);
+    settle(b);
+    assert_int_equal(b->items_size, 0);
+    replica_synced(b->replica, b->now, LOG_START + b->log.size);
+    settle(b);
+    assert_int_equal(b->items_size, 1);
+    assert_int_equal(b->items[0].outcome, OUTCOME_OK);
+    node_free(a);
+    node_free(b);
+    sync_always = false;
 }
 
 /*
@@ -2563,6 +2600,7 @@ int main(void)
         cmocka_unit_test(test_log_before_reply),
         cmocka_unit_test(test_retag),
         cmocka_unit_test(test_executed_elsewhere),
+        cmocka_unit_test(test_answer_waits_for_the_disk),
         cmocka_unit_test(test_answer_of_another_copy),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_decr_by_the_least),
