@@ -62,11 +62,12 @@ typedef enum session_state {
 struct client_session {
     uint64_t id; /* client id in tags */
     session_state_t state;
-    bool wants_reopen; /* elsewhere, once nothing is under way here */
-    bool wants_new_id; /* once nothing that this id stands for is open */
-    bool is_draining;  /* nothing new before what is under way was answered */
-    bool has_news;     /* the token grew by client_session_merge */
-    bool relaxes;      /* MISSING is no end: what is missing is given up */
+    bool wants_reopen;  /* elsewhere, once nothing is under way here */
+    bool wants_new_id;  /* once nothing that this id stands for is open */
+    uint64_t floor_max; /* what is above it was not acknowledged, or is not covered any more */
+    bool is_draining;   /* nothing new before what is under way was answered */
+    bool has_news;      /* the token grew by client_session_merge */
+    bool relaxes;       /* MISSING is no end: what is missing is given up */
     uint64_t epoch;
     uint64_t next_seq;
     uint32_t route;
@@ -222,11 +223,19 @@ static bool may_be_executed(const pending_t *request)
     return request->is_update && (request->is_sent || request->is_doubtful);
 }
 
+/* The session goes on under a new id; what still goes out under this one has a floor up to that. */
+static void end_id(client_session_t *session, uint64_t floor_max)
+{
+    session->wants_new_id = true;
+    if (session->floor_max > floor_max)
+        session->floor_max = floor_max;
+}
+
 static void remove_request(client_t *self, client_session_t *session, pending_t *request,
                            outcome_t outcome)
 {
     if (outcome_may_be_applied(outcome))
-        session->wants_new_id = true;
+        end_id(session, request->seq - 1);
     unsend(self, session, request);
     DL_DELETE2(session->requests, request, previous, next);
     self->pending--;
@@ -279,6 +288,7 @@ static void draw_id(client_t *self, client_session_t *session)
         session->id = random_u64(&self->random);
     } while (session->id == 0);
     session->next_seq = 1;
+    session->floor_max = UINT64_MAX;
     pending_t *request;
     DL_FOREACH2(session->requests, request, next)
     {
@@ -603,7 +613,7 @@ static void relax(client_t *self, client_session_t *session, pending_t *request,
     request->is_relaxed = true;
     take_back(self, session, request);
     session->moves = 0;
-    session->wants_new_id = true;
+    end_id(session, 0);
     note(self, "session relaxed: what replica %d does not have is given up", session->replica);
 }
 
@@ -836,6 +846,8 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
     if (request->is_update && request->hlc == 0)
         request->hlc = stamp(self, request->arguments);
     int64_t left_ms = request->deadline_ms - self->now.boot_ms;
+    /* All before the first open request were answered, and the token covers them. */
+    uint64_t floor = session->requests->seq - 1;
     const request_t item = {
         .session = session->id,
         .epoch = session->epoch,
@@ -847,8 +859,7 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
                                           : UINT32_MAX,
         .token_clock = session->token.clock,
         .hlc = request->hlc,
-        /* All before the first open request were answered, and the token covers them. */
-        .floor = session->requests->seq - 1,
+        .floor = floor < session->floor_max ? floor : session->floor_max,
         .command = request->command,
         .arguments = request->arguments,
         .arguments_at = slice_of(request->bytes, request->size),

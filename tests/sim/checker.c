@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/base/hashed.h"
 #include "bus/base/memory.h"
 #include "bus/wire/record.h"
 #include "replica/core/seglog.h"
@@ -40,6 +41,15 @@ typedef struct deletion {
     tag_t tag;
 } deletion_t;
 
+/* The updates of one client id. */
+typedef struct author {
+    uint64_t client;
+    uint8_t *has; /* by seq: the replicas that have it, a bit each; 0: none has */
+    uint64_t size;
+    uint64_t founded[CHECKER_NODES_MAX]; /* up to this seq each replica has all that there are */
+    UT_hash_handle hh;
+} author_t;
+
 struct checker {
     context_t *sessions;
     uint32_t *last; /* of each session, issued; NONE */
@@ -58,6 +68,7 @@ struct checker {
     uint64_t doubtful[CHECKER_COUNTERS];
     tag_t top[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* greatest tag in each replica's log */
     tag_t has[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* and what it may have otherwise */
+    author_t *authors;
     record_t record;
 };
 
@@ -89,6 +100,14 @@ void checker_destroy(checker_t **self_p)
     free(self->last);
     free(self->issued);
     free(self->deletions);
+    author_t *author;
+    author_t *next;
+    HASH_ITER(hh, self->authors, author, next)
+    {
+        HASH_DEL(self->authors, author);
+        free(author->has);
+        free(author);
+    }
     record_free(&self->record);
     free(self);
     *self_p = NULL;
@@ -196,6 +215,37 @@ static bool follows(checker_t *self, uint32_t node, uint32_t number, char *why, 
     return !op->is_acked;
 }
 
+static author_t *author_of(checker_t *self, tag_t tag)
+{
+    author_t *author;
+    HASH_FIND(hh, self->authors, &tag.client, sizeof tag.client, author);
+    if (author == NULL) {
+        author = mem_zero(1, sizeof *author);
+        author->client = tag.client;
+        HASH_ADD(hh, self->authors, client, sizeof author->client, author);
+    }
+    if (tag.seq >= author->size) {
+        uint64_t size = 2 * tag.seq + 16;
+        author->has = mem_resize(author->has, size);
+        memset(author->has + author->size, 0, size - author->size);
+        author->size = size;
+    }
+    return author;
+}
+
+/*
+ * A record's floor says that all of its client up to there is covered by its deps; so the replica
+ * that accepts it has all that was ever accepted of that.
+ */
+static bool is_floor_founded(author_t *author, uint32_t node, uint64_t floor)
+{
+    uint64_t *at = &author->founded[node];
+    for (; *at < floor; ++*at)
+        if (author->has[*at + 1] != 0 && (author->has[*at + 1] >> node & 1) == 0)
+            return false;
+    return true;
+}
+
 static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payload, char *why,
                          size_t why_size)
 {
@@ -205,6 +255,15 @@ static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payl
     bool is_empty = slice_equal(self->record.ops, record_nothing());
     if (self->record.tag.hlc <= log->horizon && !is_empty) {
         snprintf(why, why_size, "n%u applied an update at or under its horizon", node);
+        return false;
+    }
+    author_t *author = author_of(self, self->record.tag);
+    author->has[self->record.tag.seq] |= (uint8_t)(1U << node);
+    if (self->record.origin == log->incarnation &&
+        !is_floor_founded(author, node, self->record.floor)) {
+        snprintf(why, why_size, "n%u accepted update %llu of %016llx without %llu, under its floor",
+                 node, (unsigned long long)self->record.tag.seq, (unsigned long long)author->client,
+                 (unsigned long long)(author->founded[node] + 1));
         return false;
     }
     mp_t ops = mp_open(self->record.ops);
@@ -348,6 +407,9 @@ void checker_took_over(checker_t *self, uint32_t node)
     for (uint32_t i = 0; i < CHECKER_NODES_MAX; i++)
         for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
             self->has[node][k] = tag_max(self->has[node][k], self->has[i][k]);
+    for (author_t *author = self->authors; author != NULL; author = author->hh.next)
+        for (uint64_t seq = 0; seq < author->size; seq++)
+            author->has[seq] |= (uint8_t)((author->has[seq] != 0) << node);
 }
 
 void checker_relaxed(checker_t *self, uint32_t number)

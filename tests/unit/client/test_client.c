@@ -323,6 +323,7 @@ static void test_unknown(void **state)
     assert_int_equal(rig->requests_size, 1);
     submit(rig, 4, COMMAND_SET, TIMEOUT_MS);
     const seen_request_t increment = rig->requests[0];
+    assert_int_equal(increment.item.floor, 1); /* not the set's: it was not acknowledged */
     turn(rig);
     assert_int_equal(rig->requests_size, 0);
     rig->bye = 0;

@@ -535,8 +535,7 @@ static void test_answer_waits_for_the_disk(void **state)
     node_t *a = served(0, 10, 1);
     node_t *b = served(1, 20, 9);
     connect_nodes(a, b);
-    ask_t ask = {
-        .session = 1, .seq = 1, .command = COMMAND_INCR, .a = "n", .hlc = clock_of(a) + 1};
+    ask_t ask = {.session = 1, .seq = 1, .command = COMMAND_INCR, .a = "n", .hlc = clock_of(a) + 1};
     send(a, ask);
     settle(a);
     assert_int_equal(a->items_size, 0);
