@@ -104,10 +104,11 @@ static bool judge(const bucket_t *self, const item_t *items, size_t size, bucket
     return is_found;
 }
 
-void bucket_compare(const compare_shown_t *shown, size_t count, bucket_fn *fn, void *arg)
+size_t bucket_compare(const compare_shown_t *shown, size_t count, bucket_fn *fn, void *arg)
 {
     bucket_t self = {.shown = shown, .count = count};
     bucket_finding_t finding;
+    size_t cut = 0;
 
     open_bucket(&self);
     for (size_t at = 0; at < self.size;) {
@@ -118,5 +119,8 @@ void bucket_compare(const compare_shown_t *shown, size_t count, bucket_fn *fn, v
             fn(arg, &finding);
         at = end;
     }
+    for (size_t i = 0; i < count; i++)
+        cut += shown[i].is_cut;
     close_bucket(&self);
+    return cut;
 }

@@ -29,8 +29,8 @@ typedef void bucket_fn(void *arg, const bucket_finding_t *finding);
 /*
  * Gives each key that not all of the count replicas show alike to fn, in the order of the keys. A
  * key that differs for some pair DIFFERS, whatever other pairs are. Replicas that could not give
- * all of the bucket (is_cut) are not compared.
+ * all of the bucket (is_cut) are not compared; returns how many those are.
  */
-void bucket_compare(const compare_shown_t *shown, size_t count, bucket_fn *fn, void *arg);
+size_t bucket_compare(const compare_shown_t *shown, size_t count, bucket_fn *fn, void *arg);
 
 #endif

@@ -37,7 +37,7 @@ typedef struct left_out {
 
 /* What a look into a bucket found. */
 typedef struct found {
-    uint64_t unsettled; /* keys */
+    uint64_t unsettled; /* keys, and nodes that have more of them than they could give */
     uint64_t differing; /* keys */
     buf_t named;        /* which differ: the same in two looks, it is believed */
     buf_t first;        /* the least of them */
@@ -57,7 +57,8 @@ typedef struct check {
     int64_t deadline_ms;
     subject_t *subjects;
     size_t count;
-    uint64_t keys; /* at the node with most */
+    uint64_t keys;    /* at the node with most */
+    uint64_t entries; /* likewise, with those of which is only remembered that they are gone */
     compare_at_t at;
     control_command_t command; /* that is asked now */
     open_t *open;
@@ -149,13 +150,15 @@ static void choose_subjects(check_t *self)
         }
         lineage = node->lineage != 0 ? node->lineage : lineage;
         self->subjects[self->count++] = (subject_t){node->id, node->incarnation, .reply = {0}};
+        uint64_t entries = control_count_of(node->counts_at, "entries");
         self->keys = node->keys > self->keys ? node->keys : self->keys;
+        self->entries = entries > self->entries ? entries : self->entries;
         self->at.clock = hlc_max(self->at.clock, node->clock);
         leave_out_absent(self, node, &told);
     }
     vec_free(&told);
     qsort(self->subjects, self->count, sizeof(*self->subjects), by_id);
-    while (self->at.bits < COMPARE_BITS_MAX && self->keys >> self->at.bits > BUCKET_KEYS)
+    while (self->at.bits < COMPARE_BITS_MAX && self->entries >> self->at.bits > BUCKET_KEYS)
         self->at.bits++;
 }
 
@@ -310,7 +313,7 @@ static void compare(const check_t *self, found_t *found)
     compare_shown_t *shown = mem_alloc(self->count * sizeof(*shown));
     for (size_t i = 0; i < self->count; i++)
         shown[i] = self->subjects[i].shown;
-    bucket_compare(shown, self->count, take_finding, &look);
+    found->unsettled += bucket_compare(shown, self->count, take_finding, &look);
     free(shown);
 }
 
@@ -440,7 +443,8 @@ static void put_text(const check_t *self, buf_t *out)
     if (self->open_size != 0)
         buf_printf(out,
                    "not settled in time: %zu of %" PRIu64
-                   " parts of the keys changed all the while; a longer --timeout may do\n",
+                   " parts of the keys changed all the while, or hold too many; a longer --timeout "
+                   "may do\n",
                    self->open_size, UINT64_C(1) << self->at.bits);
     for (size_t i = 0; i < self->left_out_size; i++)
         buf_printf(out, "not compared: node %u %s\n", self->left_out[i].id, self->left_out[i].why);

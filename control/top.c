@@ -72,17 +72,6 @@ top_sort_t top_sort(const char *name)
 
 /* ---- rates ---- */
 
-static uint64_t count_of(slice_t counts_at, const char *name)
-{
-    mp_t in = mp_open(counts_at);
-    control_count_t count;
-
-    while (control_count_next(&in, &count))
-        if (slice_equal(count.name, slice_text(name)))
-            return count.value;
-    return 0;
-}
-
 static void take_samples(top_t *self)
 {
     const survey_member_t *member;
@@ -97,9 +86,9 @@ static void take_samples(top_t *self)
         self->now.list[self->now.size++] = (sample_t){
             .incarnation = is_node ? member->node.incarnation : member->broker.incarnation,
             .at_ms = is_node ? member->node.age_ms : member->broker.age_ms,
-            .requests = count_of(counts, "requests"),
-            .updates = count_of(counts, "updates"),
-            .applied = count_of(counts, "applied"),
+            .requests = control_count_of(counts, "requests"),
+            .updates = control_count_of(counts, "updates"),
+            .applied = control_count_of(counts, "applied"),
         };
     }
 }
@@ -208,7 +197,7 @@ static void put_nodes(top_t *self)
         cell(table, node->held);
         cell(table, node->waiting);
         cell(table, node->sessions);
-        cell(table, count_of(node->counts_at, "conflicts"));
+        cell(table, control_count_of(node->counts_at, "conflicts"));
         show_bytes(table, node->log_bytes);
         show_bytes(table, node->memory_bytes);
         show_held_back_by(table, node);

@@ -119,6 +119,17 @@ bool control_count_next(mp_t *in, control_count_t *out)
     return mp_ok(in);
 }
 
+uint64_t control_count_of(slice_t counts_at, const char *name)
+{
+    mp_t in = mp_open(counts_at);
+    control_count_t count;
+
+    while (control_count_next(&in, &count))
+        if (slice_equal(count.name, slice_text(name)))
+            return count.value;
+    return 0;
+}
+
 void control_peer_put(buf_t *out, const control_peer_t *peer, const vec_t *vector_now)
 {
     mp_put_array(out, PEER_FIELDS);

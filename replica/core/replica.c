@@ -529,6 +529,7 @@ replica_info_t replica_info(const replica_t *self, now_t now)
         .holds_back = last != NULL ? last->id : -1,
         .received_lag = holdback_records(self->holdback),
         .keys = store_keys(self->store),
+        .entries = store_entries(self->store),
         .sessions = HASH_COUNT(self->sessions),
         .links = HASH_COUNT(self->links),
         .waiting = self->waiting_count,

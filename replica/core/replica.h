@@ -331,6 +331,7 @@ typedef struct replica_info {
     int32_t holds_back;    /* the id of the member that holds forgetting back, -1: nobody */
     uint64_t received_lag; /* records received and not applied */
     size_t keys;
+    size_t entries; /* keys there is something to remember of, shown or not */
     size_t sessions;
     size_t links;
     size_t waiting;

@@ -58,6 +58,7 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
         {"published", core->published},
         {"rounds", core->rounds},
         {"load_permille", info->load_permille},
+        {"entries", info->entries},
         {"malformed", core->malformed},
         {"foreign", core->foreign},
         {"odd_messages", self->counts.odd_messages + links_malformed(self->links)},

@@ -44,6 +44,24 @@ busy() { [ "$(ctl --json nodes | jq '[.nodes[].counts.updates] | add')" -gt 2000
         (.first.shown | map(.id)) == [0, 1]'
 }
 
+@test "check: what is remembered of deleted keys hides no difference" {
+    node 0 --retry-horizon 60s
+    node 1 --retry-horizon 60s
+    broker
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    { seq -f 'set gone:%g x' 6000; seq -f 'del gone:%g' 6000; } | hearsay >/dev/null
+    hearsay set key value-1
+    run -0 ctl check
+    [[ $output == *", 1 keys: equal" ]]
+    end_program node_1 TERM
+    [ "$("$BUILD/tests/forge" "$folder"/replica_1/log-*.seg value-1 VALUE-1)" = 1 ]
+    node 1 --retry-horizon 60s
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    [ "$(ctl --json nodes | jq '[.nodes[].counts.entries] | min')" -gt 4096 ]
+    run -1 ctl check --timeout 20s
+    [[ $output =~ 1\ differ,\ the\ first\ is\ \"key\": ]]
+}
+
 @test "check: who cannot be compared is named, and one node alone is not equal to itself" {
     cluster 2
     hearsay set key value

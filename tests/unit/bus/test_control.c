@@ -267,6 +267,8 @@ static void check_counts(slice_t counts_at)
     assert_true(control_count_next(&in, &count));
     assert_true(is_text(count.name, "reads") && count.value == UINT64_MAX);
     assert_false(control_count_next(&in, &count));
+    assert_true(control_count_of(counts_at, "reads") == UINT64_MAX);
+    assert_true(control_count_of(counts_at, "updates") == 0);
 }
 
 static void check_members(slice_t members_at)

@@ -43,6 +43,7 @@ static void put_vector(made_t *made, size_t node, uint64_t n1, uint64_t n2)
 typedef struct found {
     size_t differing;
     size_t unsettled;
+    size_t cut;
     slice_t last;
     size_t nodes[2];
     slice_t types[2];
@@ -70,7 +71,7 @@ static found_t compare(made_t *made)
         made->shown[i].keys_at = buf_slice(&made->keys[i]);
         made->shown[i].vector = buf_slice(&made->vectors[i]);
     }
-    bucket_compare(made->shown, made->count, take, &found);
+    found.cut = bucket_compare(made->shown, made->count, take, &found);
     return found;
 }
 
@@ -142,10 +143,10 @@ static void test_differs(void **state)
     put_key(&made, 2, "c", 3, 2, 5);
     found = compare(&made);
     assert_true(found.differing == 3 && found.unsettled == 0);
-    assert_true(found.nodes[0] == 0 && found.nodes[1] == 2);
+    assert_true(found.nodes[0] == 0 && found.nodes[1] == 2 && found.cut == 0);
     made.shown[2].is_cut = true;
     found = compare(&made);
-    assert_true(found.differing == 0 && found.unsettled == 1);
+    assert_true(found.differing == 0 && found.unsettled == 1 && found.cut == 1);
     free_made(&made);
 }
 
