@@ -415,7 +415,7 @@ int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
 uint32_t replica_digests(const replica_t *self, unsigned bits, uint32_t first, size_t most,
                          hlc_t clock, uint64_t *sums, uint32_t size);
 
-/* The keys of one bucket likewise, one call of fn each; see store_each_shown. */
+/* The keys of one bucket likewise, one call of fn each until it is enough; see store_each_shown. */
 void replica_each_shown(const replica_t *self, unsigned bits, uint32_t bucket, hlc_t clock,
                         store_shown_fn *fn, void *arg);
 

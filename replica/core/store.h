@@ -144,9 +144,10 @@ typedef struct store_shown {
     const vec_t *dots; /* updates that make it so */
 } store_shown_t;
 
-typedef void store_shown_fn(void *arg, const store_shown_t *shown);
+/* False: no more of them. */
+typedef bool store_shown_fn(void *arg, const store_shown_t *shown);
 
-/* All keys of a bucket as of a clock, in no order. */
+/* All keys of a bucket as of a clock, in no order, until fn says that it is enough. */
 void store_each_shown(const store_t *self, unsigned bits, uint32_t bucket, hlc_t clock,
                       store_shown_fn *fn, void *arg);
 

@@ -127,6 +127,7 @@ typedef struct listing {
     hlc_t clock;
     store_shown_fn *fn;
     void *arg;
+    bool is_over;
     seen_t seen;
 } listing_t;
 
@@ -134,7 +135,7 @@ static void list_slot(void *arg, size_t slot)
 {
     listing_t *listing = arg;
     unpacked_t room;
-    if (bucket_of(listing->store, slot, listing->bits) != listing->bucket)
+    if (listing->is_over || bucket_of(listing->store, slot, listing->bits) != listing->bucket)
         return;
     const entry_t *entry = store_entry(listing->store, slot, &room);
     store_shown_t shown = {
@@ -145,7 +146,7 @@ static void list_slot(void *arg, size_t slot)
     seen_reset(&listing->seen);
     entry_see(entry, shown.type, &listing->seen);
     shown.dots = &listing->seen.dots;
-    listing->fn(listing->arg, &shown);
+    listing->is_over = !listing->fn(listing->arg, &shown);
 }
 
 void store_each_shown(const store_t *self, unsigned bits, uint32_t bucket, hlc_t clock,
@@ -153,9 +154,10 @@ void store_each_shown(const store_t *self, unsigned bits, uint32_t bucket, hlc_t
 {
     assert(bits <= STORE_BUCKET_BITS_MAX && bucket < UINT32_C(1) << bits);
     unsigned shift = HASH_BITS - bits;
-    listing_t listing = {self, bits, bucket, clock, fn, arg, {{0}, 0, 0}};
+    listing_t listing = {
+        .store = self, .bits = bits, .bucket = bucket, .clock = clock, .fn = fn, .arg = arg};
     uint64_t cursor = (uint64_t)bucket << shift;
-    while (cursor >> shift == bucket)
+    while (!listing.is_over && cursor >> shift == bucket)
         cursor = table_page(&self->keys, cursor, LIST_KEYS, list_slot, &listing);
     seen_free(&listing.seen);
 }

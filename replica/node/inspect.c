@@ -60,7 +60,7 @@ typedef struct shown {
     bool is_cut;
 } shown_t;
 
-static void take_shown(void *arg, const store_shown_t *key)
+static bool take_shown(void *arg, const store_shown_t *key)
 {
     shown_t *shown = arg;
     const compare_key_t item = {
@@ -69,11 +69,12 @@ static void take_shown(void *arg, const store_shown_t *key)
         .digest = key->digest,
     };
 
-    shown->is_cut |= shown->count == COMPARE_KEYS_MAX;
+    shown->is_cut = shown->count == COMPARE_KEYS_MAX;
     if (shown->is_cut)
-        return;
+        return false;
     compare_key_put(&shown->keys, &item, key->dots);
     shown->count++;
+    return true;
 }
 
 void node_put_shown(node_t *self, const compare_at_t *at, buf_t *out)

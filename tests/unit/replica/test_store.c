@@ -639,18 +639,20 @@ static void test_buckets(void **state)
 
 typedef struct found {
     uint64_t sum;
+    size_t most; /* 0: all */
     size_t keys;
     size_t gone;
     vec_t dots;
 } found_t;
 
-static void take_shown(void *arg, const store_shown_t *shown)
+static bool take_shown(void *arg, const store_shown_t *shown)
 {
     found_t *found = arg;
     found->sum += shown->digest;
     found->keys++;
     found->gone += shown->type == STORE_NOTHING;
     vec_merge(&found->dots, shown->dots);
+    return found->most == 0 || found->keys < found->most;
 }
 
 /* A bucket's keys one by one: the same sum, and all that has been applied is named. */
@@ -689,6 +691,12 @@ static void test_shown(void **state)
     store_digests(store, 0, 0, MANY, MANY + 99, &before, 1);
     store_digests(store, 0, 0, MANY, MANY + 100, &late, 1);
     assert_true(before == store_digest(store) && before != late);
+
+    /* Whoever has had enough is given no more, though the bucket goes on. */
+    found.most = 10;
+    found.keys = 0;
+    store_each_shown(store, 0, 0, 0, take_shown, &found);
+    assert_int_equal(found.keys, 10);
     vec_free(&found.dots);
     store_destroy(&store);
 }
