@@ -123,7 +123,8 @@ int backup_begin(backup_t **out, const char *path, const backup_about_t *about, 
     if (!is_stream(path)) {
         self->path = mem_text(path, strlen(path));
         self->partial = partial_name(path);
-        self->fd = open(self->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        unlink(self->partial); /* it may be readable to others, or lead elsewhere */
+        self->fd = open(self->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (self->fd < 0) {
             int error = errno;
             err_set(err, files_is_full(error) ? OUTCOME_FULL : OUTCOME_USAGE,

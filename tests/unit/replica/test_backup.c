@@ -178,6 +178,34 @@ static void test_restore(void **state)
     assert_non_null(strstr(err.text, "is there already"));
 }
 
+/* What lies there under the name of a file that was not ended is not written into. */
+static void test_partial_of_others(void **state)
+{
+    (void)state;
+    char file[512];
+    char partial[1024];
+    char other[512];
+    struct stat status;
+    name_in("backup", file);
+    name_in("other", other);
+    snprintf(partial, sizeof partial, "%s.partial", file);
+
+    write_all(partial, (const uint8_t *)"old", 3);
+    assert_int_equal(chmod(partial, 0644), 0);
+    make_backup(file);
+    assert_int_equal(stat(file, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+
+    write_all(other, (const uint8_t *)"other", 5);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(symlink(other, partial), 0);
+    make_backup(file);
+    assert_int_equal(lstat(file, &status), 0);
+    assert_true(S_ISREG(status.st_mode));
+    assert_int_equal(stat(other, &status), 0);
+    assert_int_equal(status.st_size, 5);
+}
+
 /* ---- bad ones ---- */
 
 static void refuse(const char *file)
@@ -255,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_partial_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
