@@ -9,6 +9,7 @@
 #include "bus/base/log.h"
 #include "bus/base/memory.h"
 #include "bus/net/runtime.h"
+#include "bus/wire/peer.h"
 #include "control/events.h"
 #include "control/screen.h"
 #include "control/show.h"
@@ -214,7 +215,7 @@ static bool is_there(const top_t *self, uint16_t id)
     return false;
 }
 
-/* Members that did not answer, each once. */
+/* Members that did not answer, each once; who was forgotten is none. */
 static void put_off(top_t *self)
 {
     bool is_said[UINT8_MAX + 1] = {false};
@@ -223,7 +224,8 @@ static void put_off(top_t *self)
         mp_t in = mp_open(self->rows[i].node->members_at);
         control_member_t member;
         while (control_member_next(&in, &member)) {
-            if (is_there(self, member.id) || member.id > UINT8_MAX || is_said[member.id])
+            if (member.state == MEMBER_FORGOTTEN || is_there(self, member.id) ||
+                member.id > UINT8_MAX || is_said[member.id])
                 continue;
             is_said[member.id] = true;
             buf_printf(&self->out, "node %u does not answer\n", member.id);

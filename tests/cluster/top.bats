@@ -46,6 +46,10 @@ teardown() {
     end_program node_1 KILL
     off() { ctl top --once | grep -qx 'node 1 does not answer'; }
     wait_until 10 off
+    # Who is not coming back is missed no more.
+    ctl forget 1 --yes
+    run -0 ctl top --once
+    [[ $output != *"does not answer"* ]]
 }
 
 @test "top on a terminal: drawn, sorted by keys, ended by q" {
