@@ -179,7 +179,8 @@ int backup_end(backup_t *self, err_t *err)
     if (fsync(self->fd) != 0 || rename(self->partial, self->path) != 0)
         return fail_write(self, errno, err);
     self->is_ended = true;
-    return 0;
+    int error = files_sync_name(self->path);
+    return error == 0 ? 0 : fail_write(self, error, err);
 }
 
 uint64_t backup_bytes(const backup_t *self)
@@ -505,13 +506,11 @@ static int name_folder(const char *partial, const char *folder, err_t *err)
     if (rename(partial, folder) != 0)
         return err_set(err, OUTCOME_USAGE, "cannot rename %s to %s: %s", partial, folder,
                        strerror(errno));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    int error = files_sync_name(folder);
+    if (error == 0)
         return 0;
-    fsync(fd);
-    files_sync_parent(fd);
-    close(fd);
-    return 0;
+    remove_folder(folder);
+    return err_set(err, OUTCOME_READ_ONLY, "cannot write %s: %s", folder, strerror(error));
 }
 
 int backup_restore(const char *path, const char *folder, uint64_t lineage, backup_restored_t *out,

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "bus/base/memory.h"
 
 const char FILES_REPAIR[] = "what was there is to be taken from the other nodes";
 
@@ -14,6 +17,7 @@ const char FILES_MOVE[] =
 files_system_t files_system = {
     .pwrite = pwrite,
     .fdatasync = fdatasync,
+    .fsync = fsync,
     .allocate = posix_fallocate,
     .unlinkat = unlinkat,
 };
@@ -63,13 +67,29 @@ bool files_is_full(int error)
     return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
-void files_sync_parent(int folder_fd)
+/* The folder that a name lies in; the caller frees it. */
+static char *folder_above(const char *path)
 {
-    int fd = openat(folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    while (size > 0 && path[size - 1] != '/')
+        size--;
+    return size == 0 ? mem_text(".", 1) : mem_text(path, size);
+}
+
+int files_sync_name(const char *path)
+{
+    char *above = folder_above(path);
+    int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = 0;
+    free(above);
     if (fd < 0)
-        return;
-    fsync(fd);
+        return errno == EACCES ? 0 : errno;
+    if (files_system.fsync(fd) != 0)
+        error = errno;
     close(fd);
+    return error == EINVAL || error == ENOTSUP ? 0 : error;
 }
 
 int files_fail_open(const char *path, const char *name, int error, err_t *err)

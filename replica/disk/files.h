@@ -33,6 +33,7 @@ extern const char FILES_MOVE[];
 typedef struct files_system {
     ssize_t (*pwrite)(int fd, const void *data, size_t size, off_t offset);
     int (*fdatasync)(int fd);
+    int (*fsync)(int fd); /* of what files_sync_name does */
     int (*allocate)(int fd, off_t offset, off_t size);
     int (*unlinkat)(int folder_fd, const char *name, int flags);
 } files_system_t;
@@ -58,8 +59,11 @@ int files_start_thread(pthread_t *out, void *(*run)(void *arg), void *arg, const
 /* The errno is one of a device, quota or limit that has no room. */
 bool files_is_full(int error);
 
-/* Makes the name of a new folder durable, where the folder above it may be read at all. */
-void files_sync_parent(int folder_fd);
+/*
+ * Makes the name of a file or folder durable by syncing the folder that it lies in. 0 or the errno;
+ * 0 as well where that folder may not be read, or its file system has no such thing.
+ */
+int files_sync_name(const char *path);
 
 /*
  * Fills in err for an errno with which the system refused to make or open name in the folder at

@@ -69,7 +69,8 @@ int lock_take(folder_t *folder, int *lock_fd, err_t *err)
     folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder->fd < 0)
         return files_fail_open(folder->path, "", errno, err);
-    if (is_new)
-        files_sync_parent(folder->fd);
+    int error = is_new ? files_sync_name(folder->path) : 0;
+    if (error != 0)
+        return files_fail_open(folder->path, "", error, err);
     return take(folder, lock_fd, err);
 }

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "replica/core/state.h"
 #include "replica/disk/backup.h"
 #include "replica/disk/checkpoint.h"
+#include "replica/disk/files.h"
 #include "tests/unit/folder.h"
 
 enum { KEYS = 50, LINEAGE = 7, NEW_LINEAGE = 9 };
@@ -206,6 +208,59 @@ static void test_partial_of_others(void **state)
     assert_int_equal(status.st_size, 5);
 }
 
+/* ---- a disk that fails ---- */
+
+static struct {
+    int errno_given; /* 0: it goes well */
+    int calls;
+} syncs;
+
+static int faulty_fsync(int fd)
+{
+    struct stat status;
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_true(S_ISDIR(status.st_mode));
+    syncs.calls++;
+    errno = syncs.errno_given;
+    return syncs.errno_given != 0 ? -1 : 0;
+}
+
+/* A name that a power cut may take away again is none. */
+static void test_names_are_synced(void **state)
+{
+    (void)state;
+    const files_system_t real = files_system;
+    const backup_about_t about = {.id = 1};
+    char file[512];
+    char restored[512];
+    backup_restored_t out;
+    backup_t *backup;
+    err_t err;
+
+    name_in("restored", restored);
+    files_system.fsync = faulty_fsync;
+    syncs.calls = 0;
+    syncs.errno_given = EINVAL; /* a file system that knows no syncs of folders */
+    make_backup(name_in("backup", file));
+    assert_int_equal(syncs.calls, 1);
+    syncs.errno_given = EIO;
+    assert_int_equal(backup_restore(file, restored, NEW_LINEAGE, &out, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+    assert_non_null(strstr(err.text, restored));
+    assert_int_equal(access(restored, F_OK), -1);
+
+    assert_int_equal(backup_begin(&backup, file, &about, &err), 0);
+    assert_int_equal(backup_end(backup, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+    backup_close(&backup);
+    syncs.errno_given = 0;
+    assert_int_equal(unlink(file), 0); /* whole, but for a power cut */
+    make_backup(file);
+    assert_int_equal(backup_restore(file, restored, NEW_LINEAGE, &out, &err), 0);
+    assert_int_equal(syncs.calls, 5);
+    files_system = real;
+}
+
 /* ---- bad ones ---- */
 
 static void refuse(const char *file)
@@ -284,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partial_of_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names_are_synced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),

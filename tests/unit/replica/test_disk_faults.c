@@ -120,6 +120,7 @@ static int set_up(void **state)
     files_system = (files_system_t){
         .pwrite = faulty_pwrite,
         .fdatasync = faulty_fdatasync,
+        .fsync = fsync,
         .allocate = faulty_allocate,
         .unlinkat = faulty_unlinkat,
     };
