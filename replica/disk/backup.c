@@ -31,7 +31,8 @@ enum {
     KIND_END = 3,
     ABOUT_FIELDS = 5,
     END_FIELDS = 1,
-    READ_BYTES = 4 * 1024 * 1024, /* at a time */
+    MIB = 1024 * 1024,
+    READ_BYTES = 4 * MIB, /* at a time */
 };
 
 static char *partial_name(const char *path)
@@ -50,9 +51,29 @@ static bool is_stream(const char *path)
 
 /* ---- rows ---- */
 
+/* What can be restored, and is therefore all that is written. */
+static bool is_row_fit(slice_t key, slice_t value)
+{
+    return key.size <= CHECKPOINT_KEY_MAX && value.size <= CHECKPOINT_VALUE_MAX;
+}
+
+static bool is_part_fit(const buf_t *part, size_t added)
+{
+    return part->size + added <= BACKUP_PART_MAX;
+}
+
 static int fail_rows(err_t *err)
 {
     return err_set(err, OUTCOME_READ_ONLY, "rows of the backup make no sense: make another one");
+}
+
+static int fail_large(err_t *err)
+{
+    return err_set(
+        err, OUTCOME_TOO_LARGE,
+        "there is a key with more than the %d MiB that a backup holds of one: delete it, "
+        "or spread it over several keys",
+        CHECKPOINT_VALUE_MAX / MIB);
 }
 
 /* ---- writing ---- */
@@ -64,7 +85,8 @@ struct backup {
     bool is_ended;
     uint64_t bytes;
     uint64_t keys;
-    buf_t part; /* of rows, until it is whole */
+    bool is_too_large; /* a row */
+    buf_t part;        /* of rows, until it is whole */
     buf_t out;
 };
 
@@ -144,16 +166,17 @@ int backup_begin(backup_t **out, const char *path, const backup_about_t *about, 
 static bool count_row(void *arg, uint64_t table, slice_t key, slice_t value)
 {
     backup_t *self = arg;
-    (void)key;
-    (void)value;
+    self->is_too_large = !is_row_fit(key, value);
     self->keys += table == STATE_KEYS;
-    return true;
+    return !self->is_too_large;
 }
 
 int backup_add(backup_t *self, slice_t bytes, bool ends_part, err_t *err)
 {
     buf_t payload = {0};
     assert(bytes.size < SEGLOG_PAYLOAD_MAX);
+    if (!is_part_fit(&self->part, bytes.size))
+        return fail_large(err);
     buf_append_u8(&payload, ends_part);
     buf_append_slice(&payload, bytes);
     int rc = write_entry(self, KIND_PIECE, buf_slice(&payload), err);
@@ -162,7 +185,7 @@ int backup_add(backup_t *self, slice_t bytes, bool ends_part, err_t *err)
     if (rc != 0 || !ends_part)
         return rc;
     if (!state_each_row(buf_slice(&self->part), count_row, self))
-        rc = fail_rows(err);
+        rc = self->is_too_large ? fail_large(err) : fail_rows(err);
     buf_reset(&self->part);
     return rc;
 }
@@ -392,7 +415,7 @@ static bool put_row(void *arg, uint64_t table, slice_t key, slice_t value)
             return false;
         wait_for_thread(self);
     }
-    if (key.size > CHECKPOINT_KEY_MAX || value.size > CHECKPOINT_VALUE_MAX)
+    if (!is_row_fit(key, value))
         return false;
     if (table == STATE_META)
         return put_meta(self, key, value);
@@ -429,7 +452,7 @@ static int take_all(making_t *self, source_t *source, backup_restored_t *out, er
     if (rc == 0 && (entry.kind != KIND_ABOUT || !read_about(entry.payload, &out->about)))
         rc = fail_damaged(source, err);
     while (rc == 0 && (rc = next_entry(source, &entry, err)) == 0 && entry.kind == KIND_PIECE) {
-        if (entry.payload.size == 0 || part.size + entry.payload.size > BACKUP_PART_MAX) {
+        if (entry.payload.size == 0 || !is_part_fit(&part, entry.payload.size - 1)) {
             rc = fail_damaged(source, err);
             break;
         }

@@ -43,7 +43,10 @@ typedef struct backup backup_t;
  */
 int backup_begin(backup_t **out, const char *path, const backup_about_t *about, err_t *err);
 
-/* Adds bytes of rows, at most SEGLOG_PAYLOAD_MAX - 1 (asserted). -1 with err, also for bad rows. */
+/*
+ * Adds bytes of rows, at most SEGLOG_PAYLOAD_MAX - 1 (asserted). -1 with err, also for bad rows;
+ * TOO_LARGE for what could not be restored.
+ */
 int backup_add(backup_t *self, slice_t bytes, bool ends_part, err_t *err);
 
 /* Ends the file, brings it to the device and gives it its name. -1 with err. */

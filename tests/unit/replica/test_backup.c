@@ -319,6 +319,31 @@ static void test_bad_rows(void **state)
     assert_non_null(strstr(err.text, "/no/such/folder/file"));
 }
 
+/* What restore would refuse is refused while there is still something to be done about it. */
+static void test_too_large(void **state)
+{
+    (void)state;
+    static const uint8_t long_key[CHECKPOINT_KEY_MAX + 1] = {0};
+    const backup_about_t about = {.id = 1};
+    buf_t run = {0};
+    buf_t part = {0};
+    char file[512];
+    backup_t *backup;
+    err_t err;
+    assert_int_equal(backup_begin(&backup, name_in("backup", file), &about, &err), 0);
+    for (size_t size = CHECKPOINT_KEY_MAX; size <= CHECKPOINT_KEY_MAX + 1; size++) {
+        state_put_row(&run, slice_of(long_key, size), slice_text("v"));
+        put_run(&part, STATE_KEYS, &run);
+        int rc = backup_add(backup, buf_slice(&part), true, &err);
+        assert_int_equal(rc, size <= CHECKPOINT_KEY_MAX ? 0 : -1);
+        buf_reset(&part);
+    }
+    assert_int_equal(err.outcome, OUTCOME_TOO_LARGE);
+    backup_close(&backup);
+    buf_free(&run);
+    buf_free(&part);
+}
+
 /* A file that ends well but has no state in it. */
 static void test_empty(void **state)
 {
@@ -342,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names_are_synced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_empty, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("backup", tests, NULL, NULL);
