@@ -35,13 +35,24 @@ enum {
     READ_BYTES = 4 * MIB, /* at a time */
 };
 
+/* Beside path, were it written with slashes behind it. */
 static char *partial_name(const char *path)
 {
     size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
     char *name = mem_alloc(size + sizeof PARTIAL);
     memcpy(name, path, size);
     memcpy(name + size, PARTIAL, sizeof PARTIAL);
     return name;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    size_t size = strlen(path);
+    return (size != 0 && path[size - 1] == '/') ||
+           (stat(path, &status) == 0 && S_ISDIR(status.st_mode));
 }
 
 static bool is_stream(const char *path)
@@ -140,6 +151,9 @@ static int write_head(backup_t *self, const backup_about_t *about, err_t *err)
 
 int backup_begin(backup_t **out, const char *path, const backup_about_t *about, err_t *err)
 {
+    if (is_folder(path)) /* which no file takes the place of in the end */
+        return err_set(err, OUTCOME_USAGE, "cannot create %s: it is a folder; name a file in it",
+                       path);
     backup_t *self = mem_zero(1, sizeof *self);
     self->fd = STDOUT_FILENO;
     if (!is_stream(path)) {
@@ -330,6 +344,15 @@ static int next_entry(source_t *self, seglog_entry_t *out, err_t *err)
     }
 }
 
+/* 0 at the end of the file, -1 with err. */
+static int expect_end(source_t *self, err_t *err)
+{
+    while (ahead(self).size == 0 && !self->is_end)
+        if (read_more(self, err) != 0)
+            return -1;
+    return ahead(self).size == 0 ? 0 : fail_damaged(self, err);
+}
+
 static bool read_about(slice_t payload, backup_about_t *out)
 {
     mp_t in = mp_open(payload);
@@ -469,7 +492,9 @@ static int take_all(making_t *self, source_t *source, backup_restored_t *out, er
     bool is_whole = rc == 0 && entry.kind == KIND_END && read_end(entry.payload, &out->keys) &&
                     part.size == 0 && self->has_meta && out->keys == self->keys;
     buf_free(&part);
-    return rc != 0 || is_whole ? rc : fail_damaged(source, err);
+    if (rc != 0)
+        return rc;
+    return is_whole ? expect_end(source, err) : fail_damaged(source, err);
 }
 
 static int make_checkpoint(const char *folder, uint64_t lineage, source_t *source,

@@ -107,12 +107,13 @@ static void make_backup(const char *path)
     buf_free(&parts[1]);
 }
 
+/* Behind what is there. */
 static void read_all(const char *path, buf_t *out)
 {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
-    buf_reserve(out, 1 << 20);
-    out->size = fread(out->data, 1, 1 << 20, file);
+    uint8_t *to = buf_reserve(out, 1 << 20);
+    out->size += fread(to, 1, 1 << 20, file);
     fclose(file);
 }
 
@@ -177,6 +178,24 @@ static void test_restore(void **state)
     state_meta_free(&seen.meta);
 
     assert_int_equal(backup_restore(file, restored, NEW_LINEAGE, &out, &err), -1);
+    assert_non_null(strstr(err.text, "is there already"));
+}
+
+/* As a shell completes the name of a folder. */
+static void test_slashes(void **state)
+{
+    (void)state;
+    char file[512];
+    char restored[512];
+    char slashes[1024];
+    backup_restored_t out;
+    err_t err;
+    make_backup(name_in("backup", file));
+    name_in("restored", restored);
+    snprintf(slashes, sizeof slashes, "%s//", restored);
+    assert_int_equal(backup_restore(file, slashes, NEW_LINEAGE, &out, &err), 0);
+    assert_int_equal(access(restored, F_OK), 0);
+    assert_int_equal(backup_restore(file, slashes, NEW_LINEAGE, &out, &err), -1);
     assert_non_null(strstr(err.text, "is there already"));
 }
 
@@ -297,6 +316,13 @@ static void test_damage(void **state)
             refuse(file);
         good.data[at] ^= 0x10;
     }
+    /* A byte too many, and two of them one behind the other. */
+    size_t size = good.size;
+    read_all(file, &good);
+    write_all(file, good.data, size + 1);
+    refuse(file);
+    write_all(file, good.data, 2 * size);
+    refuse(file);
     buf_free(&good);
 }
 
@@ -317,6 +343,9 @@ static void test_bad_rows(void **state)
     assert_int_equal(backup_begin(&backup, "/no/such/folder/file", &about, &err), -1);
     assert_int_equal(err.outcome, OUTCOME_USAGE);
     assert_non_null(strstr(err.text, "/no/such/folder/file"));
+    assert_int_equal(backup_begin(&backup, folder, &about, &err), -1);
+    assert_non_null(strstr(err.text, "is a folder"));
+    assert_int_equal(backup_begin(&backup, "backup/", &about, &err), -1);
 }
 
 /* What restore would refuse is refused while there is still something to be done about it. */
@@ -365,6 +394,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partial_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_are_synced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
