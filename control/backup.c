@@ -88,10 +88,12 @@ static int read_piece(reading_t *self, err_t *err)
 static void put_backup(buf_t *out, const reading_t *self, bool as_json)
 {
     uint64_t bytes = backup_bytes(self->file);
-    uint64_t keys = backup_keys(self->file);
+    uint64_t entries = backup_entries(self->file);
     if (!as_json) {
-        buf_printf(out, "node %u: %" PRIu64 " keys in %" PRIu64 " bytes\n", self->member->node.id,
-                   keys, bytes);
+        buf_printf(out,
+                   "node %u: %" PRIu64 " entries, deleted keys that are not forgotten yet "
+                   "included, in %" PRIu64 " bytes\n",
+                   self->member->node.id, entries, bytes);
         return;
     }
     json_t json = json_open(out);
@@ -99,7 +101,7 @@ static void put_backup(buf_t *out, const reading_t *self, bool as_json)
     json_bool(&json, "ok", true);
     json_uint(&json, "id", self->member->node.id);
     json_text(&json, "file", self->path);
-    json_uint(&json, "keys", keys);
+    json_uint(&json, "entries", entries);
     json_uint(&json, "bytes", bytes);
     json_end(&json);
     buf_append_u8(out, '\n');
@@ -140,7 +142,7 @@ int restore_folder(buf_t *out, const char *path, const char *folder, bool as_jso
         json_object(&json, NULL);
         json_bool(&json, "ok", true);
         json_text(&json, "folder", folder);
-        json_uint(&json, "keys", restored.keys);
+        json_uint(&json, "entries", restored.entries);
         json_uint(&json, "id", restored.about.id);
         json_text(&json, "time", buf_text(&time));
         json_text(&json, "version", restored.about.version);
@@ -148,9 +150,10 @@ int restore_folder(buf_t *out, const char *path, const char *folder, bool as_jso
         buf_append_u8(out, '\n');
     } else {
         buf_printf(out,
-                   "%s: %" PRIu64 " keys that node %u had at %s\n"
+                   "%s: %" PRIu64 " entries, deleted keys that were not forgotten yet included, "
+                   "that node %u had at %s\n"
                    "start one node with it (--data %s) and all others with empty folders\n",
-                   folder, restored.keys, restored.about.id, buf_text(&time), folder);
+                   folder, restored.entries, restored.about.id, buf_text(&time), folder);
     }
     buf_free(&time);
     return 0;

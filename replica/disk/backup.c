@@ -95,7 +95,7 @@ struct backup {
     char *partial; /* its name until the end */
     bool is_ended;
     uint64_t bytes;
-    uint64_t keys;
+    uint64_t entries;
     bool is_too_large; /* a row */
     buf_t part;        /* of rows, until it is whole */
     buf_t out;
@@ -181,7 +181,7 @@ static bool count_row(void *arg, uint64_t table, slice_t key, slice_t value)
 {
     backup_t *self = arg;
     self->is_too_large = !is_row_fit(key, value);
-    self->keys += table == STATE_KEYS;
+    self->entries += table == STATE_KEYS;
     return !self->is_too_large;
 }
 
@@ -208,7 +208,7 @@ int backup_end(backup_t *self, err_t *err)
 {
     buf_t payload = {0};
     mp_put_array(&payload, END_FIELDS);
-    mp_put_uint(&payload, self->keys);
+    mp_put_uint(&payload, self->entries);
     int rc = write_entry(self, KIND_END, buf_slice(&payload), err);
     buf_free(&payload);
     if (rc != 0 || self->path == NULL)
@@ -225,9 +225,9 @@ uint64_t backup_bytes(const backup_t *self)
     return self->bytes;
 }
 
-uint64_t backup_keys(const backup_t *self)
+uint64_t backup_entries(const backup_t *self)
 {
-    return self->keys;
+    return self->entries;
 }
 
 void backup_close(backup_t **self_p)
@@ -367,11 +367,11 @@ static bool read_about(slice_t payload, backup_about_t *out)
     return fields_close(&in, items, ABOUT_FIELDS);
 }
 
-static bool read_end(slice_t payload, uint64_t *keys)
+static bool read_end(slice_t payload, uint64_t *entries)
 {
     mp_t in = mp_open(payload);
     uint32_t items = fields_open(&in, END_FIELDS);
-    *keys = mp_uint(&in);
+    *entries = mp_uint(&in);
     return fields_close(&in, items, END_FIELDS);
 }
 
@@ -384,7 +384,7 @@ typedef struct making {
     pthread_cond_t changed;
     bool has_moved;
     uint64_t lineage;
-    uint64_t keys;
+    uint64_t entries;
     bool has_meta;
     err_t err; /* why a row was refused */
 } making_t;
@@ -445,7 +445,7 @@ static bool put_row(void *arg, uint64_t table, slice_t key, slice_t value)
     if (table != STATE_KEYS || !self->has_meta)
         return false;
     checkpoint_put(self->checkpoint, STATE_KEYS, key, value);
-    self->keys++;
+    self->entries++;
     return true;
 }
 
@@ -489,8 +489,8 @@ static int take_all(making_t *self, source_t *source, backup_restored_t *out, er
         }
         buf_reset(&part);
     }
-    bool is_whole = rc == 0 && entry.kind == KIND_END && read_end(entry.payload, &out->keys) &&
-                    part.size == 0 && self->has_meta && out->keys == self->keys;
+    bool is_whole = rc == 0 && entry.kind == KIND_END && read_end(entry.payload, &out->entries) &&
+                    part.size == 0 && self->has_meta && out->entries == self->entries;
     buf_free(&part);
     if (rc != 0)
         return rc;

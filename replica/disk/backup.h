@@ -7,7 +7,9 @@
  *
  *   1  about: msgpack [id, incarnation, lineage, wall_ms, version]
  *   2  a piece of the state: a byte, 1 at the end of a part, and bytes of rows (state.h)
- *   3  the end: msgpack [keys]
+ *   3  the end: msgpack [entries]
+ *
+ * An entry of the state is of a key, of one that was deleted as well until that may be forgotten.
  *
  * So a file that was cut short or damaged anywhere is found out before anything is made of it.
  *
@@ -54,7 +56,7 @@ int backup_end(backup_t *self, err_t *err);
 
 /* What was written so far. */
 uint64_t backup_bytes(const backup_t *self);
-uint64_t backup_keys(const backup_t *self);
+uint64_t backup_entries(const backup_t *self);
 
 /* Frees it; a file that has not been ended is removed. *self becomes NULL. */
 void backup_close(backup_t **self);
@@ -63,7 +65,7 @@ void backup_close(backup_t **self);
 
 typedef struct backup_restored {
     backup_about_t about;
-    uint64_t keys;
+    uint64_t entries;
 } backup_restored_t;
 
 /*

@@ -32,7 +32,7 @@ end_cluster() {
     ctl wait --nodes 2 --timeout 10s
     run -0 ctl backup 1 "$folder/backup"
     # One more for what was deleted and is not forgotten yet.
-    [[ $output =~ ^node\ 1:\ 31[67]\ keys\ in\ [0-9]+\ bytes$ ]]
+    [[ $output =~ ^node\ 1:\ 31[67]\ entries,\ deleted\ keys\ .*\ in\ [0-9]+\ bytes$ ]]
     [ "$(stat -c %a "$folder/backup")" = 600 ]
     hearsay set after-it 1
     end_cluster node_0 node_1
@@ -41,7 +41,7 @@ end_cluster() {
     mv "$folder/replica_0" "$folder/old_0"
     rm -r "$folder/replica_1"
     run -0 ctl restore "$folder/backup" "$folder/replica_0" --json
-    jq -e '.ok and .keys >= 316 and .id == 1 and (.time | test("^20..-"))' <<<"$output"
+    jq -e '.ok and .entries >= 316 and .id == 1 and (.time | test("^20..-"))' <<<"$output"
     [ ! -e "$folder/replica_0.partial" ]
     run -0 ctl verify "$folder/replica_0"
     rm -r "$folder/state"

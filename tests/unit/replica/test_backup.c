@@ -95,7 +95,7 @@ static void make_backup(const char *path)
     slice_t rest = slice_of(parts[1].data + half, parts[1].size - half);
     assert_int_equal(backup_add(backup, slice_of(parts[1].data, half), false, &err), 0);
     assert_int_equal(backup_add(backup, rest, true, &err), 0);
-    assert_int_equal(backup_keys(backup), KEYS);
+    assert_int_equal(backup_entries(backup), KEYS);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(backup_end(backup, &err), 0);
     struct stat status;
@@ -165,7 +165,7 @@ static void test_restore(void **state)
     make_backup(name_in("backup", file));
     name_in("restored", restored);
     assert_int_equal(backup_restore(file, restored, NEW_LINEAGE, &out, &err), 0);
-    assert_true(out.keys == KEYS && out.about.id == 3 && out.about.incarnation == 42);
+    assert_true(out.entries == KEYS && out.about.id == 3 && out.about.incarnation == 42);
     assert_true(out.about.lineage == LINEAGE && out.about.wall_ms == 1000);
     assert_string_equal(out.about.version, "0.1.0");
     assert_int_equal(checkpoint_open(&checkpoint, restored, &err), 0);
