@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "bus/base/memory.h"
+#include "bus/wire/control.h"
 
 /* A key at one replica. */
 typedef struct item {
@@ -26,12 +27,6 @@ static int compare_items(const void *a, const void *b)
     return order != 0 ? order : (one->node > other->node) - (one->node < other->node);
 }
 
-static void read_vector(slice_t bytes, vec_t *out)
-{
-    mp_t in = mp_open(bytes);
-    mp_vector_of(&in, out, VEC_WHOLE_MAX);
-}
-
 static void open_bucket(bucket_t *self)
 {
     size_t total = 0;
@@ -42,7 +37,7 @@ static void open_bucket(bucket_t *self)
     for (size_t i = 0; i < self->count; i++) {
         mp_t in = mp_open(self->shown[i].keys_at);
         item_t *item = &self->items[self->size];
-        read_vector(self->shown[i].vector, &self->vectors[i]);
+        control_vector(self->shown[i].vector, &self->vectors[i]);
         for (uint32_t k = 0; k < self->shown[i].keys && compare_key_next(&in, &item->key); k++) {
             item->node = i;
             item = &self->items[++self->size];
@@ -62,7 +57,7 @@ static void close_bucket(bucket_t *self)
 static bool is_covered(slice_t dots, const vec_t *vector)
 {
     vec_t parts = {0};
-    read_vector(dots, &parts);
+    control_vector(dots, &parts);
     bool is_covered = vec_covers(vector, &parts);
     vec_free(&parts);
     return is_covered;

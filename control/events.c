@@ -1,6 +1,5 @@
 #include "control/events.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "bus/base/json.h"
@@ -26,10 +25,8 @@ static void put_json(buf_t *out, const merge_entry_t *entry)
 {
     json_t json = json_open(out);
     buf_t time = {0};
-    char incarnation[20];
 
     line_put_time(&time, entry->wall_us);
-    snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, entry->incarnation);
     json_object(&json, NULL);
     json_string(&json, "time", buf_slice(&time));
     json_int(&json, "us", entry->wall_us);
@@ -37,7 +34,7 @@ static void put_json(buf_t *out, const merge_entry_t *entry)
     json_text(&json, "name", entry->source);
     if (entry->program == CONTROL_NODE)
         json_uint(&json, "id", entry->id);
-    json_text(&json, "incarnation", incarnation);
+    json_hex64(&json, "incarnation", entry->incarnation);
     json_uint(&json, "number", entry->number);
     json_text(&json, "event", entry->name);
     json_string(&json, "text", slice_text(entry->text));

@@ -1,7 +1,6 @@
 #include "control/inspect.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "bus/base/json.h"
@@ -25,18 +24,6 @@ typedef struct listing {
     buf_t *kept;  /* documents of KEY, to be sorted */
     size_t nodes; /* of them */
 } listing_t;
-
-static void json_hex64(json_t *json, const char *key, uint64_t value)
-{
-    char text[20];
-    snprintf(text, sizeof(text), "%016" PRIx64, value);
-    json_text(json, key, text);
-}
-
-static void cell(table_view_t *table, uint64_t value)
-{
-    table_view_cell(table, "%" PRIu64, value);
-}
 
 /* An object with an array of this name, or a table with these headings. */
 static void begin(listing_t *self, bool as_json, const char *name, size_t columns,
@@ -102,14 +89,14 @@ static void key_row(const listing_t *listing, const inspect_key_t *key)
         buf_append_text(&time, "-");
     table_view_cell(listing->table, "%u", key->id);
     table_view_cell(listing->table, "%.*s", (int)key->type.size, (const char *)key->type.data);
-    cell(listing->table, key->size);
+    table_view_count(listing->table, key->size);
     if (key->deadline == 0)
         table_view_cell(listing->table, "-");
     else
         table_view_cell(listing->table, "%" PRId64 "s", left_ms > 0 ? left_ms / SECOND_MS : 0);
     table_view_cell(listing->table, "%s", buf_text(&time));
-    cell(listing->table, key->updates_waiting);
-    cell(listing->table, key->requests_waiting);
+    table_view_count(listing->table, key->updates_waiting);
+    table_view_count(listing->table, key->requests_waiting);
     table_view_cell(listing->table, "%s", vector);
     buf_free(&time);
 }
@@ -201,10 +188,10 @@ static void sessions_rows(table_view_t *table, const inspect_sessions_t *session
 
     while (inspect_route_next(&in, &route)) {
         table_view_cell(table, ":%u", sessions->port);
-        cell(table, route.connection);
-        cell(table, route.replica);
-        cell(table, route.sessions);
-        cell(table, route.in_flight);
+        table_view_count(table, route.connection);
+        table_view_count(table, route.replica);
+        table_view_count(table, route.sessions);
+        table_view_count(table, route.in_flight);
     }
     if (sessions->routes <= sessions->routes_here)
         return;

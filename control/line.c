@@ -1,7 +1,6 @@
 #include "control/line.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "bus/base/json.h"
 #include "bus/base/log.h"
@@ -64,13 +63,6 @@ static void put_plain(buf_t *out, const follow_t *follow, const follow_stream_t 
         out->size--;
 }
 
-static void put_hex(json_t *json, const char *key, uint64_t value)
-{
-    char text[20];
-    snprintf(text, sizeof(text), "%016" PRIx64, value);
-    json_text(json, key, text);
-}
-
 static void put_json(buf_t *out, const follow_t *follow, const follow_stream_t *stream,
                      const trace_item_t *item)
 {
@@ -85,18 +77,18 @@ static void put_json(buf_t *out, const follow_t *follow, const follow_stream_t *
     json_text(&json, "name", stream->name);
     if (stream->program == CONTROL_NODE)
         json_uint(&json, "id", stream->id);
-    put_hex(&json, "incarnation", stream->incarnation);
+    json_hex64(&json, "incarnation", stream->incarnation);
     json_text(&json, "area", trace_area_name(trace_kind_area((trace_kind_t)item->kind)));
     json_text(&json, "what", trace_kind_name(item->kind));
     if (item->update.incarnation != 0) {
         json_object(&json, "update");
         json_int(&json, "id", follow_id_of(follow, item->update.incarnation));
-        put_hex(&json, "incarnation", item->update.incarnation);
+        json_hex64(&json, "incarnation", item->update.incarnation);
         json_uint(&json, "n", item->update.count);
         json_end(&json);
     }
     if (item->session != 0)
-        put_hex(&json, "session", item->session);
+        json_hex64(&json, "session", item->session);
     if (item->seq != 0)
         json_uint(&json, "seq", item->seq);
     if (item->key.size != 0)

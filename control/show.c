@@ -17,12 +17,6 @@ enum {
     DAY_S = 86400,
 };
 
-void show_vector(slice_t bytes, vec_t *out)
-{
-    mp_t in = mp_open(bytes);
-    mp_vector_of(&in, out, VEC_WHOLE_MAX);
-}
-
 void show_everything(const survey_t *survey, vec_t *out)
 {
     const survey_member_t *member;
@@ -31,7 +25,7 @@ void show_everything(const survey_t *survey, vec_t *out)
     for (size_t i = 0; (member = survey_member(survey, i)) != NULL; i++) {
         if (member->kind != CONTROL_NODE || !member->has_answered)
             continue;
-        show_vector(member->node.vector, &vector);
+        control_vector(member->node.vector, &vector);
         vec_merge(out, &vector);
     }
     vec_free(&vector);
@@ -63,7 +57,7 @@ void show_short_vector(char text[SHOW_VECTOR_SIZE], const survey_t *survey, slic
     vec_t vector = {0};
     size_t used = 0;
 
-    show_vector(bytes, &vector);
+    control_vector(bytes, &vector);
     snprintf(text, SHOW_VECTOR_SIZE, "-");
     for (uint32_t i = 0; i < vector.size && used < SHOW_VECTOR_SIZE - 48; i++) {
         const vec_part_t *part = &vector.parts[i];
@@ -194,7 +188,7 @@ static rows_t collect(const survey_t *survey)
 uint64_t show_lag(const control_node_t *node, const vec_t *everything)
 {
     vec_t vector = {0};
-    show_vector(node->vector, &vector);
+    control_vector(node->vector, &vector);
     uint64_t lag = vec_lag(&vector, everything);
     vec_free(&vector);
     return lag;
@@ -247,9 +241,9 @@ static void put_node_row(table_view_t *table, const survey_t *survey, const row_
     table_view_cell(table, "%.*s", (int)node->mode.size, (const char *)node->mode.data);
     show_address(table, node->host, node->port);
     show_age(table, "", node->age_ms);
-    table_view_cell(table, "%" PRIu64, node->keys);
-    table_view_cell(table, "%" PRIu64, node->sessions);
-    table_view_cell(table, "%" PRIu64, show_lag(node, everything));
+    table_view_count(table, node->keys);
+    table_view_count(table, node->sessions);
+    table_view_count(table, show_lag(node, everything));
     show_bytes(table, node->log_bytes);
     show_held_back_by(table, node);
     table_view_cell(table, "%s", vector);
@@ -302,7 +296,6 @@ static void put_nodes_json(buf_t *out, const rows_t *rows, const vec_t *everythi
     json_array(&json, "nodes");
     for (size_t i = 0; i < rows->size; i++) {
         const row_t *row = &rows->list[i];
-        char incarnation[20];
         json_object(&json, NULL);
         if (row->node != NULL) {
             json_uint(&json, "id", row->id);
@@ -314,8 +307,7 @@ static void put_nodes_json(buf_t *out, const rows_t *rows, const vec_t *everythi
             json_bool(&json, "gone", true);
             json_string(&json, "host", row->peer.host);
             json_uint(&json, "port", row->peer.port);
-            snprintf(incarnation, sizeof(incarnation), "%016" PRIx64, row->peer.incarnation);
-            json_text(&json, "incarnation", incarnation);
+            json_hex64(&json, "incarnation", row->peer.incarnation);
             json_text(&json, "status", "off");
             json_text(&json, "state", control_member_state_name(row->member.state));
             if (row->member.state != 0 && row->member.silent_ms >= 0)
@@ -365,9 +357,9 @@ static void put_broker_row(table_view_t *table, const control_broker_t *broker)
 {
     show_address(table, broker->host, broker->port);
     show_age(table, "", broker->age_ms);
-    table_view_cell(table, "%" PRIu64, broker->clients);
-    table_view_cell(table, "%" PRIu64, broker->sessions);
-    table_view_cell(table, "%" PRIu64, broker->in_flight);
+    table_view_count(table, broker->clients);
+    table_view_count(table, broker->sessions);
+    table_view_count(table, broker->in_flight);
     put_replicas(table, broker->replicas_at);
 }
 

@@ -1,6 +1,7 @@
 #include "control/table.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,11 @@ void table_view_cell(table_view_t *self, const char *format, ...)
     if (width > self->widths[column])
         self->widths[column] = width;
     self->cells[self->size++] = mem_text(text, width);
+}
+
+void table_view_count(table_view_t *self, uint64_t value)
+{
+    table_view_cell(self, "%" PRIu64, value);
 }
 
 void table_view_put(const table_view_t *self, buf_t *out)

@@ -19,6 +19,9 @@ void table_view_destroy(table_view_t **self);
 __attribute__((format(printf, 2, 3))) void table_view_cell(table_view_t *self, const char *format,
                                                            ...);
 
+/* A number as the next cell. */
+void table_view_count(table_view_t *self, uint64_t value);
+
 /* Appends the lines of all complete rows. */
 void table_view_put(const table_view_t *self, buf_t *out);
 

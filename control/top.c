@@ -1,6 +1,5 @@
 #include "control/top.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,18 +162,13 @@ static void collect(top_t *self)
             continue;
         row_t *row = &self->rows[self->size++];
         *row = (row_t){.node = &member->node, .lag = show_lag(&member->node, &everything)};
-        show_vector(member->node.vector, &row->vector);
+        control_vector(member->node.vector, &row->vector);
         put_rates(self, member->node.incarnation, row);
         row->sorted_by = sorted_by(self->sort, row);
     }
     if (self->size != 0)
         qsort(self->rows, self->size, sizeof(*self->rows), compare_rows);
     vec_free(&everything);
-}
-
-static void cell(table_view_t *table, uint64_t value)
-{
-    table_view_cell(table, "%" PRIu64, value);
 }
 
 static void put_nodes(top_t *self)
@@ -187,18 +181,18 @@ static void put_nodes(top_t *self)
     for (size_t i = 0; i < self->size; i++) {
         const row_t *row = &self->rows[i];
         const control_node_t *node = row->node;
-        cell(table, node->id);
+        table_view_count(table, node->id);
         show_status(table, node);
         show_age(table, "", node->age_ms);
-        cell(table, node->keys);
+        table_view_count(table, node->keys);
         table_view_cell(table, "%.0f", row->requests);
         table_view_cell(table, "%.0f", row->updates);
         table_view_cell(table, "%.0f", row->applied);
-        cell(table, row->lag);
-        cell(table, node->held);
-        cell(table, node->waiting);
-        cell(table, node->sessions);
-        cell(table, control_count_of(node->counts_at, "conflicts"));
+        table_view_count(table, row->lag);
+        table_view_count(table, node->held);
+        table_view_count(table, node->waiting);
+        table_view_count(table, node->sessions);
+        table_view_count(table, control_count_of(node->counts_at, "conflicts"));
         show_bytes(table, node->log_bytes);
         show_bytes(table, node->memory_bytes);
         show_held_back_by(table, node);
@@ -257,7 +251,7 @@ static void put_matrix(top_t *self)
             if (i == j)
                 table_view_cell(table, "-");
             else
-                cell(table, vec_lag(&self->rows[i].vector, &self->rows[j].vector));
+                table_view_count(table, vec_lag(&self->rows[i].vector, &self->rows[j].vector));
         }
     }
     table_view_put(table, &self->out);
@@ -279,8 +273,8 @@ static void put_brokers(top_t *self)
         put_rates(self, broker->incarnation, &rates);
         show_address(table, broker->host, broker->port);
         show_age(table, "", broker->age_ms);
-        cell(table, broker->clients);
-        cell(table, broker->sessions);
+        table_view_count(table, broker->clients);
+        table_view_count(table, broker->sessions);
         table_view_cell(table, "%.0f", rates.requests);
         show_bytes(table, broker->in_flight);
     }

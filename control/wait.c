@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "control/show.h"
-
 void wait_free(wait_goal_t *self)
 {
     vec_free(&self->first);
@@ -48,7 +46,7 @@ static void raise_goal(wait_goal_t *self, const survey_t *survey)
     for (size_t i = 0; (member = next_answer(survey, &i, CONTROL_NODE)) != NULL;) {
         if (!vec_raise(&self->seen, member->node.incarnation, 1))
             continue;
-        show_vector(member->node.vector, &vector);
+        control_vector(member->node.vector, &vector);
         vec_merge(&self->first, &vector);
     }
     vec_free(&vector);
@@ -77,7 +75,7 @@ static bool node_is_whole(const wait_goal_t *self, const survey_t *survey,
             !names_connected(node->peers_at, other->node.incarnation))
             return lacking(missing, "node %u is not connected to node %u", node->id,
                            other->node.id);
-    show_vector(node->vector, &vector);
+    control_vector(node->vector, &vector);
     uint64_t lag = vec_lag(&vector, &self->first);
     vec_free(&vector);
     if (lag != 0)

@@ -169,6 +169,12 @@ void json_uint(json_t *self, const char *key, uint64_t value)
     buf_printf(self->out, "%" PRIu64, value);
 }
 
+void json_hex64(json_t *self, const char *key, uint64_t value)
+{
+    begin(self, key, "");
+    buf_printf(self->out, "\"%016" PRIx64 "\"", value);
+}
+
 void json_bool(json_t *self, const char *key, bool value)
 {
     begin(self, key, "");

@@ -46,6 +46,8 @@ void json_bytes(json_t *self, const char *key, slice_t value);
 
 void json_int(json_t *self, const char *key, int64_t value);
 void json_uint(json_t *self, const char *key, uint64_t value);
+/* As text of 16 hexadecimal digits: an id that readers must not take for a number. */
+void json_hex64(json_t *self, const char *key, uint64_t value);
 void json_bool(json_t *self, const char *key, bool value);
 void json_null(json_t *self, const char *key);
 /* With six significant digits; null when it is not finite. */

@@ -119,6 +119,12 @@ bool control_count_next(mp_t *in, control_count_t *out)
     return mp_ok(in);
 }
 
+void control_vector(slice_t bytes, vec_t *out)
+{
+    mp_t in = mp_open(bytes);
+    mp_vector_of(&in, out, VEC_WHOLE_MAX);
+}
+
 uint64_t control_count_of(slice_t counts_at, const char *name)
 {
     mp_t in = mp_open(counts_at);

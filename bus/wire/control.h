@@ -110,6 +110,9 @@ bool control_count_next(mp_t *in, control_count_t *out);
 bool control_peer_next(mp_t *in, control_peer_t *out);
 bool control_member_next(mp_t *in, control_member_t *out);
 
+/* A vector of a document, checked when that was read, into *out. */
+void control_vector(slice_t bytes, vec_t *out);
+
 /* The count of that name in counts_at; 0 when there is none. */
 uint64_t control_count_of(slice_t counts_at, const char *name);
 

@@ -7,20 +7,12 @@
 #include "bus/base/memory.h"
 #include "bus/wire/peer.h"
 
-static void json_hex64(json_t *json, const char *key, uint64_t value)
-{
-    char text[20];
-    snprintf(text, sizeof(text), "%016" PRIx64, value);
-    json_text(json, key, text);
-}
-
 void control_vector_json(json_t *json, const char *key, slice_t bytes)
 {
     vec_t vector = {0};
     char name[20];
 
-    mp_t in = mp_open(bytes);
-    mp_vector_of(&in, &vector, VEC_WHOLE_MAX);
+    control_vector(bytes, &vector);
     json_object(json, key);
     for (uint32_t i = 0; i < vector.size; i++) {
         snprintf(name, sizeof(name), "%016" PRIx64, vector.parts[i].incarnation);

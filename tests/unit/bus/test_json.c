@@ -27,6 +27,7 @@ static void test_commas_and_nesting(void **state)
     json_object(&json, NULL);
     json_int(&json, "a", INT64_MIN);
     json_uint(&json, "b", UINT64_MAX);
+    json_hex64(&json, "c", 0xA1);
     json_array(&json, "list");
     json_array(&json, NULL);
     json_end(&json);
@@ -40,8 +41,9 @@ static void test_commas_and_nesting(void **state)
     assert_false(json_done(&json));
     json_end(&json);
     assert_true(json_done(&json));
-    assert_output(&out, "{\"a\":-9223372036854775808,\"b\":18446744073709551615,"
-                        "\"list\":[[],null,{},true],\"no\":false,\"none\":null}");
+    assert_output(
+        &out, "{\"a\":-9223372036854775808,\"b\":18446744073709551615,\"c\":\"00000000000000a1\","
+              "\"list\":[[],null,{},true],\"no\":false,\"none\":null}");
 }
 
 static void test_depth_up_to_the_limit(void **state)
