@@ -7,7 +7,8 @@
 enum { MILLI = 1000, NAME_SIZE = 96 };
 
 /* Counts of a document that go up and down. */
-static const char *const gauges[] = {"entries", "log_bytes", "log_unsynced_bytes", "routes"};
+static const char *const gauges[] = {"entries", "load_permille", "log_bytes", "log_unsynced_bytes",
+                                     "routes",  "unread"};
 
 static void put_family(buf_t *out, const char *name, const char *type, const char *help)
 {

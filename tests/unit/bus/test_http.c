@@ -26,13 +26,15 @@ static void put_node(buf_t *out, const control_node_t *as)
     vec_t vector = {0};
     control_count_put(&counts, "requests", UINT64_MAX);
     control_count_put(&counts, "log_bytes", 123);
+    control_count_put(&counts, "load_permille", 45);
+    control_count_put(&counts, "entries", 67);
     const control_member_t member = {.id = 1, .state = 1, .silent_ms = 10};
     control_member_put(&members, &member);
     node.version = slice_text("0.1.0");
     node.mode = slice_text("manual");
     node.host = slice_text("127.0.0.1");
     node.age_ms = 61007;
-    node.counts = 2;
+    node.counts = 4;
     node.counts_at = buf_slice(&counts);
     node.members = 1;
     node.members_at = buf_slice(&members);
@@ -194,6 +196,8 @@ static void test_metrics(void **state)
     const char *text = buf_text(&body);
     assert_non_null(strstr(text, "\nhearsay_node_requests_total 18446744073709551615\n"));
     assert_non_null(strstr(text, "\nhearsay_node_log_bytes 123\n"));
+    assert_non_null(strstr(text, "\nhearsay_node_load_permille 45\n"));
+    assert_non_null(strstr(text, "\nhearsay_node_entries 67\n"));
     assert_non_null(strstr(text, "\nhearsay_node_uptime_seconds 61.007\n"));
     assert_non_null(strstr(text, "\nhearsay_node_horizon_age_seconds 0.005\n"));
     assert_non_null(strstr(text, "\nhearsay_node_status{status=\"overloaded\"} 1\n"));
