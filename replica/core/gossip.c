@@ -921,8 +921,11 @@ static void take_pulled_records(replica_t *self, const peer_t *peer, slice_t rec
     mp_t in = mp_open(records);
     slice_t raw;
     buf_t emptied = {0};
-    while (peer_record_next(&in, &raw))
-        take_record(self, transfer_hand_in(self, peer, raw, &emptied));
+    while (peer_record_next(&in, &raw)) {
+        slice_t taken = transfer_hand_in(self, peer, raw, &emptied);
+        if (taken.size != 0)
+            take_record(self, taken);
+    }
     buf_free(&emptied);
     drain_holdback(self);
 }

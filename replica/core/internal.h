@@ -457,7 +457,10 @@ int64_t transfer_deadline(const replica_t *self);
 void transfer_is_on_disk(replica_t *self);
 void transfer_take_join(replica_t *self, uint32_t link, slice_t message);
 void transfer_take_state(replica_t *self, const peer_t *peer, slice_t message);
-/* A record as it is handed in; into out, without what it does, if that does not count any more. */
+/*
+ * A record as it is handed in; into out, without what it does, if that does not count any more.
+ * Empty when that cannot be told yet.
+ */
 slice_t transfer_hand_in(replica_t *self, const peer_t *joiner, slice_t raw, buf_t *out);
 void transfer_free(replica_t *self);
 

@@ -221,13 +221,25 @@ hlc_t members_floor(const members_t *self)
     return floor;
 }
 
-bool members_agree(const members_t *self)
+enum { NO_ID = UINT16_MAX + 1 };
+
+static bool do_agree(const members_t *self, uint32_t but)
 {
     uint64_t view = members_view(self->rows, self->size);
     for (uint32_t i = 0; i < self->size; i++)
-        if (self->rows[i].state == MEMBER_IN && !agrees(self, i, view))
+        if (self->rows[i].state == MEMBER_IN && self->rows[i].id != but && !agrees(self, i, view))
             return false;
     return true;
+}
+
+bool members_agree(const members_t *self)
+{
+    return do_agree(self, NO_ID);
+}
+
+bool members_agree_but(const members_t *self, uint16_t id)
+{
+    return do_agree(self, id);
 }
 
 void members_known(const members_t *self, vec_t *out)

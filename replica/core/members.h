@@ -77,6 +77,8 @@ hlc_t members_floor(const members_t *self);
 
 /* True when what counts of every member agrees with this replica on who the members are. */
 bool members_agree(const members_t *self);
+/* The same of all but the one with this id. */
+bool members_agree_but(const members_t *self, uint16_t id);
 
 /* Into out: what every member has on disk. */
 void members_known(const members_t *self, vec_t *out);

@@ -251,20 +251,27 @@ static bool is_at_hand(replica_t *self, const peer_member_t *row)
     return row->id == self->config.id || (peer != NULL && gossip_is_at_hand(self, peer));
 }
 
+/* One that is joining has no state yet: two sides would count on it. */
+static bool has_a_say(replica_t *self, const peer_member_t *row)
+{
+    const peer_t *peer = gossip_peer(self, row->incarnation);
+    return row->id == self->config.id || (peer != NULL && gossip_may_with(self, peer));
+}
+
 bool stability_leave_behind(replica_t *self)
 {
     uint32_t count;
     const peer_member_t *rows = members_rows(self->members, &count);
-    uint32_t in = 0;
+    uint32_t away = 0;
     uint32_t all = 0; /* those left behind before, too: or a minority could become a majority */
-    uint32_t at_hand = 0;
+    uint32_t say = 0;
     for (uint32_t i = 0; i < count; i++) {
-        in += rows[i].state == MEMBER_IN;
         all += rows[i].state != MEMBER_FORGOTTEN;
-        at_hand += rows[i].state == MEMBER_IN && is_at_hand(self, &rows[i]);
+        away += rows[i].state == MEMBER_IN && !is_at_hand(self, &rows[i]);
+        say += rows[i].state == MEMBER_IN && has_a_say(self, &rows[i]);
     }
     /* Who is offline takes no part in gossip: whom it reaches says nothing. */
-    if (self->status == STATUS_OFFLINE || at_hand == in || at_hand * 2 <= all)
+    if (self->status == STATUS_OFFLINE || away == 0 || say * 2 <= all)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         if (rows[i].state != MEMBER_IN || is_at_hand(self, &rows[i]))

@@ -275,24 +275,28 @@ static bool may_go_on_alone(const replica_t *self)
 
 /*
  * All that are here want to join, each for something that only the state of another has. That takes
- * two losses at once; the one that has most goes on, or all would wait for ever. Who is damaged
- * does so only when there is nobody else to wait for.
+ * two losses at once; the one that has most goes on, or all would wait for ever. Who is damaged, or
+ * has left, does so only when there is nobody else to wait for.
  */
 static bool is_first_of_all(replica_t *self)
 {
     bool has_other = false;
-    if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS ||
-        (self->is_damaged && !are_all_here(self)))
+    bool is_member = members_has(self->members, self->config.id, self->config.incarnation);
+    if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
+        return false;
+    bool all_here = are_all_here(self);
+    if (!all_here && (self->is_damaged || !is_member))
         return false;
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];
-        if (!gossip_is_at_hand(self, peer))
+        bool may_go_on = all_here && peer->state == PEER_READY && peer->is_joining;
+        if (!may_go_on && !gossip_is_at_hand(self, peer))
             continue;
         has_other = true;
         if (!peer->is_joining || transfer_goes_first(self, peer))
             return false;
     }
-    return has_other && members_has(self->members, self->config.id, self->config.incarnation);
+    return has_other;
 }
 
 /*
@@ -313,6 +317,13 @@ static void go_on(replica_t *self)
     log_joining(self, false);
     if (self->void_before != 0)
         recovery_want_checkpoint(self, false);
+}
+
+static void go_on_alone(replica_t *self)
+{
+    replica_note(self, NOTE_WARN,
+                 "[joining] going on with our own state: all others want to join too");
+    go_on(self);
 }
 
 /*
@@ -350,9 +361,7 @@ void transfer_tick(replica_t *self)
     if (!is_asking || self->is_read_only || self->synced_to < j->position)
         return;
     if (is_first_of_all(self)) {
-        replica_note(self, NOTE_WARN,
-                     "[joining] going on with our own state: all others want to join too");
-        go_on(self);
+        go_on_alone(self);
         return;
     }
     const peer_t *donor = gossip_peer(self, j->donor);
@@ -364,7 +373,7 @@ void transfer_tick(replica_t *self)
         if (donor != NULL)
             begin_joining(self, donor);
         else if (may_go_on_alone(self) && stability_go_on_alone(self))
-            go_on(self);
+            go_on_alone(self);
         else if (self->is_damaged)
             wait_or_go_on(self);
         else if (self->applied.size == 0 && self->now.boot_ms - j->wanted_ms >= 2 * DONOR_MS)
@@ -705,6 +714,9 @@ slice_t transfer_hand_in(replica_t *self, const peer_t *joiner, slice_t raw, buf
         return raw; /* we have it already */
     if (!record_read(raw, record) || counts(self, joiner, record))
         return raw;
+    /* Who took it back may have had it before, as it was: that is to come here first. */
+    if (!members_agree_but(self->members, joiner->id))
+        return slice_of(NULL, 0);
     size_t offset = self->arena.size;
     lost_put(&self->arena, record);
     replica_emit(self, REPLICA_LOST, 0, offset);

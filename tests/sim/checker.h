@@ -77,9 +77,10 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
 void checker_disk_lost(checker_t *self, uint32_t node, bool loses_acked);
 
 /*
- * A node that had been left out handed in updates that were too old to count: from now on a session
- * may be shown less than it had seen there, or at others that were left out with it. What is left
- * to check is that every update counts at most once, and that all replicas end the same.
+ * A node that had been left out handed in updates that do not count any more, or those that had a
+ * better state than one that goes on have lost it: from now on a session may be shown less than it
+ * had seen there. What is left to check is that every update counts at most once, and that all
+ * replicas end the same.
  */
 void checker_lost(checker_t *self);
 

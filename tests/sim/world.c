@@ -58,8 +58,10 @@ typedef struct proc {
     uint64_t incarnation;
     sim_disk_t *disk;
     audit_t *audit;
-    hlc_t horizon;      /* at the end of its last turn */
-    uint64_t transfers; /* states it has taken over by then */
+    hlc_t horizon;             /* at the end of its last turn */
+    uint64_t transfers;        /* states it has taken over by then */
+    bool is_joining;           /* at the end of its last turn */
+    uint64_t transfers_before; /* taken over before it began to join */
     /* a broker */
     frontend_t *frontend;
     /* a client */
@@ -480,7 +482,8 @@ static void start_node(world_t *w, proc_t *p)
     replica_info_t info = replica_info(p->replica, time_of(w, p));
     audit_start(p->audit, w->sync_always, info.vector);
     p->horizon = info.horizon;
-    p->transfers = 0;
+    p->transfers = p->transfers_before = 0;
+    p->is_joining = info.is_joining;
     schedule_sync(w, p);
 }
 
@@ -727,6 +730,11 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
     if (info.counts->transfers != p->transfers)
         checker_took_over(w->checker, p->index);
     p->transfers = info.counts->transfers;
+    if (info.is_joining && !p->is_joining)
+        p->transfers_before = p->transfers;
+    if (!info.is_joining && p->is_joining && p->transfers == p->transfers_before)
+        checker_lost(w->checker); /* nobody had a better state than its own */
+    p->is_joining = info.is_joining;
     for (size_t i = 0; i < effects->size; i++)
         if (effects->list[i].kind == REPLICA_LOST)
             checker_lost(w->checker);
