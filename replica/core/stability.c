@@ -189,8 +189,10 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
     bool has_changed = false;
     if (!peer_members_read(bytes, rows, &count))
         return false;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         has_changed |= members_merge(self->members, &rows[i]);
+        replica_clock_raise(self, rows[i].stamp); /* what we change of it stands above */
+    }
     if (self->is_started)
         has_changed |= assert_own(self);
     if (!has_changed)

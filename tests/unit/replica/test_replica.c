@@ -1707,6 +1707,27 @@ static void test_handed_in_twice(void **state)
     node_free(d);
 }
 
+/*
+ * A row that says of a member that it was forgotten must stand above many of its starts, each of
+ * which stands one above the row before: the clock is never behind that of a row.
+ */
+static void test_rows_move_the_clock(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    set(a, 1, 1, "x");
+    const hlc_t later = hlc_add_ms(clock_of(a), 5000);
+    const peer_member_t rows[] = {{0, 10, clock_of(a), MEMBER_IN}, {1, 20, later, MEMBER_IN}};
+    buf_t members = {0};
+    peer_members_put(&members, rows, 2);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_MEMBERS, buf_slice(&members));
+    node_t *c = node_replayed(a, 11);
+    assert_true(clock_of(c) >= later);
+    buf_free(&members);
+    node_free(a);
+    node_free(c);
+}
+
 /* Who has to take a state over itself may be about to forget the only one that has it. */
 static void test_joining_forgets_nobody(void **state)
 {
@@ -2639,6 +2660,7 @@ int main(void)
         cmocka_unit_test(test_left_out_unawares),
         cmocka_unit_test(test_taken_back_on_disk),
         cmocka_unit_test(test_handed_in_twice),
+        cmocka_unit_test(test_rows_move_the_clock),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_held_back_of_one_that_is_over),
         cmocka_unit_test(test_read_only),
