@@ -208,7 +208,8 @@ static bool fold_key(store_t *self, size_t slot, const stable_t *stable)
 {
     unpacked_t room;
     const entry_t *entry = store_entry(self, slot, &room);
-    if (look_at(entry, stable).has_news) {
+    look_t look = look_at(entry, stable);
+    if (look.has_news) {
         store_before_change(self, slot, false);
         if (store_forget_mark(self, slot)) {
             store_set_unstable(self, slot, false);
@@ -217,9 +218,10 @@ static bool fold_key(store_t *self, size_t slot, const stable_t *stable)
         fold_entry(store_open(self, slot), stable);
         store_pack(self, slot);
         entry = store_entry(self, slot, &room);
+        look.is_unstable = entry_is_unstable(entry);
     }
     store_count(self, slot);
-    store_set_unstable(self, slot, entry_is_unstable(entry));
+    store_set_unstable(self, slot, look.is_unstable);
     if (!is_empty(entry))
         return false;
     store_remove(self, slot);
