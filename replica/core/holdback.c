@@ -161,6 +161,13 @@ uint64_t holdback_greatest(const holdback_t *self, uint64_t incarnation)
     return origin != NULL && origin->size != 0 ? origin->records[origin->size - 1].n : 0;
 }
 
+uint64_t holdback_next(const holdback_t *self, uint64_t incarnation, uint64_t after)
+{
+    const origin_t *origin = find(self, incarnation);
+    size_t at = origin != NULL ? place(origin, after + 1) : 0;
+    return origin != NULL && at < origin->size ? origin->records[at].n : 0;
+}
+
 uint64_t holdback_next_origin(const holdback_t *self, uint64_t after)
 {
     for (size_t i = 0; i < self->origins_size; i++)

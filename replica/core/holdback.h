@@ -43,6 +43,9 @@ uint64_t holdback_greatest(const holdback_t *self, uint64_t origin);
  */
 uint64_t holdback_next_origin(const holdback_t *self, uint64_t after);
 
+/* Record after record of an origin: the next n held above a given one; 0: none. */
+uint64_t holdback_next(const holdback_t *self, uint64_t origin, uint64_t after);
+
 size_t holdback_records(const holdback_t *self);
 size_t holdback_bytes(const holdback_t *self);
 

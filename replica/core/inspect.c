@@ -1,9 +1,6 @@
 /* How one key is there, for people who look. */
 #include "replica/core/internal.h"
 
-/* A search through what is held back ends here: counts of an origin may be far apart. */
-enum { STEPS_MAX = 200000 };
-
 static bool record_has_key(const record_t *record, slice_t key)
 {
     mp_t in = mp_open(record->ops);
@@ -19,20 +16,13 @@ static bool record_has_key(const record_t *record, slice_t key)
 static uint64_t updates_waiting(replica_t *self, slice_t key)
 {
     uint64_t found = 0;
-    size_t left = holdback_records(self->holdback);
     uint64_t origin = 0;
-    int steps = 0;
 
     while ((origin = holdback_next_origin(self->holdback, origin)) != 0) {
-        uint64_t greatest = holdback_greatest(self->holdback, origin);
-        uint64_t n = vec_get(&self->applied, origin) + 1;
-        for (; n <= greatest && left != 0 && steps < STEPS_MAX; n++, steps++) {
-            slice_t raw = holdback_get(self->holdback, origin, n);
-            if (raw.size == 0)
-                continue;
-            left--;
-            found += record_read(raw, &self->record) && record_has_key(&self->record, key);
-        }
+        uint64_t n = 0;
+        while ((n = holdback_next(self->holdback, origin, n)) != 0)
+            found += record_read(holdback_get(self->holdback, origin, n), &self->record) &&
+                     record_has_key(&self->record, key);
     }
     return found;
 }

@@ -174,10 +174,9 @@ static void end_salvage(replica_t *self)
     if (self->salvaged == NULL)
         return;
     while ((origin = holdback_next_origin(self->salvaged, origin)) != 0) {
-        uint64_t last = holdback_greatest(self->salvaged, origin);
-        for (uint64_t n = vec_get(&self->applied, origin) + 1; n <= last; n++) {
-            slice_t raw = holdback_get(self->salvaged, origin, n);
-            if (raw.size == 0 || !record_read(raw, &self->record))
+        uint64_t n = vec_get(&self->applied, origin);
+        while ((n = holdback_next(self->salvaged, origin, n)) != 0) {
+            if (!record_read(holdback_get(self->salvaged, origin, n), &self->record))
                 continue;
             lost_put(&self->arena, &self->record);
             lost++;

@@ -27,11 +27,15 @@ typedef struct model {
 static void assert_origin(const holdback_t *queue, const model_t *model, uint64_t origin)
 {
     uint64_t greatest = 0;
+    uint64_t next = 0;
     for (uint64_t n = 1; n <= RECORDS; n++) {
         const held_t *held = &model->held[origin][n];
         assert_true(slice_equal(holdback_get(queue, origin, n), slice_of(held->bytes, held->size)));
         greatest = held->size != 0 ? n : greatest;
+        if (held->size != 0)
+            assert_true((next = holdback_next(queue, origin, next)) == n);
     }
+    assert_true(holdback_next(queue, origin, next) == 0);
     assert_true(holdback_greatest(queue, origin) == greatest);
     for (uint64_t applied = 0; applied <= RECORDS; applied++) {
         uint64_t last = applied;
