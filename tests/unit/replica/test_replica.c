@@ -609,6 +609,36 @@ static void test_answer_of_another_copy(void **state)
     node_free(b);
 }
 
+/*
+ * A record's deps leave out what every member has of incarnations that are over; a client's token
+ * need not. The answer is from after that all the same.
+ */
+static void test_answer_and_what_has_ended(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 30, 9);
+    connect_nodes(a, b);
+    assert_int_equal(set(b, 9, 1, "x").outcome, OUTCOME_OK);
+    ask_t ask = {.session = 1, .seq = 1, .command = COMMAND_INCR, .a = "n", .hlc = clock_of(a) + 1};
+    vec_t over = vec_one(30, 1);
+    buf_t ended = {0};
+    mp_put_vector(&ended, &over);
+    assert_int_equal(call(a, ask).value[0], 1);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_ENDED, buf_slice(&ended));
+    node_t *c = node_replayed(a, 11);
+    link_up(c);
+    hello(c, 1, &over);
+    item_t again = call(c, ask);
+    assert_int_equal(again.outcome, OUTCOME_OK);
+    assert_int_equal(again.value[0], 1);
+    vec_free(&over);
+    buf_free(&ended);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 static void test_clock(void **state)
 {
     (void)state;
@@ -2627,6 +2657,7 @@ int main(void)
         cmocka_unit_test(test_executed_elsewhere),
         cmocka_unit_test(test_answer_waits_for_the_disk),
         cmocka_unit_test(test_answer_of_another_copy),
+        cmocka_unit_test(test_answer_and_what_has_ended),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_decr_by_the_least),
         cmocka_unit_test(test_answer_too_large),
