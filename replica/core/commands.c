@@ -215,6 +215,7 @@ static outcome_t run_scan(replica_t *self, command_run_t *run)
     buf_append_slice(&self->value, buf_slice(&page.keys));
     buf_free(&page.keys);
     vec_merge(&self->seen.dots, &self->applied);
+    lost_take_out(&self->lost, &self->seen.dots);
     return OUTCOME_OK;
 }
 

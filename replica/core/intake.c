@@ -282,6 +282,11 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
     }
     if (!vec_covers(&self->applied, &session->token) || stability_has_left(self, session))
         return INTAKE_WAIT;
+    vec_part_t lost;
+    if (lost_find(&self->lost, &session->token, &lost)) {
+        session_miss(self, session, request);
+        return INTAKE_ANSWERED;
+    }
     if (!command_takes(command, request->arguments) ||
         (command->is_update && (request->hlc == 0 || request->seq == 0))) {
         refuse(self, session, request, OUTCOME_USAGE, "wrong number of arguments");

@@ -220,7 +220,8 @@ struct replica {
     vec_t ended;   /* final counts: parts of applied that every member has, of no node that is up */
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
-    vec_t left;        /* who has left the members, as parts for tokens */
+    lost_t lost;
+    vec_t left; /* who has left the members, as parts for tokens */
     uint64_t left_serial;
     bool log_is_full;
     bool is_full;                  /* memory is short */
@@ -585,6 +586,8 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
  */
 void session_reply(replica_t *self, session_t *session, const reply_t *reply, const vec_t *token,
                    uint64_t n, size_t request_size);
+/* Answers MISSING: the session has seen what is not here, or is lost. */
+void session_miss(replica_t *self, session_t *session, const request_t *request);
 /* Turns a request back and all later ones of its epoch (session.c). */
 void session_turn_back(replica_t *self, session_t *session, const request_t *request,
                        outcome_t why);

@@ -44,3 +44,52 @@ void lost_put(buf_t *out, const record_t *record)
     for (uint32_t i = 0; i < count && op_read(&in, &op); i++)
         put_op(out, &op);
 }
+
+/* ---- which they were ---- */
+
+void lost_free(lost_t *self)
+{
+    vec_free(&self->first);
+    vec_free(&self->last);
+}
+
+void lost_copy(lost_t *self, const lost_t *other)
+{
+    vec_copy(&self->first, &other->first);
+    vec_copy(&self->last, &other->last);
+}
+
+void lost_add(lost_t *self, vec_part_t update)
+{
+    uint64_t last = vec_get(&self->last, update.incarnation);
+    if (last == 0 && self->last.size >= VEC_ENDED_MAX)
+        return;
+    if (last == 0 || update.count != last + 1)
+        vec_set(&self->first, update.incarnation, update.count);
+    vec_set(&self->last, update.incarnation, update.count);
+}
+
+static bool is_lost(const lost_t *self, vec_part_t part)
+{
+    return vec_get(&self->last, part.incarnation) >= part.count &&
+           vec_get(&self->first, part.incarnation) <= part.count;
+}
+
+bool lost_find(const lost_t *self, const vec_t *token, vec_part_t *update)
+{
+    if (self->last.size == 0)
+        return false;
+    for (uint32_t i = 0; i < token->size; i++) {
+        *update = token->parts[i];
+        if (is_lost(self, *update))
+            return true;
+    }
+    return false;
+}
+
+void lost_take_out(const lost_t *self, vec_t *token)
+{
+    vec_part_t update;
+    while (lost_find(self, token, &update))
+        vec_set(token, update.incarnation, vec_get(&self->first, update.incarnation) - 1);
+}

@@ -34,6 +34,7 @@ void recovery_put_meta(replica_t *self, buf_t *run)
         .applied = self->applied,
         .dropped = self->dropped,
         .ended = self->ended,
+        .lost = self->lost,
         .members = buf_slice(&self->member_rows),
     };
     buf_reset(&self->encoded);
@@ -77,6 +78,7 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta)
     vec_copy(&self->applied, &meta->applied);
     vec_merge(&self->dropped, &meta->dropped);
     stability_set_ended(self, &meta->ended);
+    lost_copy(&self->lost, &meta->lost);
     self->horizon = hlc_max(self->horizon, meta->horizon);
     replica_clock_raise(self, meta->clock);
     stability_raise_floor(self, meta->floor);

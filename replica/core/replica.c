@@ -202,6 +202,8 @@ static void take_effect(replica_t *self, const record_t *record, uint64_t positi
             conflict_take(self, record, &op);
         mark.tag.hlc++;
     }
+    if (slice_equal(record->result, record_nothing()))
+        lost_add(&self->lost, dot);
     executed_add(self->executed, record->tag, dot, record->result, &record->deps);
     executed_raise_floor(self->executed, record->tag.client, record->floor);
     vec_raise(&self->applied, record->origin, record->n);

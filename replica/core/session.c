@@ -370,8 +370,15 @@ static bool keep_waiting(replica_t *self, session_t *session, const request_t *r
 /* What the session has seen and this replica has not. */
 static void explain_missing(const replica_t *self, const session_t *session, buf_t *text)
 {
-    vec_part_t lacking;
-    if (vec_covers_or(&self->applied, &session->token, &lacking))
+    vec_part_t part;
+    if (lost_find(&self->lost, &session->token, &part))
+        buf_printf(text,
+                   "update %llu of replica incarnation %016llx, which this session has seen, is "
+                   "lost: the node that had taken it was left out of the cluster; the file "
+                   "lost+found of a node has it: begin a new session, or go on without it "
+                   "(--relax)",
+                   (unsigned long long)part.count, (unsigned long long)part.incarnation);
+    else if (vec_covers_or(&self->applied, &session->token, &part))
         buf_append_text(text,
                         "the node was left out of the cluster, as this session has heard and the "
                         "node has not: connect it to the others and ask again, use another node, "
@@ -381,7 +388,35 @@ static void explain_missing(const replica_t *self, const session_t *session, buf
                    "update %llu of replica incarnation %016llx, which this session has seen, has "
                    "not arrived here: bring back the node that has it and ask again, or go on "
                    "without it (--relax)",
-                   (unsigned long long)lacking.count, (unsigned long long)lacking.incarnation);
+                   (unsigned long long)part.count, (unsigned long long)part.incarnation);
+}
+
+void session_miss(replica_t *self, session_t *session, const request_t *request)
+{
+    /* With the answer goes as much of the token as is here: who relaxes goes on with that. */
+    vec_reset(&self->difference);
+    for (uint32_t i = 0; i < session->token.size; i++) {
+        vec_part_t part = session->token.parts[i];
+        uint64_t has = vec_get(&self->applied, part.incarnation);
+        vec_raise(&self->difference, part.incarnation, has < part.count ? has : part.count);
+    }
+    lost_take_out(&self->lost, &self->difference);
+    buf_t text = {0};
+    explain_missing(self, session, &text);
+    buf_reset(&self->value);
+    mp_put_str(&self->value, buf_slice(&text));
+    buf_free(&text);
+    const reply_t reply = {
+        .session = request->session,
+        .epoch = request->epoch,
+        .seq = request->seq,
+        .outcome = OUTCOME_MISSING,
+        .value = buf_slice(&self->value),
+        .clock = replica_clock(self),
+    };
+    self->counts.missing++;
+    session->refused = request->seq;
+    session_reply(self, session, &reply, &self->difference, 0, request->whole.size);
 }
 
 /* The request at the head could not run in time. */
@@ -391,36 +426,14 @@ static void give_up(replica_t *self, session_t *session)
     mp_t in = mp_open(slice_of(waiting->bytes, waiting->size));
     request_t request;
     request_read(&in, &request);
-    if (!waiting->is_last_try) {
-        session_turn_back(self, session, &request, OUTCOME_BEHIND);
+    if (waiting->is_last_try) {
+        session_miss(self, session, &request);
         free_waiting(self, session, waiting);
-        turn_back_waiting(self, session, OUTCOME_BEHIND);
         return;
     }
-    /* With the answer goes as much of the token as is here: who relaxes goes on with that. */
-    vec_reset(&self->difference);
-    for (uint32_t i = 0; i < session->token.size; i++) {
-        vec_part_t part = session->token.parts[i];
-        uint64_t has = vec_get(&self->applied, part.incarnation);
-        vec_raise(&self->difference, part.incarnation, has < part.count ? has : part.count);
-    }
-    buf_t text = {0};
-    explain_missing(self, session, &text);
-    buf_reset(&self->value);
-    mp_put_str(&self->value, buf_slice(&text));
-    buf_free(&text);
-    const reply_t reply = {
-        .session = request.session,
-        .epoch = request.epoch,
-        .seq = request.seq,
-        .outcome = OUTCOME_MISSING,
-        .value = buf_slice(&self->value),
-        .clock = replica_clock(self),
-    };
-    self->counts.missing++;
-    session->refused = request.seq;
-    session_reply(self, session, &reply, &self->difference, 0, request.whole.size);
+    session_turn_back(self, session, &request, OUTCOME_BEHIND);
     free_waiting(self, session, waiting);
+    turn_back_waiting(self, session, OUTCOME_BEHIND);
 }
 
 /* Runs what waits, in order, as far as it can run now. */

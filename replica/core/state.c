@@ -1,12 +1,13 @@
 #include "replica/core/state.h"
 
-enum { META_FIELDS = 10, META_FIELDS_MAX = 64 };
+enum { META_FIELDS = 12, META_FIELDS_OLD = 10, META_FIELDS_MAX = 64 };
 
 void state_meta_free(state_meta_t *self)
 {
     vec_free(&self->applied);
     vec_free(&self->dropped);
     vec_free(&self->ended);
+    lost_free(&self->lost);
 }
 
 void state_meta_put(buf_t *out, const state_meta_t *meta)
@@ -22,13 +23,15 @@ void state_meta_put(buf_t *out, const state_meta_t *meta)
     mp_put_vector(out, &meta->dropped);
     mp_put_bin(out, meta->members);
     mp_put_vector(out, &meta->ended);
+    mp_put_vector(out, &meta->lost.first);
+    mp_put_vector(out, &meta->lost.last);
 }
 
 bool state_meta_read(slice_t value, state_meta_t *out)
 {
     mp_t in = mp_open(value);
     uint32_t items = mp_array(&in, META_FIELDS_MAX);
-    if (items < META_FIELDS)
+    if (items < META_FIELDS_OLD)
         return false;
     out->lineage = mp_uint(&in);
     out->position = mp_uint(&in);
@@ -40,7 +43,11 @@ bool state_meta_read(slice_t value, state_meta_t *out)
     mp_vector_of(&in, &out->dropped, VEC_WHOLE_MAX);
     out->members = mp_bytes(&in);
     mp_vector_of(&in, &out->ended, VEC_ENDED_MAX);
-    mp_array_end(&in, items, META_FIELDS);
+    if (items >= META_FIELDS) {
+        mp_vector_of(&in, &out->lost.first, VEC_ENDED_MAX);
+        mp_vector_of(&in, &out->lost.last, VEC_ENDED_MAX);
+    }
+    mp_array_end(&in, items, items >= META_FIELDS ? META_FIELDS : META_FIELDS_OLD);
     return mp_done(&in) && out->lineage != 0;
 }
 

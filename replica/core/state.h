@@ -11,6 +11,7 @@
 
 #include "bus/base/hlc.h"
 #include "bus/wire/mp.h"
+#include "replica/core/lost.h"
 
 typedef enum rows_table {
     STATE_META = 1,     /* one row, state_meta_t, with an empty key of one byte 0 */
@@ -30,8 +31,9 @@ typedef struct state_meta {
     hlc_t horizon; /* what is at or under it may be folded in the rows */
     uint64_t keys; /* rows of STATE_KEYS, to make room for */
     vec_t applied;
-    vec_t ended;     /* final counts */
-    vec_t dropped;   /* records that the log has no more */
+    vec_t ended;   /* final counts */
+    vec_t dropped; /* records that the log has no more */
+    lost_t lost;
     slice_t members; /* as of peer_members_put; borrowed */
 } state_meta_t;
 

@@ -733,4 +733,5 @@ void transfer_free(replica_t *self)
     buf_free(&self->donating.rows);
     vec_free(&self->catch_up);
     vec_free(&self->dropped);
+    lost_free(&self->lost);
 }

@@ -62,7 +62,8 @@ struct checker {
     size_t deletions_capacity;
     bool is_disk_lost;
     bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
-    bool is_handed_in_late;
+    bool is_lost;
+    bool has_fallen_back;
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
@@ -179,7 +180,7 @@ static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
 
 static bool is_held(const checker_t *self, const context_t *context)
 {
-    return !self->is_handed_in_late && !context->is_relaxed;
+    return !self->has_fallen_back && !context->is_relaxed;
 }
 
 /* What its session had seen and written before a set, as far as that was answered, is there. */
@@ -436,9 +437,15 @@ void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
         merge(&self->sessions[to], &self->sessions[from]);
 }
 
+void checker_fell_back(checker_t *self)
+{
+    self->has_fallen_back = true;
+    checker_lost(self);
+}
+
 void checker_lost(checker_t *self)
 {
-    self->is_handed_in_late = true;
+    self->is_lost = true;
 }
 
 bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
@@ -550,7 +557,7 @@ static bool final_register(const checker_t *self, uint32_t key, slice_t value, c
 
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
 {
-    if (key < CHECKER_REGISTERS && self->is_handed_in_late)
+    if (key < CHECKER_REGISTERS && self->is_lost)
         return true;
     if (key < CHECKER_REGISTERS)
         return self->is_disk_lost ? kept_register(self, key, value, why, why_size)
@@ -561,7 +568,7 @@ bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size
     if (!mp_nil(&in))
         slice_to_int64(mp_bytes(&in), &count);
     uint64_t least = self->is_acked_lost ? self->copied[i] : self->acked[i];
-    if (self->is_handed_in_late)
+    if (self->is_lost)
         least = 0;
     if ((uint64_t)count >= least && (uint64_t)count <= self->acked[i] + self->doubtful[i])
         return true;

@@ -77,12 +77,16 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
 void checker_disk_lost(checker_t *self, uint32_t node, bool loses_acked);
 
 /*
- * A node that had been left out handed in updates that do not count any more, or those that had a
- * better state than one that goes on have lost it: from now on a session may be shown less than it
- * had seen there. What is left to check is that every update counts at most once, and that all
- * replicas end the same.
+ * A node that had been left out handed in updates that do not count any more: at the end they may
+ * be missing. A session that saw them is told.
  */
 void checker_lost(checker_t *self);
+
+/*
+ * Those that had a better state than one that goes on have lost it: from now on a session may be
+ * shown less than it had seen.
+ */
+void checker_fell_back(checker_t *self);
 
 /* A session has ended, all it had issued was answered; another begins in its place. */
 void checker_renewed(checker_t *self, uint32_t session);

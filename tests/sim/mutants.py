@@ -246,6 +246,31 @@ MUTANTS = {
         "if (!record_read(raw, record) || counts(self, joiner, record))",
         "if (true)",
     ),
+    "who has seen what is lost is not told": (
+        "replica/core/intake.c",
+        "if (lost_find(&self->lost, &session->token, &lost)) {",
+        "if (false) {",
+    ),
+    "a second donor does not wait for the first": (
+        "replica/core/transfer.c",
+        "    if (!members_agree_but(self->members, joiner->id))\n",
+        "    if (false)\n",
+    ),
+    "who joins counts for a majority": (
+        "replica/core/stability.c",
+        "(peer != NULL && gossip_may_with(self, peer));",
+        "(peer != NULL && gossip_is_at_hand(self, peer));",
+    ),
+    "rows of the members do not move the clock": (
+        "replica/core/stability.c",
+        "        replica_clock_raise(self, rows[i].stamp); /* what we change of it stands above */\n",
+        "",
+    ),
+    "a floor covers what ended in doubt": (
+        "client/core/client.c",
+        "        end_id(session, request->seq - 1);\n",
+        "        end_id(session, UINT64_MAX);\n",
+    ),
     "what is handed in twice counts the second time": (
         "replica/core/gossip.c",
         "if (members_has(self->members, peer->id, peer->incarnation) && !peer->is_joining) {",

@@ -733,7 +733,7 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
     if (info.is_joining && !p->is_joining)
         p->transfers_before = p->transfers;
     if (!info.is_joining && p->is_joining && p->transfers == p->transfers_before)
-        checker_lost(w->checker); /* nobody had a better state than its own */
+        checker_fell_back(w->checker); /* nobody had a better state than its own */
     p->is_joining = info.is_joining;
     for (size_t i = 0; i < effects->size; i++)
         if (effects->list[i].kind == REPLICA_LOST)

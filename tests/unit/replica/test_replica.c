@@ -1737,6 +1737,39 @@ static void test_handed_in_twice(void **state)
     node_free(d);
 }
 
+/* Who has seen an update that does not count any more is told so, also after a restart. */
+static void test_lost_is_told(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    const ask_t get = {.session = 1, .seq = 2, .command = COMMAND_GET, .a = "k"};
+    const ask_t scan = {.session = 1, .seq = 3, .command = COMMAND_SCAN, .a = "0"};
+    const record_t emptied = {.origin = 20,
+                              .n = 1,
+                              .tag = {clock_of(a), 5, 1},
+                              .ops = record_nothing(),
+                              .result = record_nothing()};
+    buf_t raw = {0};
+    set(a, 1, 1, "x");
+    record_put(&raw, &emptied);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_UPDATE, buf_slice(&raw));
+    node_t *c = node_replayed(a, 11);
+    link_up(c);
+    vec_t token = vec_one(20, 1);
+    vec_raise(&token, 10, 1);
+    hello(c, 1, &token);
+    assert_int_equal(call(c, get).outcome, OUTCOME_MISSING);
+    assert_true(vec_get(&c->told, 10) == 1 && vec_get(&c->told, 20) == 0); /* for --relax */
+    hello(c, 1, NULL);
+    assert_int_equal(call(c, scan).outcome, OUTCOME_OK);
+    assert_true(vec_get(&c->told, 10) == 1 && vec_get(&c->told, 20) == 0);
+    assert_int_equal(call(c, get).outcome, OUTCOME_OK);
+    vec_free(&token);
+    buf_free(&raw);
+    node_free(a);
+    node_free(c);
+}
+
 /*
  * A row that says of a member that it was forgotten must stand above many of its starts, each of
  * which stands one above the row before: the clock is never behind that of a row.
@@ -2691,6 +2724,7 @@ int main(void)
         cmocka_unit_test(test_left_out_unawares),
         cmocka_unit_test(test_taken_back_on_disk),
         cmocka_unit_test(test_handed_in_twice),
+        cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_rows_move_the_clock),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_held_back_of_one_that_is_over),

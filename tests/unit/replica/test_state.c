@@ -31,6 +31,8 @@ static void check_meta(random_t *rng)
     draw_vector(rng, &put.applied, 2000);
     draw_vector(rng, &put.dropped, 20);
     draw_vector(rng, &put.ended, 2000);
+    draw_vector(rng, &put.lost.first, 20);
+    draw_vector(rng, &put.lost.last, 20);
     state_meta_put(&out, &put);
     assert_true(state_meta_read(buf_slice(&out), &got));
     assert_true(got.lineage == put.lineage && got.position == put.position);
@@ -38,6 +40,8 @@ static void check_meta(random_t *rng)
     assert_true(got.horizon == put.horizon && got.keys == put.keys);
     assert_true(vec_equal(&got.applied, &put.applied));
     assert_true(vec_equal(&got.dropped, &put.dropped) && vec_equal(&got.ended, &put.ended));
+    assert_true(vec_equal(&got.lost.first, &put.lost.first));
+    assert_true(vec_equal(&got.lost.last, &put.lost.last));
     assert_true(slice_equal(got.members, put.members));
     for (int i = 0; i < 20; i++) {
         slice_t damaged = mutate(rng, buf_slice(&out), 0);
@@ -53,6 +57,12 @@ static void check_meta(random_t *rng)
 static void test_meta(void **state)
 {
     (void)state;
+    /* Written before it said what is lost. */
+    static const uint8_t old[] = {0x9A, 1, 2, 3, 4, 5, 6, 0x92, 7, 8, 0x90, 0xC4, 0, 0x90};
+    state_meta_t meta = {0};
+    assert_true(state_meta_read(slice_of(old, sizeof old), &meta));
+    assert_true(vec_get(&meta.applied, 7) == 8 && meta.lost.last.size == 0);
+    state_meta_free(&meta);
     property_run(check_meta, 200);
 }
 
