@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { MILLI = 1000, NAME_SIZE = 96 };
 
@@ -35,7 +34,13 @@ static bool is_gauge(slice_t name)
     return false;
 }
 
-/* All counts by their names, which are our own and fit into metric names as they are. */
+static void replace(char *text, char from, char to)
+{
+    for (; *text != '\0'; text++)
+        *text = *text == from ? to : *text;
+}
+
+/* All counts by their names, which are our own: words with '_', and '-' in those of events. */
 static void put_counts(buf_t *out, const char *prefix, slice_t counts_at)
 {
     mp_t in = mp_open(counts_at);
@@ -50,8 +55,8 @@ static void put_counts(buf_t *out, const char *prefix, slice_t counts_at)
                  goes_down ? "" : "_total");
         snprintf(help, sizeof(help), "%.*s%s", size, (const char *)count.name.data,
                  goes_down ? ", now" : ", since the start");
-        for (char *at = help; *at != '\0'; at++)
-            *at = *at == '_' ? ' ' : *at;
+        replace(name, '-', '_');
+        replace(help, '_', ' ');
         put_family(out, name, goes_down ? "gauge" : "counter", help);
         buf_printf(out, "%s %" PRIu64 "\n", name, count.value);
     }

@@ -28,13 +28,14 @@ static void put_node(buf_t *out, const control_node_t *as)
     control_count_put(&counts, "log_bytes", 123);
     control_count_put(&counts, "load_permille", 45);
     control_count_put(&counts, "entries", 67);
+    control_count_put(&counts, "event_broker-join", 3);
     const control_member_t member = {.id = 1, .state = 1, .silent_ms = 10};
     control_member_put(&members, &member);
     node.version = slice_text("0.1.0");
     node.mode = slice_text("manual");
     node.host = slice_text("127.0.0.1");
     node.age_ms = 61007;
-    node.counts = 4;
+    node.counts = 5;
     node.counts_at = buf_slice(&counts);
     node.members = 1;
     node.members_at = buf_slice(&members);
@@ -50,13 +51,14 @@ static void put_broker(buf_t *out, bool is_connected, replica_status_t status)
     vec_t vector = {0};
     control_count_put(&counts, "routes", 2);
     control_count_put(&counts, "replies", 7);
+    control_count_put(&counts, "unread", 5);
     const control_peer_t replica = {
         .id = 1, .host = slice_text("h"), .is_connected = is_connected, .status = status};
     control_peer_put(&replicas, &replica, &vector);
     const control_broker_t broker = {.host = slice_text("h"),
                                      .version = slice_text("0.1.0"),
                                      .in_flight = 9,
-                                     .counts = 2,
+                                     .counts = 3,
                                      .counts_at = buf_slice(&counts),
                                      .replicas = 1,
                                      .replicas_at = buf_slice(&replicas)};
@@ -198,6 +200,7 @@ static void test_metrics(void **state)
     assert_non_null(strstr(text, "\nhearsay_node_log_bytes 123\n"));
     assert_non_null(strstr(text, "\nhearsay_node_load_permille 45\n"));
     assert_non_null(strstr(text, "\nhearsay_node_entries 67\n"));
+    assert_non_null(strstr(text, "\nhearsay_node_event_broker_join_total 3\n"));
     assert_non_null(strstr(text, "\nhearsay_node_uptime_seconds 61.007\n"));
     assert_non_null(strstr(text, "\nhearsay_node_horizon_age_seconds 0.005\n"));
     assert_non_null(strstr(text, "\nhearsay_node_status{status=\"overloaded\"} 1\n"));
@@ -209,6 +212,7 @@ static void test_metrics(void **state)
     assert_int_equal(ask("/metrics", &document, &body), 200);
     read_metrics(buf_text(&body));
     assert_non_null(strstr(buf_text(&body), "\nhearsay_broker_routes 2\n"));
+    assert_non_null(strstr(buf_text(&body), "\nhearsay_broker_unread 5\n"));
     assert_non_null(strstr(buf_text(&body), "\nhearsay_broker_replies_total 7\n"));
     assert_non_null(strstr(buf_text(&body), "\nhearsay_broker_replicas_connected 1\n"));
     buf_free(&document);
