@@ -862,6 +862,16 @@ static void ping_client(frontend_t *self, client_t *client)
     send_client(self, client, &ping);
 }
 
+/* Asks about what it was sent, unless it is asked already. */
+static void mark_unread(frontend_t *self, client_t *client)
+{
+    if (client->mark_ping != 0 || client->unread < FRONTEND_MARK)
+        return;
+    ping_client(self, client);
+    client->marked = client->unread;
+    client->mark_ping = client->pings;
+}
+
 /* It has read all that was sent before the PING that it answers. */
 static void take_pong(frontend_t *self, client_t *client)
 {
@@ -871,6 +881,7 @@ static void take_pong(frontend_t *self, client_t *client)
     client->unread -= client->marked;
     self->unread -= client->marked;
     client->mark_ping = 0;
+    mark_unread(self, client);
 }
 
 /* Counts what is forwarded to a client; one that does not read is let go before memory is short. */
@@ -886,10 +897,8 @@ static void count_unread(frontend_t *self, client_t *client, size_t size)
         const frame_t bye = {.kind = FRAME_BYE, .reason = OUTCOME_MOVED};
         send_client(self, client, &bye);
         close_client(self, client);
-    } else if (client->mark_ping == 0 && client->unread >= FRONTEND_MARK) {
-        ping_client(self, client);
-        client->marked = client->unread;
-        client->mark_ping = client->pings;
+    } else {
+        mark_unread(self, client);
     }
 }
 

@@ -416,6 +416,12 @@ static void great_reply(rig_t *rig, const sent_t *at, size_t bytes)
     from_replica(rig, at->target, frame);
 }
 
+static void pong(rig_t *rig, uint32_t connection)
+{
+    from_client(rig, connection,
+                frames_plain((frame_t){.kind = FRAME_PING, .flags = FRAME_ANSWER}));
+}
+
 /* Who does not read is turned back, and let go in the end; who reads says so, and goes on. */
 static void test_slow_client(void **state)
 {
@@ -434,7 +440,7 @@ static void test_slow_client(void **state)
     const sent_t busy = expect(rig, FRAME_TURNED_BACK, true);
     assert_int_equal(busy.frame.reason, OUTCOME_BUSY);
     assert_int_equal(counts->busy_client, 1);
-    from_client(rig, CLIENT, frames_plain((frame_t){.kind = FRAME_PING, .flags = FRAME_ANSWER}));
+    pong(rig, CLIENT);
     assert_true(frontend_info(rig->frontend, rig->now).unread < 3 * GREAT);
     request(rig, CLIENT, busy.frame.route, 5, ITEM_BYTES);
     assert_non_null(find(rig, FRAME_REQUEST, false));
@@ -444,6 +450,26 @@ static void test_slow_client(void **state)
     expect(rig, FRAME_BYE, true);
     assert_int_equal(frontend_info(rig->frontend, rig->now).clients, 0);
     assert_int_equal(frontend_info(rig->frontend, rig->now).unread, 0);
+    rig_free(rig);
+}
+
+/* More than the window came behind the PING that is answered: the next one asks about that. */
+static void test_unread_behind_a_ping(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    uint32_t route = open_session(rig, CLIENT, 1, &at);
+    for (int i = 0; i < 3; i++)
+        great_reply(rig, &at, FRONTEND_UNREAD_WINDOW);
+    request(rig, CLIENT, route, 1, ITEM_BYTES);
+    route = expect(rig, FRAME_TURNED_BACK, true).frame.route;
+    pong(rig, CLIENT);
+    expect(rig, FRAME_PING, true);
+    pong(rig, CLIENT);
+    assert_null(find(rig, FRAME_PING, true));
+    request(rig, CLIENT, route, 2, ITEM_BYTES);
+    assert_non_null(find(rig, FRAME_REQUEST, false));
     rig_free(rig);
 }
 
@@ -706,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_hello_twice),
         cmocka_unit_test(test_session_leaves),
         cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_unread_behind_a_ping),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_lag_of_old_news),
         cmocka_unit_test(test_draining),
