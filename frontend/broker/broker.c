@@ -65,7 +65,6 @@ typedef struct loss {
 
 typedef struct broker_counts {
     uint64_t odd_messages; /* other ids or frames than our programs send */
-    uint64_t client_losses;
     uint64_t replica_losses;
     uint64_t dropped_control;
 } broker_counts_t;
@@ -220,7 +219,6 @@ static void carry_out(broker_t *self)
             self->counts.replica_losses++;
             frontend_replica_lost(self->frontend, net_now(), loss.target);
         } else {
-            self->counts.client_losses++;
             frontend_client_lost(self->frontend, net_now(), loss.target);
         }
         carry_out_effects(self);
@@ -370,7 +368,7 @@ static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, bu
         {"malformed", core->malformed},
         {"dropped", core->dropped},
         {"odd_messages", self->counts.odd_messages},
-        {"client_losses", self->counts.client_losses},
+        {"client_losses", core->client_losses},
         {"replica_losses", self->counts.replica_losses},
         {"dropped_control", self->counts.dropped_control},
         {"denied", denied_count(self->guard.denied)},

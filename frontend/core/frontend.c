@@ -77,7 +77,8 @@ struct client {
     uint32_t slot;
     uint32_t generation;
     bool is_used;
-    int64_t heard_ms;
+    bool is_leaving;    /* it has no routes, and its connection may be on its way out */
+    int64_t probe_ms;   /* silent until then, it is probed */
     uint64_t unread;    /* bytes sent since the PING that it answered last */
     uint64_t marked;    /* of them before the PING that is to be answered */
     uint32_t pings;     /* sent to it */
@@ -668,7 +669,7 @@ static client_t *get_client(frontend_t *self, uint32_t connection)
     client = self->slots[self->free_slots[--self->free_size]];
     client->is_used = true;
     client->connection = connection;
-    client->heard_ms = self->now.boot_ms;
+    client->is_leaving = false;
     client->unread = client->marked = 0;
     client->pings = client->pongs = client->mark_ping = 0;
     HASH_ADD(hh, self->clients, connection, sizeof client->connection, client);
@@ -727,6 +728,27 @@ static void leave_session(frontend_t *self, const client_t *client, const replic
     emit(self, FRONTEND_SEND_REPLICA, replica->link, offset);
 }
 
+/* A client that does not read is to get no more. */
+static bool reads_too_slowly(const client_t *client)
+{
+    return client->unread > FRONTEND_UNREAD_WINDOW;
+}
+
+/* Why there is no place for a session of this client, counted; NULL when there is. */
+static const char *why_busy(frontend_t *self, const client_t *client)
+{
+    if (reads_too_slowly(client)) {
+        self->counts.busy_client++;
+        return "this connection has not read what it was sent: read it, or open another one";
+    }
+    if (HASH_COUNT(self->sessions) >= FRONTEND_SESSIONS_MAX ||
+        HASH_COUNT(self->routes) >= FRONTEND_ROUTES_MAX) {
+        self->counts.busy_sessions++;
+        return "the broker has as many sessions as it takes: try again later";
+    }
+    return NULL;
+}
+
 static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t *frame,
                                      uint8_t *bytes, slice_t body)
 {
@@ -756,17 +778,14 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
     const replica_t *old_replica = session != NULL ? session->route->replica : NULL;
     if (session != NULL)
         free_session(self, session->route->client, session);
-    const char *why;
-    bool is_full = HASH_COUNT(self->sessions) >= FRONTEND_SESSIONS_MAX ||
-                   HASH_COUNT(self->routes) >= FRONTEND_ROUTES_MAX;
-    replica_t *replica = is_full ? NULL : choose(self, client, &hello, &why);
+    const char *why = why_busy(self, client);
+    bool is_busy = why != NULL;
+    replica_t *replica = is_busy ? NULL : choose(self, client, &hello, &why);
     if (old_replica != NULL && old_replica != replica)
         leave_session(self, old_client, old_replica, hello.session);
-    if (is_full) {
+    if (is_busy) {
         self->counts.busy++;
-        self->counts.busy_sessions++;
-        welcome_failure(self, client, hello.session, OUTCOME_BUSY,
-                        "the broker has as many sessions as it takes: try again later");
+        welcome_failure(self, client, hello.session, OUTCOME_BUSY, why);
         return done;
     }
     if (replica == NULL) {
@@ -774,6 +793,7 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
         welcome_failure(self, client, hello.session, OUTCOME_NOT_REACHED, why);
         return done;
     }
+    client->is_leaving = false;
     session = mem_zero(1, sizeof *session);
     session->id = hello.session;
     session->route = get_route(self, client, replica);
@@ -828,7 +848,7 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
     }
     size_t size = item_bytes(body);
     bool is_over = (route->in_flight != 0 && route->in_flight + size > FRONTEND_WINDOW) ||
-                   client->unread > FRONTEND_UNREAD_WINDOW;
+                   reads_too_slowly(client);
     bool replica_is_over =
         replica->in_flight != 0 && replica->in_flight + size > self->config.replica_window;
     if (is_over || replica_is_over) {
@@ -845,14 +865,30 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
     return forward_to_replica(client, replica, frame, bytes);
 }
 
-static void close_client(frontend_t *self, client_t *client)
+/* What replicas still have for it is not forwarded. */
+static void leave_routes(frontend_t *self, client_t *client)
 {
-    route_t *route;
-    DL_FOREACH2(client->routes, route, next_of_client)
-    {
-        send_bye(self, client, route->replica);
+    while (client->routes != NULL) {
+        send_bye(self, client, client->routes->replica);
+        free_route(self, client->routes);
     }
-    free_client(self, client);
+    client->generation++;
+}
+
+/*
+ * It is to begin anew, or has left. Only the end of its connection ends what is queued for it: who
+ * has not read everything is kept in mind until then, or could have any number of queues filled.
+ */
+static void let_go(frontend_t *self, client_t *client)
+{
+    leave_routes(self, client);
+    if (client->unread == 0) {
+        free_client(self, client);
+        return;
+    }
+    client->is_leaving = true;
+    client->probe_ms = self->now.boot_ms + FRONTEND_LEAVE_MS;
+    self->probe_ms = time_earlier(self->probe_ms, client->probe_ms);
 }
 
 static void ping_client(frontend_t *self, client_t *client)
@@ -896,7 +932,7 @@ static void count_unread(frontend_t *self, client_t *client, size_t size)
              (unsigned long long)client->unread);
         const frame_t bye = {.kind = FRAME_BYE, .reason = OUTCOME_MOVED};
         send_client(self, client, &bye);
-        close_client(self, client);
+        let_go(self, client);
     } else {
         mark_unread(self, client);
     }
@@ -907,7 +943,7 @@ static frontend_forward_t take_bye(frontend_t *self, client_t *client, frame_t *
 {
     uint64_t id;
     if (body.size == 0) {
-        close_client(self, client);
+        let_go(self, client);
         return done;
     }
     if (!session_bye_read(body, &id)) {
@@ -952,7 +988,7 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
             emit(self, FRONTEND_SEND_CLIENT, connection, offset);
         return done;
     }
-    client->heard_ms = now.boot_ms;
+    client->probe_ms = now.boot_ms + FRONTEND_PROBE_MS;
     switch (frame.kind) {
     case FRAME_HELLO:
         return take_hello(self, client, &frame, bytes, body);
@@ -978,8 +1014,11 @@ void frontend_client_lost(frontend_t *self, now_t now, uint32_t connection)
 {
     enter(self, now);
     client_t *client = client_by_connection(self, connection);
-    if (client != NULL)
-        close_client(self, client);
+    if (client == NULL)
+        return;
+    self->counts.client_losses += !client->is_leaving;
+    leave_routes(self, client);
+    free_client(self, client);
 }
 
 /* ---- replies ---- */
@@ -1062,7 +1101,7 @@ frontend_forward_t frontend_replica(frontend_t *self, now_t now, uint32_t link, 
     } else if (frame.kind == FRAME_BYE) {
         /* It sent what the replica cannot read: it has to begin anew, there and elsewhere. */
         free_route(self, route);
-        close_client(self, client);
+        let_go(self, client);
     } else {
         self->counts.malformed++;
         return done;
@@ -1114,8 +1153,12 @@ static void probe_clients(frontend_t *self)
     client_t *following;
     HASH_ITER(hh, self->clients, client, following)
     {
-        if (self->now.boot_ms - client->heard_ms >= FRONTEND_PROBE_MS)
-            ping_client(self, client);
+        if (client->is_leaving)
+            self->probe_ms = time_earlier(self->probe_ms, self->now.boot_ms + FRONTEND_LEAVE_MS);
+        if (self->now.boot_ms < client->probe_ms)
+            continue;
+        client->probe_ms = self->now.boot_ms + FRONTEND_PROBE_MS;
+        ping_client(self, client);
     }
 }
 

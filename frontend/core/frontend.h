@@ -37,8 +37,9 @@ enum {
     FRONTEND_WINDOW = 4 * 1024 * 1024,          /* bytes in flight on one route */
     FRONTEND_REPLICA_WINDOW = 64 * 1024 * 1024, /* bytes in flight to one replica */
     /*
-     * Bytes sent to a client that it has not read: over the first its requests are turned back,
-     * over the second it is let go. It says what it read by answering a PING each FRONTEND_MARK.
+     * Bytes sent to a client that it has not read: over the first its requests are turned back and
+     * it opens no session, over the second it is let go: to begin anew, with another connection.
+     * It says what it read by answering a PING each FRONTEND_MARK.
      */
     FRONTEND_UNREAD_WINDOW = 16 * 1024 * 1024,
     FRONTEND_UNREAD_MAX = 256 * 1024 * 1024,
@@ -47,6 +48,7 @@ enum {
     FRONTEND_SILENCE_MS = 1000,
     FRONTEND_FORGET_MS = 60000, /* a lost replica that no beacon named for so long is not tried */
     FRONTEND_PROBE_MS = 5000,   /* a client silent for so long is probed: is it still connected? */
+    FRONTEND_LEAVE_MS = 250,    /* the same of one that has left before it had read everything */
 };
 
 /* What becomes of the message that was given. */
@@ -121,7 +123,8 @@ typedef struct frontend_counts {
     uint64_t busy_replica;  /* in flight to one replica */
     uint64_t busy_sessions; /* sessions or routes */
     uint64_t busy_connections;
-    uint64_t slow_clients; /* let go as they did not read */
+    uint64_t slow_clients;  /* let go as they did not read */
+    uint64_t client_losses; /* gone without a word */
     uint64_t routes_lost;
     uint64_t handed_over; /* sessions that left a replica which is draining or offline */
     uint64_t not_reached; /* sessions for which there was no replica */

@@ -80,6 +80,13 @@ static void from_replica(rig_t *rig, uint32_t link, buf_t frame)
     carry_out(rig);
 }
 
+static void tick(rig_t *rig)
+{
+    rig->sent_size = 0;
+    frontend_tick(rig->frontend, rig->now);
+    carry_out(rig);
+}
+
 /* The link of replica id is id + 1, its incarnation 100 + id. */
 static uint64_t incarnation_of(uint16_t id)
 {
@@ -355,9 +362,7 @@ static void test_silent_replica(void **state)
         int64_t next_ms = frontend_deadline(rig->frontend);
         assert_true(next_ms > rig->now.boot_ms);
         rig->now.boot_ms = next_ms;
-        rig->sent_size = 0;
-        frontend_tick(rig->frontend, rig->now);
-        carry_out(rig);
+        tick(rig);
     }
     assert_int_equal(rig->disconnects, 1);
     assert_int_equal(rig->now.boot_ms, 5000 + FRONTEND_SILENCE_MS);
@@ -422,6 +427,14 @@ static void pong(rig_t *rig, uint32_t connection)
                 frames_plain((frame_t){.kind = FRAME_PING, .flags = FRAME_ANSWER}));
 }
 
+/* A HELLO that the broker itself answers: BUSY. */
+static void refused_hello(rig_t *rig, uint32_t connection, uint64_t session)
+{
+    from_client(rig, connection, frames_hello((frame_t){0}, session, NULL, -1, 0));
+    assert_int_equal(expect(rig, FRAME_WELCOME, true).frame.reason, OUTCOME_BUSY);
+    assert_null(find(rig, FRAME_HELLO, false));
+}
+
 /* Who does not read is turned back, and let go in the end; who reads says so, and goes on. */
 static void test_slow_client(void **state)
 {
@@ -448,8 +461,56 @@ static void test_slow_client(void **state)
         great_reply(rig, &at, GREAT);
     assert_int_equal(counts->slow_clients, 1);
     expect(rig, FRAME_BYE, true);
-    assert_int_equal(frontend_info(rig->frontend, rig->now).clients, 0);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).routes, 0);
+    assert_true(frontend_info(rig->frontend, rig->now).unread > FRONTEND_UNREAD_MAX);
+    refused_hello(rig, CLIENT, 2);
+    assert_int_equal(counts->busy_client, 2);
+    pong(rig, CLIENT);
+    pong(rig, CLIENT);
     assert_int_equal(frontend_info(rig->frontend, rig->now).unread, 0);
+    open_session(rig, CLIENT, 2, &at);
+    rig_free(rig);
+}
+
+/* It is asked, within so long, whether it is still there. */
+static void expect_probe(rig_t *rig, uint32_t connection, int64_t wait_ms)
+{
+    int64_t until_ms = rig->now.boot_ms + wait_ms;
+    do {
+        rig->now.boot_ms = frontend_deadline(rig->frontend);
+        assert_true(rig->now.boot_ms <= until_ms);
+        tick(rig);
+    } while (find(rig, FRAME_PING, true) == NULL);
+    assert_int_equal(expect(rig, FRAME_PING, true).target, connection);
+}
+
+/* What is in the queue of a connection does not leave it by a BYE, and counts until it is gone. */
+static void test_unread_of_who_leaves(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    for (uint64_t i = 1; i <= 2; i++) {
+        open_session(rig, CLIENT, i, &at);
+        great_reply(rig, &at, FRONTEND_UNREAD_WINDOW / 2);
+        from_client(rig, CLIENT, frames_plain((frame_t){.kind = FRAME_BYE}));
+        expect(rig, FRAME_BYE, false);
+        great_reply(rig, &at, 1); /* too late */
+        assert_int_equal(rig->sent_size, 0);
+    }
+    refused_hello(rig, CLIENT, 3);
+    from_client(rig, CLIENT, frames_plain((frame_t){.kind = FRAME_BYE}));
+    rig->now.boot_ms += FRONTEND_LEAVE_MS / 2;
+    open_session(rig, OTHER, 4, &at);
+    from_client(rig, OTHER, frames_plain((frame_t){.kind = FRAME_BYE}));
+    expect_probe(rig, CLIENT, FRONTEND_LEAVE_MS);
+    expect_probe(rig, OTHER, 2 * FRONTEND_LEAVE_MS);
+    frontend_client_lost(rig->frontend, rig->now, CLIENT);
+    frontend_client_lost(rig->frontend, rig->now, OTHER);
+    const frontend_info_t info = frontend_info(rig->frontend, rig->now);
+    assert_int_equal(info.clients, 0);
+    assert_int_equal(info.unread, 0);
+    assert_int_equal(info.counts->client_losses, 0);
     rig_free(rig);
 }
 
@@ -621,6 +682,7 @@ static void test_client_leaves(void **state)
     carry_out(rig);
     assert_int_equal(expect(rig, FRAME_BYE, false).session, 0); /* the whole connection */
     assert_int_equal(frontend_info(rig->frontend, rig->now).routes, 0);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).counts->client_losses, 1);
     rig_free(rig);
 }
 
@@ -651,9 +713,7 @@ static void test_probe(void **state)
     from_client(rig, CLIENT, frames_plain((frame_t){.kind = FRAME_PING}));
     assert_int_equal(expect(rig, FRAME_PING, true).frame.flags, FRAME_ANSWER);
     rig->now.boot_ms = frontend_deadline(rig->frontend);
-    rig->sent_size = 0;
-    frontend_tick(rig->frontend, rig->now);
-    carry_out(rig);
+    tick(rig);
     assert_int_equal(expect(rig, FRAME_PING, true).frame.flags, 0);
     rig_free(rig);
 }
@@ -670,9 +730,7 @@ static void test_lost_replica_is_forgotten(void **state)
     int64_t until_ms = rig->now.boot_ms + 2 * FRONTEND_FORGET_MS;
     while (rig->now.boot_ms < until_ms && frontend_replica_info(rig->frontend, 0, &info)) {
         rig->now.boot_ms = frontend_deadline(rig->frontend);
-        rig->sent_size = 0;
-        frontend_tick(rig->frontend, rig->now);
-        carry_out(rig);
+        tick(rig);
     }
     assert_false(frontend_replica_info(rig->frontend, 0, &info));
     rig_free(rig);
@@ -733,6 +791,7 @@ int main(void)
         cmocka_unit_test(test_session_leaves),
         cmocka_unit_test(test_slow_client),
         cmocka_unit_test(test_unread_behind_a_ping),
+        cmocka_unit_test(test_unread_of_who_leaves),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_lag_of_old_news),
         cmocka_unit_test(test_draining),
