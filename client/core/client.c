@@ -739,7 +739,8 @@ void client_frame(client_t *self, now_t now, uint32_t connection, slice_t messag
         break;
     case FRAME_PING:
         if ((frame.flags & FRAME_ANSWER) == 0) {
-            const frame_t pong = {.kind = FRAME_PING, .flags = FRAME_ANSWER};
+            const frame_t pong = {
+                .kind = FRAME_PING, .flags = FRAME_ANSWER, .message = frame.message};
             send_frame(self, frame_begin(&self->arena, &pong));
         }
         break;

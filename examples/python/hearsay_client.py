@@ -94,9 +94,11 @@ class Session:
 
     # ---- frames ----
 
-    def send(self, kind, body, items=0, flags=0, route=0):
-        self.message += 1
-        header = HEADER.pack(MAGIC, VERSION, kind, flags, items, 0, 0, 0, route, 0, self.message)
+    def send(self, kind, body, items=0, flags=0, route=0, message=None):
+        if message is None:
+            self.message += 1
+            message = self.message
+        header = HEADER.pack(MAGIC, VERSION, kind, flags, items, 0, 0, 0, route, 0, message)
         self.socket.send(header + body)
 
     def receive(self, deadline):
@@ -112,7 +114,7 @@ class Session:
             if magic != MAGIC or version != VERSION:
                 continue
             if kind == PING and flags == 0:
-                self.send(PING, b"", flags=1)
+                self.send(PING, b"", flags=1, message=n)
             elif kind != PING:
                 return kind, reason, route, n, frame[HEADER.size :]
 

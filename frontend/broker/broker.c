@@ -623,6 +623,7 @@ static int start(broker_t *self, err_t *err)
         return -1;
     const frontend_config_t config = {.cluster = beacon_cluster_tag(settings->cluster),
                                       .incarnation = self->incarnation,
+                                      .secret = {{net_random64(), net_random64()}},
                                       .clients_max = clients_max()};
     self->frontend = frontend_new(&config, net_now());
     if (settings->http.port != 0 &&

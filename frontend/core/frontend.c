@@ -77,13 +77,11 @@ struct client {
     uint32_t slot;
     uint32_t generation;
     bool is_used;
-    bool is_leaving;    /* it has no routes, and its connection may be on its way out */
-    int64_t probe_ms;   /* silent until then, it is probed */
-    uint64_t unread;    /* bytes sent since the PING that it answered last */
-    uint64_t marked;    /* of them before the PING that is to be answered */
-    uint32_t pings;     /* sent to it */
-    uint32_t pongs;     /* had from it: it answers in order */
-    uint32_t mark_ping; /* which of them confirms what is marked; 0: none is under way */
+    bool is_leaving;  /* it has no routes, and its connection may be on its way out */
+    int64_t probe_ms; /* silent until then, it is probed */
+    uint64_t unread;  /* bytes sent since the PING that it answered last */
+    uint64_t marked;  /* of them before the PING that is to be answered; 0: none is under way */
+    uint64_t mark;    /* what that PING says */
     route_t *routes;
     session_t *sessions;
     UT_hash_handle hh;
@@ -107,6 +105,7 @@ struct frontend {
     session_t *sessions; /* by id */
     uint64_t in_flight;
     uint64_t unread;
+    uint64_t pings; /* sent to clients */
     int64_t probe_ms;
     vec_t token; /* of the HELLO or STATUS at hand */
     frontend_effect_t *effects;
@@ -671,7 +670,6 @@ static client_t *get_client(frontend_t *self, uint32_t connection)
     client->connection = connection;
     client->is_leaving = false;
     client->unread = client->marked = 0;
-    client->pings = client->pongs = client->mark_ping = 0;
     HASH_ADD(hh, self->clients, connection, sizeof client->connection, client);
     return client;
 }
@@ -891,32 +889,32 @@ static void let_go(frontend_t *self, client_t *client)
     self->probe_ms = time_earlier(self->probe_ms, client->probe_ms);
 }
 
-static void ping_client(frontend_t *self, client_t *client)
+/* Returns what it says: nobody can answer it who has not read it. */
+static uint64_t ping_client(frontend_t *self, const client_t *client)
 {
-    const frame_t ping = {.kind = FRAME_PING};
-    client->pings++;
+    const frame_t ping = {.kind = FRAME_PING,
+                          .message = siphash(&self->config.secret, self->pings++)};
     send_client(self, client, &ping);
+    return ping.message;
 }
 
 /* Asks about what it was sent, unless it is asked already. */
 static void mark_unread(frontend_t *self, client_t *client)
 {
-    if (client->mark_ping != 0 || client->unread < FRONTEND_MARK)
+    if (client->marked != 0 || client->unread < FRONTEND_MARK)
         return;
-    ping_client(self, client);
+    client->mark = ping_client(self, client);
     client->marked = client->unread;
-    client->mark_ping = client->pings;
 }
 
 /* It has read all that was sent before the PING that it answers. */
-static void take_pong(frontend_t *self, client_t *client)
+static void take_pong(frontend_t *self, client_t *client, uint64_t message)
 {
-    client->pongs++;
-    if (client->mark_ping == 0 || client->pongs < client->mark_ping)
-        return;
+    if (client->marked == 0 || message != client->mark)
+        return; /* of a probe: that it came is enough */
     client->unread -= client->marked;
     self->unread -= client->marked;
-    client->mark_ping = 0;
+    client->marked = 0;
     mark_unread(self, client);
 }
 
@@ -998,10 +996,11 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
         return take_bye(self, client, &frame, bytes, body);
     case FRAME_PING:
         if ((frame.flags & FRAME_ANSWER) == 0) {
-            const frame_t pong = {.kind = FRAME_PING, .flags = FRAME_ANSWER};
+            const frame_t pong = {
+                .kind = FRAME_PING, .flags = FRAME_ANSWER, .message = frame.message};
             send_client(self, client, &pong);
         } else {
-            take_pong(self, client);
+            take_pong(self, client, frame.message);
         }
         return done;
     default:

@@ -16,6 +16,7 @@
 #define HEARSAY_FRONTEND_CORE_FRONTEND_H
 
 #include "bus/base/hlc.h"
+#include "bus/base/siphash.h"
 #include "bus/base/vector.h"
 #include "bus/wire/session.h"
 
@@ -24,6 +25,7 @@ typedef struct frontend frontend_t;
 typedef struct frontend_config {
     uint64_t cluster;
     uint64_t incarnation;    /* random, of this start */
+    siphash_key_t secret;    /* random; told to nobody, so that answers to PING are not guessed */
     uint32_t replica_window; /* bytes in flight to one replica; 0: FRONTEND_REPLICA_WINDOW */
     uint32_t clients_max;    /* connections; 0, or more than that: FRONTEND_CLIENTS_MAX */
 } frontend_config_t;

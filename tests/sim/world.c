@@ -515,6 +515,7 @@ static void start(world_t *w, proc_t *p)
         const frontend_config_t config = {
             .cluster = CLUSTER,
             .incarnation = random_u64(&w->random) | 1,
+            .secret = {{1, 2}},
             .replica_window = w->replica_window,
         };
         p->frontend = frontend_new(&config, time_of(w, p));

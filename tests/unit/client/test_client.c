@@ -35,7 +35,8 @@ typedef struct rig {
     unsigned connects;
     uint16_t port;
     unsigned pings;
-    uint64_t bye; /* session of the last one */
+    uint64_t pong; /* what the last answer to one says */
+    uint64_t bye;  /* session of the last one */
     unsigned hellos;
     uint64_t id; /* of the last HELLO */
     uint64_t avoid;
@@ -72,7 +73,9 @@ static void see_frame(rig_t *rig, slice_t bytes)
     } else if (frame.kind == FRAME_REQUEST) {
         see_requests(rig, &frame, body);
     } else if (frame.kind == FRAME_PING) {
-        rig->pings++;
+        rig->pings += (frame.flags & FRAME_ANSWER) == 0;
+        if ((frame.flags & FRAME_ANSWER) != 0)
+            rig->pong = frame.message;
     } else if (frame.kind == FRAME_BYE) {
         session_bye_read(body, &rig->bye);
     }
@@ -551,6 +554,21 @@ static void test_broker_that_refuses_us(void **state)
     rig_free(rig);
 }
 
+/* The broker goes by what comes back: only who has read its PING can say it. */
+static void test_answers_to_pings(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(16);
+    submit(rig, 1, COMMAND_GET, TIMEOUT_MS);
+    turn(rig);
+    for (uint64_t message = 70; message < 72; message++) {
+        give(rig, frames_plain((frame_t){.kind = FRAME_PING, .message = message}));
+        turn(rig);
+        assert_int_equal(rig->pong, message);
+    }
+    rig_free(rig);
+}
+
 /* Without anything to wait for there is no hurry, whatever is still missing from the broker. */
 static void test_no_hurry(void **state)
 {
@@ -709,6 +727,7 @@ int main(void)
         cmocka_unit_test(test_turned_back_by_the_broker),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_broker_that_refuses_us),
+        cmocka_unit_test(test_answers_to_pings),
         cmocka_unit_test(test_no_hurry),
         cmocka_unit_test(test_no_deadline),
         cmocka_unit_test(test_broker_fails_over),

@@ -28,6 +28,7 @@ typedef struct rig {
     now_t now;
     uint32_t links; /* given so far */
     unsigned disconnects;
+    uint64_t ping;         /* what the last one to a client says */
     sent_t sent[SENT_MAX]; /* since the last event */
     size_t sent_size;
 } rig_t;
@@ -37,6 +38,8 @@ static void note_sent(rig_t *rig, bool is_to_client, uint32_t target, slice_t by
     assert_true(rig->sent_size < SENT_MAX);
     sent_t *sent = &rig->sent[rig->sent_size++];
     *sent = (sent_t){is_to_client, target, frames_header(bytes), 0};
+    if (is_to_client && sent->frame.kind == FRAME_PING)
+        rig->ping = sent->frame.message;
     session_welcome_t welcome;
     if (sent->frame.kind == FRAME_WELCOME && session_welcome_read(frame_body(bytes), &welcome))
         sent->session = welcome.session;
@@ -109,7 +112,8 @@ static rig_t *rig_new(uint16_t replicas)
 {
     rig_t *rig = mem_zero(1, sizeof *rig);
     rig->now = (now_t){1000000, 5000};
-    const frontend_config_t config = {.cluster = frames_cluster, .incarnation = 7};
+    const frontend_config_t config = {
+        .cluster = frames_cluster, .incarnation = 7, .secret = {{8, 9}}};
     rig->frontend = frontend_new(&config, rig->now);
     for (uint16_t id = 0; id < replicas; id++) {
         frontend_candidate(rig->frontend, rig->now, id, incarnation_of(id), slice_text("h"),
@@ -421,10 +425,17 @@ static void great_reply(rig_t *rig, const sent_t *at, size_t bytes)
     from_replica(rig, at->target, frame);
 }
 
+static void pong_saying(rig_t *rig, uint32_t connection, uint64_t message)
+{
+    from_client(
+        rig, connection,
+        frames_plain((frame_t){.kind = FRAME_PING, .flags = FRAME_ANSWER, .message = message}));
+}
+
+/* The answer to the last PING that went to a client. */
 static void pong(rig_t *rig, uint32_t connection)
 {
-    from_client(rig, connection,
-                frames_plain((frame_t){.kind = FRAME_PING, .flags = FRAME_ANSWER}));
+    pong_saying(rig, connection, rig->ping);
 }
 
 /* A HELLO that the broker itself answers: BUSY. */
@@ -469,6 +480,31 @@ static void test_slow_client(void **state)
     pong(rig, CLIENT);
     assert_int_equal(frontend_info(rig->frontend, rig->now).unread, 0);
     open_session(rig, CLIENT, 2, &at);
+    rig_free(rig);
+}
+
+/* Who answers before it was asked says nothing: only who has read the PING knows what it says. */
+static void test_forged_answers(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    open_session(rig, CLIENT, 1, &at);
+    great_reply(rig, &at, FRONTEND_MARK);
+    const uint64_t first = rig->ping;
+    great_reply(rig, &at, FRONTEND_MARK);
+    const uint64_t unread = frontend_info(rig->frontend, rig->now).unread;
+    for (uint64_t guess = 0; guess < 100; guess++)
+        pong_saying(rig, CLIENT, guess);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).unread, unread);
+    pong(rig, CLIENT);
+    assert_true(frontend_info(rig->frontend, rig->now).unread < unread);
+    assert_int_not_equal(rig->ping, first); /* another one is under way */
+    for (uint64_t guess = 0; guess < 100; guess++)
+        pong_saying(rig, CLIENT, first + guess);
+    assert_int_not_equal(frontend_info(rig->frontend, rig->now).unread, 0);
+    pong(rig, CLIENT);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).unread, 0);
     rig_free(rig);
 }
 
@@ -792,6 +828,7 @@ int main(void)
         cmocka_unit_test(test_slow_client),
         cmocka_unit_test(test_unread_behind_a_ping),
         cmocka_unit_test(test_unread_of_who_leaves),
+        cmocka_unit_test(test_forged_answers),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_lag_of_old_news),
         cmocka_unit_test(test_draining),
