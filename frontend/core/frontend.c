@@ -727,15 +727,16 @@ static void leave_session(frontend_t *self, const client_t *client, const replic
 }
 
 /* A client that does not read is to get no more. */
-static bool reads_too_slowly(const client_t *client)
+static bool reads_too_slowly(const frontend_t *self, const client_t *client)
 {
-    return client->unread > FRONTEND_UNREAD_WINDOW;
+    return client->unread > FRONTEND_UNREAD_WINDOW ||
+           (self->unread > FRONTEND_UNREAD_TOTAL && client->unread >= FRONTEND_MARK);
 }
 
 /* Why there is no place for a session of this client, counted; NULL when there is. */
 static const char *why_busy(frontend_t *self, const client_t *client)
 {
-    if (reads_too_slowly(client)) {
+    if (reads_too_slowly(self, client)) {
         self->counts.busy_client++;
         return "this connection has not read what it was sent: read it, or open another one";
     }
@@ -846,7 +847,7 @@ static frontend_forward_t take_request(frontend_t *self, client_t *client, frame
     }
     size_t size = item_bytes(body);
     bool is_over = (route->in_flight != 0 && route->in_flight + size > FRONTEND_WINDOW) ||
-                   reads_too_slowly(client);
+                   reads_too_slowly(self, client);
     bool replica_is_over =
         replica->in_flight != 0 && replica->in_flight + size > self->config.replica_window;
     if (is_over || replica_is_over) {

@@ -41,10 +41,12 @@ enum {
     /*
      * Bytes sent to a client that it has not read: over the first its requests are turned back and
      * it opens no session, over the second it is let go: to begin anew, with another connection.
-     * It says what it read by answering a PING each FRONTEND_MARK.
+     * It says what it read by answering a PING each FRONTEND_MARK. Over the total, of all clients,
+     * whoever has not answered one is turned back.
      */
     FRONTEND_UNREAD_WINDOW = 16 * 1024 * 1024,
     FRONTEND_UNREAD_MAX = 256 * 1024 * 1024,
+    FRONTEND_UNREAD_TOTAL = 1024 * 1024 * 1024,
     FRONTEND_MARK = 1024 * 1024,
     FRONTEND_HEARTBEAT_MS = 250,
     FRONTEND_SILENCE_MS = 1000,

@@ -508,6 +508,32 @@ static void test_forged_answers(void **state)
     rig_free(rig);
 }
 
+/* All together are bounded as well: then it is the turn of those who have some part in it. */
+static void test_unread_of_all(void **state)
+{
+    (void)state;
+    enum { READER = CLIENT + 1000 };
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    uint32_t route = 0;
+    uint32_t reader = open_session(rig, READER, READER, &at);
+    uint32_t clients = FRONTEND_UNREAD_TOTAL / FRONTEND_UNREAD_WINDOW + 1;
+    for (uint32_t i = 0; i < clients; i++) {
+        route = open_session(rig, CLIENT + i, CLIENT + i, &at);
+        great_reply(rig, &at, FRONTEND_UNREAD_WINDOW - ITEM_BYTES * 10);
+        request(rig, CLIENT + i, route, 1, ITEM_BYTES);
+        bool is_over = frontend_info(rig->frontend, rig->now).unread > FRONTEND_UNREAD_TOTAL;
+        assert_int_equal(is_over, find(rig, FRAME_REQUEST, false) == NULL);
+    }
+    assert_int_equal(expect(rig, FRAME_TURNED_BACK, true).frame.reason, OUTCOME_BUSY);
+    refused_hello(rig, CLIENT, 1);
+    request(rig, READER, reader, 1, ITEM_BYTES);
+    assert_non_null(find(rig, FRAME_REQUEST, false));
+    frontend_client_lost(rig->frontend, rig->now, CLIENT);
+    open_session(rig, CLIENT + 1, 1, &at);
+    rig_free(rig);
+}
+
 /* It is asked, within so long, whether it is still there. */
 static void expect_probe(rig_t *rig, uint32_t connection, int64_t wait_ms)
 {
@@ -829,6 +855,7 @@ int main(void)
         cmocka_unit_test(test_unread_behind_a_ping),
         cmocka_unit_test(test_unread_of_who_leaves),
         cmocka_unit_test(test_forged_answers),
+        cmocka_unit_test(test_unread_of_all),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_lag_of_old_news),
         cmocka_unit_test(test_draining),
