@@ -57,9 +57,10 @@ typedef struct link {
     void *dealer;
 } link_t;
 
-/* Somebody who turned out to be gone while something was sent; told to the core afterwards. */
+/* Somebody who did not take what was sent; told to the core afterwards. */
 typedef struct loss {
     bool is_replica;
+    bool is_full; /* else it is gone */
     uint32_t target;
 } loss_t;
 
@@ -98,11 +99,11 @@ struct broker {
 
 /* ---- sending ---- */
 
-static void note_loss(broker_t *self, bool is_replica, uint32_t target)
+static void note_loss(broker_t *self, bool is_replica, bool is_full, uint32_t target)
 {
     if (self->losses_size == self->losses_capacity)
         self->losses = mem_grow(self->losses, &self->losses_capacity, sizeof(*self->losses));
-    self->losses[self->losses_size++] = (loss_t){is_replica, target};
+    self->losses[self->losses_size++] = (loss_t){is_replica, is_full, target};
 }
 
 static link_t *find_link(broker_t *self, uint32_t number)
@@ -121,8 +122,9 @@ static void send_message(broker_t *self, bool to_replica, uint32_t target, zmq_m
                               : message_pass_to(self->sockets[PORT_CLIENT], target, message);
     if (is_sent)
         return;
+    bool is_full = zmq_errno() == EAGAIN;
     zmq_msg_close(message);
-    note_loss(self, to_replica, target);
+    note_loss(self, to_replica, is_full, target);
 }
 
 static void send_bytes(broker_t *self, bool to_replica, uint32_t target, slice_t bytes)
@@ -174,7 +176,7 @@ static void connect_replica(broker_t *self, uint32_t number, slice_t host, uint1
         link->number = 0;
         log_line(LOG_LEVEL_WARN, "%s", err.text);
     }
-    note_loss(self, true, number);
+    note_loss(self, true, false, number);
 }
 
 /* ---- what the core wants ---- */
@@ -218,6 +220,8 @@ static void carry_out(broker_t *self)
         if (loss.is_replica) {
             self->counts.replica_losses++;
             frontend_replica_lost(self->frontend, net_now(), loss.target);
+        } else if (loss.is_full) {
+            frontend_client_full(self->frontend, net_now(), loss.target);
         } else {
             frontend_client_lost(self->frontend, net_now(), loss.target);
         }

@@ -976,8 +976,10 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
     client_t *client = frame.kind == FRAME_HELLO || frame.kind == FRAME_PING
                            ? get_client(self, connection)
                            : client_by_connection(self, connection);
-    if (client == NULL) {
-        /* Never heard of it, or there is no room: it has to begin with HELLO. */
+    bool is_answer = frame.kind == FRAME_PING && (frame.flags & FRAME_ANSWER) != 0;
+    bool is_asking = frame.kind == FRAME_REQUEST || (frame.kind == FRAME_PING && !is_answer);
+    if (client == NULL || (client->is_leaving && is_asking)) {
+        /* Never heard of it, or let go, or there is no room: it has to begin with HELLO. */
         self->counts.busy += frame.kind == FRAME_HELLO;
         self->counts.busy_connections += frame.kind == FRAME_HELLO;
         const frame_t bye = {.kind = FRAME_BYE,
@@ -996,12 +998,12 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
     case FRAME_BYE:
         return take_bye(self, client, &frame, bytes, body);
     case FRAME_PING:
-        if ((frame.flags & FRAME_ANSWER) == 0) {
+        if (is_answer) {
+            take_pong(self, client, frame.message);
+        } else {
             const frame_t pong = {
                 .kind = FRAME_PING, .flags = FRAME_ANSWER, .message = frame.message};
             send_client(self, client, &pong);
-        } else {
-            take_pong(self, client, frame.message);
         }
         return done;
     default:
@@ -1019,6 +1021,16 @@ void frontend_client_lost(frontend_t *self, now_t now, uint32_t connection)
     self->counts.client_losses += !client->is_leaving;
     leave_routes(self, client);
     free_client(self, client);
+}
+
+void frontend_client_full(frontend_t *self, now_t now, uint32_t connection)
+{
+    enter(self, now);
+    client_t *client = client_by_connection(self, connection);
+    if (client == NULL || client->is_leaving)
+        return;
+    self->counts.client_losses++;
+    let_go(self, client);
 }
 
 /* ---- replies ---- */

@@ -108,8 +108,12 @@ frontend_forward_t frontend_client(frontend_t *self, now_t now, uint32_t connect
 frontend_forward_t frontend_replica(frontend_t *self, now_t now, uint32_t link, uint8_t *frame,
                                     size_t size);
 
-/* A connection is known to be gone, or cannot take more. */
+/*
+ * A connection is known to be gone, or, to a replica, cannot take more. One to a client that cannot
+ * take more is there, with all that is queued for it.
+ */
 void frontend_client_lost(frontend_t *self, now_t now, uint32_t connection);
+void frontend_client_full(frontend_t *self, now_t now, uint32_t connection);
 void frontend_replica_lost(frontend_t *self, now_t now, uint32_t link);
 
 int64_t frontend_deadline(const frontend_t *self);
@@ -128,7 +132,7 @@ typedef struct frontend_counts {
     uint64_t busy_sessions; /* sessions or routes */
     uint64_t busy_connections;
     uint64_t slow_clients;  /* let go as they did not read */
-    uint64_t client_losses; /* gone without a word */
+    uint64_t client_losses; /* gone without a word, or with a full queue */
     uint64_t routes_lost;
     uint64_t handed_over; /* sessions that left a replica which is draining or offline */
     uint64_t not_reached; /* sessions for which there was no replica */

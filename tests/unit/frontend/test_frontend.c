@@ -483,6 +483,40 @@ static void test_slow_client(void **state)
     rig_free(rig);
 }
 
+/*
+ * What came for a client whose queue was full is lost, and what is in the queue counts: it begins
+ * anew with another connection.
+ */
+static void test_queue_of_a_client_is_full(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    uint32_t route = open_session(rig, CLIENT, 1, &at);
+    great_reply(rig, &at, FRONTEND_MARK);
+    const uint64_t unread = frontend_info(rig->frontend, rig->now).unread;
+    rig->sent_size = 0;
+    frontend_client_full(rig->frontend, rig->now, CLIENT);
+    carry_out(rig);
+    expect(rig, FRAME_BYE, false);
+    frontend_info_t info = frontend_info(rig->frontend, rig->now);
+    assert_int_equal(info.routes, 0);
+    assert_int_equal(info.unread, unread);
+    assert_int_equal(info.counts->client_losses, 1);
+    const int64_t deadline_ms = frontend_deadline(rig->frontend);
+    frontend_client_full(rig->frontend, rig->now, CLIENT); /* still: it is not asked faster */
+    assert_int_equal(frontend_deadline(rig->frontend), deadline_ms);
+    assert_int_equal(info.counts->client_losses, 1);
+    request(rig, CLIENT, route, 1, ITEM_BYTES);
+    assert_int_equal(expect(rig, FRAME_BYE, true).frame.reason, OUTCOME_MOVED);
+    from_client(rig, CLIENT, frames_plain((frame_t){.kind = FRAME_PING}));
+    assert_int_equal(expect(rig, FRAME_BYE, true).frame.reason, OUTCOME_MOVED);
+    pong(rig, CLIENT);
+    assert_int_equal(frontend_info(rig->frontend, rig->now).unread, 0);
+    open_session(rig, CLIENT, 1, &at);
+    rig_free(rig);
+}
+
 /* Who answers before it was asked says nothing: only who has read the PING knows what it says. */
 static void test_forged_answers(void **state)
 {
@@ -854,6 +888,7 @@ int main(void)
         cmocka_unit_test(test_slow_client),
         cmocka_unit_test(test_unread_behind_a_ping),
         cmocka_unit_test(test_unread_of_who_leaves),
+        cmocka_unit_test(test_queue_of_a_client_is_full),
         cmocka_unit_test(test_forged_answers),
         cmocka_unit_test(test_unread_of_all),
         cmocka_unit_test(test_connections),
