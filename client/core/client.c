@@ -39,7 +39,7 @@ struct pending {
     bool is_relaxed;
     bool is_sent;     /* under way in the present epoch */
     bool is_doubtful; /* a transmission went unanswered: it may have been executed */
-    bool has_token;   /* it was sent with what client_session_merge brought */
+    vec_t news;       /* what client_session_merge brought and nobody but it, under way, carries */
     uint64_t epoch;   /* in which it was sent last */
     hlc_t hlc;        /* of its tag; 0: to be stamped when it is sent */
     uint64_t message; /* the frame it went with */
@@ -66,7 +66,6 @@ struct client_session {
     bool wants_new_id;  /* once nothing that this id stands for is open */
     uint64_t floor_max; /* what is above it was not acknowledged, or is not covered any more */
     bool is_draining;   /* nothing new before what is under way was answered */
-    bool has_news;      /* the token grew by client_session_merge */
     bool relaxes;       /* MISSING is no end: what is missing is given up */
     uint64_t epoch;
     uint64_t next_seq;
@@ -79,6 +78,7 @@ struct client_session {
     int64_t retry_ms;  /* nothing is sent before */
     int64_t opened_ms; /* HELLO was sent */
     client_token_t token;
+    vec_t news;      /* what client_session_merge brought, not sent yet */
     hlc_t seen_base; /* greatest tags behind the answers had so far */
     hlc_t seen_any;
     char why[WHY_SIZE];  /* why it could not be opened last time */
@@ -216,6 +216,10 @@ static void unsend(client_t *self, client_session_t *session, pending_t *request
     session->sent--;
     self->in_flight -= request->in_flight;
     request->in_flight = 0;
+    /* The replica need not have looked at what it carried. */
+    vec_merge(&session->token.seen, &request->news);
+    vec_merge(&session->news, &request->news);
+    vec_reset(&request->news);
 }
 
 static bool may_be_executed(const pending_t *request)
@@ -231,15 +235,21 @@ static void end_id(client_session_t *session, uint64_t floor_max)
         session->floor_max = floor_max;
 }
 
+static void free_request(client_t *self, client_session_t *session, pending_t *request)
+{
+    unsend(self, session, request);
+    DL_DELETE2(session->requests, request, previous, next);
+    self->pending--;
+    vec_free(&request->news);
+    free(request);
+}
+
 static void remove_request(client_t *self, client_session_t *session, pending_t *request,
                            outcome_t outcome)
 {
     if (outcome_may_be_applied(outcome))
         end_id(session, request->seq - 1);
-    unsend(self, session, request);
-    DL_DELETE2(session->requests, request, previous, next);
-    self->pending--;
-    free(request);
+    free_request(self, session, request);
 }
 
 /* Ends a request with an answer of a replica (-1: of ours). value: one msgpack value. */
@@ -273,9 +283,6 @@ static void take_back(client_t *self, client_session_t *session, pending_t *requ
     unsend(self, session, request);
     if (!request->is_doubtful)
         request->hlc = 0;
-    /* The replica need not have looked at its token. */
-    session->has_news |= request->has_token;
-    request->has_token = false;
 }
 
 /* ---- sessions ---- */
@@ -316,16 +323,12 @@ client_session_t *client_session_open(client_t *self, const client_token_t *toke
 
 static void free_session(client_t *self, client_session_t *session)
 {
-    while (session->requests != NULL) {
-        pending_t *request = session->requests;
-        unsend(self, session, request);
-        DL_DELETE2(session->requests, request, previous, next);
-        self->pending--;
-        free(request);
-    }
+    while (session->requests != NULL)
+        free_request(self, session, session->requests);
     DL_DELETE2(self->sessions, session, previous, next);
     HASH_DELETE(hh, self->by_id, session);
     vec_free(&session->token.seen);
+    vec_free(&session->news);
     free(session);
 }
 
@@ -361,7 +364,7 @@ void client_session_merge(client_t *self, client_session_t *session, const clien
     if (session->token.lineage == 0)
         session->token.lineage = token->lineage;
     clock_raise(self, token->clock);
-    session->has_news = true;
+    vec_merge(&session->news, &token->seen);
 }
 
 void client_submit(client_t *self, now_t now, client_session_t *session, uint64_t ticket,
@@ -600,6 +603,7 @@ void client_session_relax(client_session_t *session, bool relaxes)
 
 /*
  * The replica says how much of the token it has: the session goes on with that, as another client.
+ * What it has not been asked for, or not yet, is not given up.
  */
 static void relax(client_t *self, client_session_t *session, pending_t *request,
                   const reply_t *reply)
@@ -609,6 +613,7 @@ static void relax(client_t *self, client_session_t *session, pending_t *request,
     if (!mp_ok(&token))
         vec_reset(&self->vector);
     vec_copy(&session->token.seen, &self->vector);
+    vec_merge(&session->token.seen, &session->news);
     clock_raise(self, reply->clock);
     request->is_relaxed = true;
     take_back(self, session, request);
@@ -637,6 +642,7 @@ static void take_reply(client_t *self, const reply_t *reply)
         turn_back_from(self, session, request, reply->outcome);
         return;
     }
+    vec_reset(&request->news); /* the replica has looked at it */
     if (reply->outcome == OUTCOME_MISSING && session->relaxes && !request->is_doubtful) {
         relax(self, session, request, reply);
         return;
@@ -805,7 +811,7 @@ static void send_hello(client_t *self, client_session_t *session)
     send_frame(self, offset);
     session->state = SESSION_OPENING;
     session->wants_reopen = false;
-    session->has_news = false;
+    vec_reset(&session->news);
     session->opened_ms = self->now.boot_ms;
 }
 
@@ -866,9 +872,10 @@ static void send_request(client_t *self, client_session_t *session, pending_t *r
         .arguments_at = slice_of(request->bytes, request->size),
     };
     size_t before = self->batch.bytes.size;
-    request_put(&self->batch.bytes, &item, session->has_news ? &session->token.seen : NULL);
-    request->has_token = session->has_news;
-    session->has_news = false;
+    request_put(&self->batch.bytes, &item, session->news.size != 0 ? &session->token.seen : NULL);
+    const vec_t empty = request->news;
+    request->news = session->news;
+    session->news = empty;
     self->batch.items++;
     request->epoch = session->epoch;
     request->message = self->batch.message;

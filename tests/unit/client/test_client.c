@@ -398,39 +398,89 @@ static void test_late_answer_is_learned(void **state)
     rig_free(rig);
 }
 
+/* The session hears of so many updates of an origin elsewhere. */
+static void merge(rig_t *rig, uint64_t origin, uint64_t n)
+{
+    client_token_t token = {0};
+    vec_raise(&token.seen, origin, n);
+    client_session_merge(rig->client, rig->session, &token);
+    vec_free(&token.seen);
+}
+
+static uint64_t has_seen(const rig_t *rig, uint64_t origin)
+{
+    return vec_get(&client_session_token(rig->client, rig->session)->seen, origin);
+}
+
+/* MISSING: of the token the replica has so much, and nothing else. */
+static void missing(rig_t *rig, const seen_request_t *seen, uint64_t origin, uint64_t n)
+{
+    const reply_t reply = {.session = seen->item.session,
+                           .epoch = seen->item.epoch,
+                           .seq = seen->item.seq,
+                           .outcome = OUTCOME_MISSING,
+                           .value = slice_of("\xC0", 1)};
+    vec_t has = {0};
+    vec_raise(&has, origin, n);
+    give(rig, frames_reply((frame_t){.route = ROUTE}, &reply, &has));
+    vec_free(&has);
+}
+
 /*
  * MISSING is no end for who relaxes: again, under a new id, with what the replica has of the token.
  */
 static void test_relax(void **state)
 {
     (void)state;
-    const uint8_t commands[] = {COMMAND_GET, COMMAND_SET};
-    rig_t *rig = serving(commands, 2);
+    const uint8_t commands[] = {COMMAND_GET};
+    rig_t *rig = serving(commands, 1);
     const uint64_t id = rig->id;
-    client_token_t seen = {0};
-    vec_t clipped = {0};
-    vec_raise(&seen.seen, 99, 5);
-    vec_raise(&clipped, 99, 3);
+    const seen_request_t first = rig->requests[0];
     client_session_relax(rig->session, true);
-    client_session_merge(rig->client, rig->session, &seen);
-    for (int i = 0; i < 2; i++) {
-        const seen_request_t request = rig->requests[i];
-        const reply_t reply = {.session = request.item.session,
-                               .epoch = request.item.epoch,
-                               .seq = request.item.seq,
-                               .outcome = OUTCOME_MISSING,
-                               .value = slice_of("\xC0", 1)};
-        give(rig, frames_reply((frame_t){.route = ROUTE}, &reply, &clipped));
+    merge(rig, 99, 5);
+    submit(rig, 2, COMMAND_SET, TIMEOUT_MS);
+    turn(rig);
+    const seen_request_t second = rig->requests[0];
+    assert_true(second.item.has_token);
+    answer(rig, &first, OUTCOME_OK);
+    missing(rig, &second, 99, 3);
+    turn(rig);
+    assert_int_equal(rig->done_size, 1);
+    assert_true(rig->id != id);
+    assert_true(has_seen(rig, 99) == 3);
+    welcome(rig, ROUTE + 1);
+    assert_int_equal(rig->requests_size, 1);
+    assert_int_equal(rig->requests[0].item.seq, 1);
+    rig_free(rig);
+}
+
+/* What is given up is what the replica was asked for and does not have, and nothing else. */
+static void test_relax_keeps_news(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_GET};
+    rig_t *rig = serving(commands, 1);
+    const seen_request_t first = rig->requests[0];
+    client_session_relax(rig->session, true);
+    for (uint64_t i = 2; i <= 3; i++) {
+        merge(rig, 97 + i, 5);
+        submit(rig, i, COMMAND_SET, TIMEOUT_MS);
+        turn(rig);
+        assert_true(rig->requests[0].item.has_token);
     }
+    outcome_t outcome;
+    assert_true(client_cancel(rig->client, rig->now, rig->session, 3, &outcome));
+    const seen_request_t last = rig->requests[0];
+    seen_request_t second = last;
+    second.item.seq--;
+    merge(rig, 101, 7);
+    missing(rig, &first, 98, 1);
+    answer(rig, &second, OUTCOME_BEHIND);
     turn(rig);
     assert_int_equal(rig->done_size, 0);
-    assert_true(rig->id != id);
-    assert_true(vec_get(&client_session_token(rig->client, rig->session)->seen, 99) == 3);
-    welcome(rig, ROUTE + 1);
-    assert_int_equal(rig->requests_size, 2);
-    assert_int_equal(rig->requests[0].item.seq, 1);
-    vec_free(&seen.seen);
-    vec_free(&clipped);
+    assert_true(has_seen(rig, 98) == 1);
+    for (uint64_t origin = 99; origin <= 101; origin++)
+        assert_true(has_seen(rig, origin) >= 5);
     rig_free(rig);
 }
 
@@ -721,6 +771,7 @@ int main(void)
         cmocka_unit_test(test_cancel_harmless),
         cmocka_unit_test(test_late_answer_is_learned),
         cmocka_unit_test(test_relax),
+        cmocka_unit_test(test_relax_keeps_news),
         cmocka_unit_test(test_cancel_unknown),
         cmocka_unit_test(test_cancel_doubtful),
         cmocka_unit_test(test_clock),
