@@ -9,6 +9,10 @@
 
 #include "bus/base/memory.h"
 
+#ifndef ZMQ_ZAP_ENFORCE_DOMAIN
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93 /* since 4.3.0 in every libzmq, its name in headers of drafts */
+#endif
+
 _Static_assert(crypto_auth_BYTES == CURVE_MAC_SIZE, "the MAC fits into its field");
 _Static_assert(crypto_auth_KEYBYTES == KEY_SIZE, "the cluster's secret is a key for it");
 
@@ -161,6 +165,8 @@ void curve_serve(const curve_t *self, void *socket, unsigned roles)
     set(socket, ZMQ_CURVE_SERVER, &on, sizeof(on));
     set(socket, ZMQ_CURVE_SECRETKEY, self->own.secret_key, KEY_SIZE);
     set(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain));
+    /* Else libzmq takes every key while nobody is there to ask. */
+    set(socket, ZMQ_ZAP_ENFORCE_DOMAIN, &on, sizeof(on));
 }
 
 void curve_aim(const curve_t *self, void *socket, key_role_t role)

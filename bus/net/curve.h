@@ -32,7 +32,8 @@ const char *curve_folder(const curve_t *self);
 const char *curve_name(const curve_t *self);
 
 /*
- * Sets a socket up before it binds, to take programs of these roles (bits); zap.h must be running.
+ * Sets a socket up before it binds, to take programs of these roles (bits): nobody while zap.h does
+ * not run.
  */
 void curve_serve(const curve_t *self, void *socket, unsigned roles);
 

@@ -38,12 +38,19 @@ static int make_all(const char *folder)
            keys_make(folder, "admin", ROLE_ADMIN, NULL);
 }
 
-static int set_up(void **state)
+static int set_up_unguarded(void **state)
 {
     (void)state;
     if (folder_make(test.folder, sizeof(test.folder), "zap") != 0 ||
         folder_make(test.other, sizeof(test.other), "zap") != 0 || make_all(test.folder) != 0 ||
         make_all(test.other) != 0 || denied_open(&test.denied, NULL) != 0)
+        return -1;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    if (set_up_unguarded(state) != 0)
         return -1;
     return zap_open(&test.zap, test.folder, test.denied, NULL);
 }
@@ -278,6 +285,20 @@ static void test_sockets(void **state)
     curve_destroy(&other);
 }
 
+/* Nobody is there to say who may come in: then nobody may. */
+static void test_without_a_handler(void **state)
+{
+    (void)state;
+    curve_t *node = NULL;
+    monitor_t *monitor = NULL;
+
+    assert_int_equal(curve_open(&node, test.folder, NULL, ROLE_NODE, NULL), 0);
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
+    assert_false(gets_in(node, ROLE_NODE, node, monitor));
+    monitor_destroy(&monitor);
+    curve_destroy(&node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys_come_and_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forged_questions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_without_a_handler, set_up_unguarded, tear_down),
     };
     return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);
 }
