@@ -414,8 +414,8 @@ void monitor_unwatch(monitor_t *self, void *socket)
     wake_signal(&self->to_drain);
     while (watch->phase != GONE)
         pthread_cond_wait(&self->let_go, &self->mutex);
-    if (watch->lost)
-        self->lost--;
+    if (watch->lost && --self->lost == 0)
+        wake_clear(&self->to_loop);
     self->watches[at] = self->watches[--self->count];
     pthread_mutex_unlock(&self->mutex);
     free(watch);

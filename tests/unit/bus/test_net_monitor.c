@@ -95,6 +95,23 @@ static void test_disconnect_is_told_once(void **state)
     assert_null(monitor);
 }
 
+/* A loss that nobody asked for before the socket was given up is none any more. */
+static void test_loss_of_who_is_given_up(void **state)
+{
+    (void)state;
+    monitor_t *monitor = NULL;
+    uint64_t token = 0;
+
+    assert_int_equal(monitor_open(&monitor, NULL, NULL, NULL), 0);
+    void *dealer = open_dealer(monitor, 1, 7);
+    assert_true(is_readable(monitor, DEADLINE_MS));
+    monitor_unwatch(monitor, dealer);
+    socket_close(&dealer);
+    assert_false(is_readable(monitor, 0));
+    assert_false(monitor_next_lost(monitor, &token));
+    monitor_destroy(&monitor);
+}
+
 static void test_refused_connection_is_told(void **state)
 {
     (void)state;
@@ -175,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_disconnect_is_told_once),
+        cmocka_unit_test(test_loss_of_who_is_given_up),
         cmocka_unit_test(test_refused_connection_is_told),
         cmocka_unit_test(test_many_peers_of_a_listener),
         cmocka_unit_test(test_unwatch_forgets_the_loss),
