@@ -67,6 +67,7 @@ struct client_session {
     uint64_t floor_max; /* what is above it was not acknowledged, or is not covered any more */
     bool is_draining;   /* nothing new before what is under way was answered */
     bool relaxes;       /* MISSING is no end: what is missing is given up */
+    bool was_relaxed;   /* that has happened */
     uint64_t epoch;
     uint64_t next_seq;
     uint32_t route;
@@ -601,6 +602,11 @@ void client_session_relax(client_session_t *session, bool relaxes)
     session->relaxes = relaxes;
 }
 
+bool client_session_relaxed(const client_session_t *session)
+{
+    return session->was_relaxed;
+}
+
 /*
  * The replica says how much of the token it has: the session goes on with that, as another client.
  * What it has not been asked for, or not yet, is not given up.
@@ -615,7 +621,7 @@ static void relax(client_t *self, client_session_t *session, pending_t *request,
     vec_copy(&session->token.seen, &self->vector);
     vec_merge(&session->token.seen, &session->news);
     clock_raise(self, reply->clock);
-    request->is_relaxed = true;
+    request->is_relaxed = session->was_relaxed = true;
     take_back(self, session, request);
     session->moves = 0;
     end_id(session, 0);

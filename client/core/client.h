@@ -101,6 +101,9 @@ void client_session_merge(client_t *self, client_session_t *session, const clien
  */
 void client_session_relax(client_session_t *session, bool relaxes);
 
+/* True once the session has given something up, whatever became of the request that it was for. */
+bool client_session_relaxed(const client_session_t *session);
+
 /*
  * Issues a request. arguments: count msgpack bin values (copied). deadline_ms: in boot time; the
  * request has ended by then. ticket comes back with CLIENT_DONE, exactly once.

@@ -53,7 +53,6 @@ struct call {
 struct hearsay_session {
     hearsay_t *owner;
     client_session_t *core;
-    bool was_relaxed;
     call_t *calls; /* under way */
     buf_t token;
     bool is_closing;
@@ -284,7 +283,6 @@ static void end_call(call_t *call, hearsay_reply_t *reply)
 static void take_done(const client_effect_t *effect, slice_t value)
 {
     call_t *call = (call_t *)(uintptr_t)effect->ticket;
-    call->session->was_relaxed |= effect->is_relaxed;
     const reply_head_t head = {
         .outcome = effect->outcome,
         .replica = effect->replica,
@@ -600,7 +598,7 @@ void hearsay_session_relax(hearsay_session_t *session, int relax)
 
 int hearsay_session_relaxed(const hearsay_session_t *session)
 {
-    return session->was_relaxed;
+    return client_session_relaxed(session->core);
 }
 
 static void close_session(hearsay_session_t *session)

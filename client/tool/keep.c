@@ -23,7 +23,8 @@ struct keep {
     char *path;
     char *lock_path;
     char *temporary;
-    buf_t token;
+    buf_t token; /* as read last */
+    buf_t known; /* what the session began with, or was stored of it last */
 };
 
 /* Names as parts of a file's name: what is no letter, digit, '_' or '.' becomes %HH. */
@@ -79,6 +80,7 @@ void keep_close(keep_t **self)
     free((*self)->lock_path);
     free((*self)->temporary);
     buf_free(&(*self)->token);
+    buf_free(&(*self)->known);
     free(*self);
     *self = NULL;
 }
@@ -111,10 +113,18 @@ static int read_token(keep_t *self, err_t *err)
     return rc;
 }
 
+static void know(keep_t *self, slice_t token)
+{
+    buf_reset(&self->known);
+    buf_append_slice(&self->known, token);
+}
+
 const char *keep_token(keep_t *self, err_t *err)
 {
     err->text[0] = '\0';
-    return read_token(self, err) == 0 && self->token.size != 0 ? buf_text(&self->token) : NULL;
+    int rc = read_token(self, err);
+    know(self, buf_slice(&self->token));
+    return rc == 0 && self->token.size != 0 ? buf_text(&self->token) : NULL;
 }
 
 static int lock(const keep_t *self, err_t *err)
@@ -148,16 +158,25 @@ static int write_token(const keep_t *self, const char *token, err_t *err)
     return 0;
 }
 
+/* Its own past would bring back what a session gave up; what another call has stored is none. */
+static bool merges(const keep_t *self, const hearsay_session_t *session)
+{
+    return !hearsay_session_relaxed(session) ||
+           !slice_equal(buf_slice(&self->token), buf_slice(&self->known));
+}
+
 int keep_store(keep_t *self, hearsay_session_t *session, err_t *err)
 {
     int lock_fd = lock(self, err);
     if (lock_fd < 0)
         return -1;
     /* What cannot be read or is no token is replaced. */
-    bool merges = !hearsay_session_relaxed(session); /* or what was given up would be back */
-    if (merges && read_token(self, NULL) == 0 && self->token.size != 0)
+    if (read_token(self, NULL) == 0 && self->token.size != 0 && merges(self, session))
         hearsay_session_merge(session, buf_text(&self->token));
-    int rc = write_token(self, hearsay_token(session), err);
+    const char *token = hearsay_token(session);
+    int rc = write_token(self, token, err);
+    if (rc == 0)
+        know(self, slice_text(token));
     close(lock_fd);
     return rc;
 }

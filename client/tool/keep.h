@@ -2,8 +2,9 @@
  * The session file: what a session has seen, kept so that two calls of the tool are one session.
  *
  * ${XDG_STATE_HOME:-~/.local/state}/hearsay/CLUSTER-NAME.session holds the token as one line. It is
- * changed under a lock, merged and never overwritten, so parallel calls lose nothing. A file that
- * cannot be used is no failure: the tool says so once and goes on without.
+ * changed under a lock, merged and never overwritten, so parallel calls lose nothing; only one that
+ * gave something up replaces what it had itself. A file that cannot be used is no failure: the tool
+ * says so once and goes on without.
  */
 #ifndef HEARSAY_CLIENT_TOOL_KEEP_H
 #define HEARSAY_CLIENT_TOOL_KEEP_H
