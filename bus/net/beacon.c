@@ -310,14 +310,15 @@ static const char *why_denied(const finder_t *self, const beacon_t *packet, cons
                  "cluster's?";
 }
 
-/* "node 1 at 10.0.0.1" into the list of those who were turned away. */
+/* Into the list of those who were turned away, unless neither could be what the other looks for. */
 static void tell_denied(finder_t *self, const beacon_t *packet, const char *address,
                         const char *why)
 {
     char who[FINDER_ADDRESS_SIZE + 16];
 
     self->counts.denied++;
-    if (self->denied == NULL)
+    if (self->denied == NULL ||
+        (packet->kind == BEACON_SEEKER && self->packet.kind == BEACON_SEEKER))
         return;
     if (packet->port != 0)
         snprintf(who, sizeof(who), "%s:%u", address, packet->port);

@@ -135,6 +135,14 @@ bool denied_next(denied_t *self, denied_entry_t *out)
     return is_any;
 }
 
+void denied_forget(denied_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < SAID; i++)
+        self->said[i].why[0] = '\0';
+    pthread_mutex_unlock(&self->mutex);
+}
+
 uint64_t denied_count(denied_t *self)
 {
     pthread_mutex_lock(&self->mutex);

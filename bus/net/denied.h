@@ -3,8 +3,9 @@
  * may add to and one reads, with a counter and a limited rate.
  *
  * A handshake that fails is known to threads of their own (bus/net/zap.h, bus/net/monitor.h), and
- * somebody hostile can make any number of them. The same about the same is said once a minute, all
- * others DENIED_BURST times and then one in DENIED_INTERVAL_MS; what is not said is counted.
+ * somebody hostile can make any number of them. The same about the same is said once a minute or
+ * until denied_forget(), all others DENIED_BURST times and then one in DENIED_INTERVAL_MS; what is
+ * not said is counted.
  */
 #ifndef HEARSAY_BUS_NET_DENIED_H
 #define HEARSAY_BUS_NET_DENIED_H
@@ -47,6 +48,9 @@ int denied_fd(const denied_t *self);
 
 /* The next one that is to be said; false when there is none. */
 bool denied_next(denied_t *self, denied_entry_t *out);
+
+/* What was said so far is said again when it happens again. */
+void denied_forget(denied_t *self);
 
 /* How many there were, said or not. From any thread. */
 uint64_t denied_count(denied_t *self);

@@ -64,6 +64,7 @@ struct hearsay {
     client_t *core;
     curve_t *curve; /* NULL: without keys */
     denied_t *denied;
+    bool was_denied; /* somebody would not talk to us, and nobody has since */
     monitor_t *monitor;
     finder_t *finder; /* NULL: brokers were named */
     beacon_t beacon;
@@ -215,6 +216,15 @@ static int connect_dealer(hearsay_t *self, slice_t host, uint16_t port)
     return -1;
 }
 
+/* A broker talks to us: who would not is told of again, once this one is gone. */
+static void take_sign_of_life(hearsay_t *self)
+{
+    stop_seeking(self);
+    if (self->was_denied)
+        denied_forget(self->denied);
+    self->was_denied = false;
+}
+
 /* Everything that has come from the broker; true when there may be more. */
 static bool take_frames(hearsay_t *self)
 {
@@ -230,7 +240,7 @@ static bool take_frames(hearsay_t *self)
         client_frame(self->core, now, self->connection,
                      slice_of(zmq_msg_data(&message), zmq_msg_size(&message)));
         zmq_msg_close(&message);
-        stop_seeking(self);
+        take_sign_of_life(self);
     }
     return true;
 }
@@ -245,6 +255,7 @@ static void take_denied(hearsay_t *self)
         snprintf(text, sizeof(text), "%s: %s", entry.address, entry.why);
         give_note(self, slice_text(text));
         client_denied(self->core, net_now(), slice_text(text), entry.is_certain);
+        self->was_denied = true;
     }
 }
 

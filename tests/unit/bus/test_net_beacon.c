@@ -361,6 +361,43 @@ static void test_only_signed_packets_are_heard(void **state)
     folder_remove(other_folder);
 }
 
+/* Who seeks is told of those that it could be looking for, not of others that seek as well. */
+static void test_seekers_do_not_turn_one_another_away(void **state)
+{
+    (void)state;
+    char folder[256];
+    curve_t *curve = make_keys(folder);
+    denied_t *denied = NULL;
+    denied_entry_t entry;
+    beacon_t own = {.kind = BEACON_SEEKER,
+                    .cluster = beacon_cluster_tag("one"),
+                    .incarnation = net_random64(),
+                    .id = BEACON_NO_ID};
+    beacon_t other = own;
+    beacon_t node = node_beacon("one", 1);
+    beacon_t good = node_beacon("one", 2);
+    uint8_t good_bytes[BEACON_SIZE];
+    uint8_t bytes[BEACON_SIZE];
+
+    other.incarnation = net_random64();
+    assert_int_equal(denied_open(&denied, NULL), 0);
+    finder_t *finder = open_with(curve, denied);
+    finder_publish(finder, &own, RARELY_MS);
+    sign(curve, good, good_bytes);
+    send_heard(finder, good_bytes, good.incarnation);
+    beacon_encode(&other, bytes);
+    send_dropped(finder, bytes, good_bytes, good.incarnation);
+    assert_int_equal(finder_counts(finder).denied, 1);
+    assert_false(denied_next(denied, &entry));
+    beacon_encode(&node, bytes);
+    send_dropped(finder, bytes, good_bytes, good.incarnation);
+    assert_true(denied_next(denied, &entry));
+    finder_destroy(&finder);
+    denied_destroy(&denied);
+    curve_destroy(&curve);
+    folder_remove(folder);
+}
+
 /* Two finders with the same keys hear each other; one without hears that there are keys. */
 static void test_finders_with_and_without_keys(void **state)
 {
@@ -438,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_unread_finder_ends),
         cmocka_unit_test(test_bad_interfaces),
         cmocka_unit_test(test_only_signed_packets_are_heard),
+        cmocka_unit_test(test_seekers_do_not_turn_one_another_away),
         cmocka_unit_test(test_finders_with_and_without_keys),
     };
     return cmocka_run_group_tests(tests, net_fixture_start, net_fixture_stop);

@@ -12,6 +12,7 @@
 
 #include "bus/base/outcome.h"
 #include "client/lib/hearsay.h"
+#include "tests/unit/client/broker_fixture.h"
 
 /* Nobody listens there: what is sent waits, and nothing is reached. */
 static const char *const nowhere[] = {"tcp://127.0.0.1:1"};
@@ -22,6 +23,7 @@ enum { ENDS_MAX = 8 };
 typedef struct ends {
     hearsay_outcome_t codes[ENDS_MAX];
     size_t count;
+    bool tells_of_keys;       /* the last one */
     hearsay_session_t *again; /* on which the callback submits once more, and asks for the token */
 } ends_t;
 
@@ -38,6 +40,7 @@ static void take_end(void *arg, hearsay_reply_t *reply)
     assert_string_equal(hearsay_reply_outcome(reply),
                         outcome_name((outcome_t)hearsay_reply_code(reply)));
     assert_string_not_equal(hearsay_reply_text(reply), "");
+    ends->tells_of_keys = strstr(hearsay_reply_text(reply), "keys") != NULL;
     hearsay_reply_free(&reply);
     if (again == NULL)
         return;
@@ -192,12 +195,69 @@ static void test_foreign_loop(void **state)
     hearsay_close(&h);
 }
 
+/* A request that is answered by the router, if there is one, or ends in time. */
+static ends_t get(hearsay_t *h, hearsay_session_t *session, int timeout_ms, void *router)
+{
+    const broker_answer_t answer = {.lineage = 1, .outcome = OUTCOME_WRONGTYPE};
+    ends_t ends = {0};
+    submit(session, "get", timeout_ms, &ends);
+    while (ends.count == 0) {
+        hearsay_wait(h, -1, 10);
+        if (router != NULL)
+            broker_serve(router, &answer);
+    }
+    return ends;
+}
+
+/* Sooner or later it tries the broker that wants keys, and says so. */
+static bool is_turned_away(hearsay_t *h, hearsay_session_t *session)
+{
+    enum { TRIES = 20, TRY_MS = 500 };
+    for (int i = 0; i < TRIES; i++)
+        if (get(h, session, TRY_MS, NULL).tells_of_keys)
+            return true;
+    return false;
+}
+
+/* Who is turned away again after somebody has answered is told so again. */
+static void test_denied_again(void **state)
+{
+    (void)state;
+    enum { OWN_SIZE = 41 };
+    void *context = zmq_ctx_new();
+    char addresses[2][BROKER_ADDRESS_SIZE];
+    void *with_keys = zmq_socket(context, ZMQ_ROUTER);
+    void *router = broker_open(context, addresses[0]);
+    char public_key[OWN_SIZE];
+    char secret_key[OWN_SIZE];
+    size_t size = BROKER_ADDRESS_SIZE;
+    int on = 1;
+    assert_int_equal(zmq_curve_keypair(public_key, secret_key), 0);
+    zmq_setsockopt(with_keys, ZMQ_CURVE_SERVER, &on, sizeof(on));
+    zmq_setsockopt(with_keys, ZMQ_CURVE_SECRETKEY, secret_key, OWN_SIZE);
+    assert_int_equal(zmq_bind(with_keys, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal(zmq_getsockopt(with_keys, ZMQ_LAST_ENDPOINT, addresses[1], &size), 0);
+    const char *const brokers[] = {addresses[0], addresses[1]};
+    const hearsay_options_t options = {.brokers = brokers, .broker_count = 2};
+    hearsay_t *h = NULL;
+    assert_int_equal(hearsay_open(&h, &options, NULL), 0);
+    hearsay_session_t *session = hearsay_session_open(h, NULL, HEARSAY_ANY_REPLICA);
+    assert_true(is_turned_away(h, session));
+    assert_int_equal(get(h, session, 60000, router).codes[0], HEARSAY_WRONGTYPE);
+    zmq_close(router);
+    assert_true(is_turned_away(h, session));
+    hearsay_close(&h);
+    zmq_close(with_keys);
+    zmq_ctx_term(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outcomes), cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_deadline), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_close),    cmocka_unit_test(test_foreign_loop),
+        cmocka_unit_test(test_outcomes),     cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_deadline),     cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_close),        cmocka_unit_test(test_foreign_loop),
+        cmocka_unit_test(test_denied_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

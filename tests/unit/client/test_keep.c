@@ -14,13 +14,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "bus/base/bytes.h"
 #include "bus/base/vector.h"
 #include "bus/wire/token.h"
 #include "client/tool/keep.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/client/broker_fixture.h"
 
 enum { LINEAGE = 7, STORES = 50 };
 
@@ -158,49 +157,7 @@ static void test_merged_and_never_overwritten(void **state)
 
 /* ---- sessions that gave something up ---- */
 
-enum { ID_SIZE = 5, FRAME_SIZE = 4096, HAS = 2, WAIT_MS = 10, WAITS = 1000 };
-
-/* A broker and a replica that has HAS updates of origin 3, and nothing else. */
-static buf_t answer_to(slice_t message)
-{
-    const frame_t frame = frames_header(message);
-    mp_t in = mp_open(frame_body(message));
-    session_hello_t hello;
-    request_t request;
-    if (frame.kind == FRAME_HELLO && session_hello_read(frame_body(message), &hello)) {
-        const session_welcome_t welcome = {.session = hello.session, .lineage = LINEAGE};
-        return frames_welcome((frame_t){.route = 1}, &welcome);
-    }
-    if (frame.kind != FRAME_REQUEST || mp_array(&in, 1) != 1 || !request_read(&in, &request))
-        return (buf_t){0};
-    const reply_t reply = {.session = request.session,
-                           .epoch = request.epoch,
-                           .seq = request.seq,
-                           .outcome = OUTCOME_MISSING,
-                           .value = slice_of("\xC0", 1)};
-    vec_t has = {0};
-    vec_set(&has, 3, HAS);
-    buf_t out = frames_reply((frame_t){.route = 1}, &reply, &has);
-    vec_free(&has);
-    return out;
-}
-
-static void serve(void *router)
-{
-    uint8_t id[ID_SIZE];
-    uint8_t bytes[FRAME_SIZE];
-
-    while (zmq_recv(router, id, sizeof(id), ZMQ_DONTWAIT) == ID_SIZE) {
-        int size = zmq_recv(router, bytes, sizeof(bytes), ZMQ_DONTWAIT);
-        assert_in_range(size, FRAME_HEADER_SIZE, FRAME_SIZE);
-        buf_t answer = answer_to(slice_of(bytes, (size_t)size));
-        if (answer.size != 0) {
-            zmq_send(router, id, sizeof(id), ZMQ_SNDMORE);
-            zmq_send(router, answer.data, answer.size, 0);
-        }
-        buf_free(&answer);
-    }
-}
+enum { HAS = 2, WAIT_MS = 10, WAITS = 1000 };
 
 static void ignore_end(void *arg, hearsay_reply_t *reply)
 {
@@ -212,13 +169,16 @@ static void ignore_end(void *arg, hearsay_reply_t *reply)
 static void relax(hearsay_t *h, hearsay_session_t *session, void *router)
 {
     const hearsay_word_t words[] = {{"get", 3}, {"k", 1}};
+    broker_answer_t missing = {.lineage = LINEAGE, .outcome = OUTCOME_MISSING};
 
+    vec_set(&missing.token, 3, HAS); /* it has these updates of origin 3, and nothing else */
     hearsay_session_relax(session, 1);
     long long number = hearsay_submit(session, words, 2, 60000, ignore_end, NULL);
     for (int i = 0; i < WAITS && !hearsay_session_relaxed(session); i++) {
         hearsay_wait(h, -1, WAIT_MS);
-        serve(router);
+        broker_serve(router, &missing);
     }
+    vec_free(&missing.token);
     assert_true(hearsay_session_relaxed(session));
     assert_int_equal(hearsay_cancel(session, number), 0);
 }
@@ -228,16 +188,13 @@ static void test_relaxed(void **state)
 {
     (void)state;
     void *context = zmq_ctx_new();
-    void *router = zmq_socket(context, ZMQ_ROUTER);
-    char address[64];
-    size_t size = sizeof(address);
+    char address[BROKER_ADDRESS_SIZE];
+    void *router = broker_open(context, address);
     const char *const brokers[] = {address};
     const hearsay_options_t options = {.brokers = brokers, .broker_count = 1};
     hearsay_t *h = NULL;
     err_t err = {0};
 
-    assert_int_equal(zmq_bind(router, "tcp://127.0.0.1:*"), 0);
-    assert_int_equal(zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, address, &size), 0);
     assert_int_equal(hearsay_open(&h, &options, NULL), 0);
     keep_t *keep = keep_open("red", "blue", &err);
     keep_t *other_keep = keep_open("red", "blue", &err);
