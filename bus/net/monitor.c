@@ -12,6 +12,7 @@
 #include "bus/base/memory.h"
 #include "bus/net/message.h"
 #include "bus/net/runtime.h"
+#include "bus/net/socket.h"
 #include "bus/net/wake.h"
 
 /*
@@ -371,7 +372,6 @@ int monitor_watch(monitor_t *self, void *socket, const char *name, uint64_t toke
 
     if (self->count == MONITOR_SOCKETS_MAX)
         return err_set(err, OUTCOME_FULL, "cannot watch more than %d sockets", MONITOR_SOCKETS_MAX);
-    int type = get_int(socket, ZMQ_TYPE);
     pair = open_pair(socket, self->trace != NULL ? ZMQ_EVENT_ALL : LOST_EVENTS);
     if (pair == NULL)
         return err_set(err, OUTCOME_FULL, "cannot watch a socket: %s%s", zmq_strerror(errno),
@@ -382,7 +382,7 @@ int monitor_watch(monitor_t *self, void *socket, const char *name, uint64_t toke
         .name = name,
         .pair = pair,
         .token = token,
-        .is_server = type == ZMQ_ROUTER || type == ZMQ_XPUB,
+        .is_server = socket_binds(get_int(socket, ZMQ_TYPE)),
         .has_keys = get_int(socket, ZMQ_MECHANISM) == ZMQ_CURVE,
         .phase = WATCHED,
     };

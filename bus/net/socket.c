@@ -44,13 +44,16 @@ static void set_by_type(void *socket, int type)
     }
 }
 
+bool socket_binds(int type)
+{
+    return type == ZMQ_ROUTER || type == ZMQ_XPUB;
+}
+
 static void set_keys(void *socket, const socket_options_t *options)
 {
-    bool is_server = options->type == ZMQ_ROUTER || options->type == ZMQ_XPUB;
-
     if (options->curve == NULL)
         return;
-    if (is_server)
+    if (socket_binds(options->type))
         curve_serve(options->curve, socket, options->peers);
     else if (options->peers != 0)
         curve_aim(options->curve, socket, (key_role_t)options->peers);

@@ -45,6 +45,9 @@ typedef struct endpoint {
     uint16_t port;                 /* never 0 */
 } endpoint_t;
 
+/* True for the types that bind with us (ZMQ_ROUTER, ZMQ_XPUB); all others connect. */
+bool socket_binds(int type);
+
 /*
  * A new socket in *out, which the caller owns. Returns 0, or -1 with err when the system is full.
  */

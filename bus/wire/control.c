@@ -204,12 +204,6 @@ bool control_member_next(mp_t *in, control_member_t *out)
     return mp_ok(in);
 }
 
-static void put_items(buf_t *out, uint32_t count, slice_t items)
-{
-    mp_put_array(out, count);
-    buf_append_slice(out, items);
-}
-
 static bool skip_count(mp_t *in)
 {
     control_count_t item;
@@ -279,15 +273,15 @@ void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vecto
     mp_put_uint(out, node->held);
     put_text(out, node->version);
     mp_put_uint(out, node->pid);
-    put_items(out, node->counts, node->counts_at);
-    put_items(out, node->peers, node->peers_at);
+    fields_items_put(out, node->counts, node->counts_at);
+    fields_items_put(out, node->peers, node->peers_at);
     mp_put_uint(out, node->log_bytes);
     mp_put_bool(out, node->is_joining);
     put_text(out, node->read_only);
     put_optional(out, node->held_back_by);
     put_optional(out, node->horizon_ms);
     mp_put_uint(out, node->memory_bytes);
-    put_items(out, node->members, node->members_at);
+    fields_items_put(out, node->members, node->members_at);
 }
 
 bool control_node_read(slice_t document, control_node_t *out)
@@ -342,8 +336,8 @@ void control_broker_put(buf_t *out, const control_broker_t *broker)
     mp_put_uint(out, broker->in_flight);
     put_text(out, broker->version);
     mp_put_uint(out, broker->pid);
-    put_items(out, broker->counts, broker->counts_at);
-    put_items(out, broker->replicas, broker->replicas_at);
+    fields_items_put(out, broker->counts, broker->counts_at);
+    fields_items_put(out, broker->replicas, broker->replicas_at);
 }
 
 bool control_broker_read(slice_t document, control_broker_t *out)
