@@ -128,16 +128,6 @@ void curve_destroy(curve_t **self_p)
     *self_p = NULL;
 }
 
-const char *curve_folder(const curve_t *self)
-{
-    return self->folder;
-}
-
-const char *curve_name(const curve_t *self)
-{
-    return self->name;
-}
-
 /* ---- sockets ---- */
 
 /* An option that libzmq refuses is a mistake of ours: without it the socket would be open. */

@@ -27,10 +27,6 @@ int curve_open(curve_t **out, const char *folder, const char *name, key_role_t r
 /* Wipes it; the sockets that use it may go on. */
 void curve_destroy(curve_t **self);
 
-/* The folder, and the name of the own key; owned by the curve_t. */
-const char *curve_folder(const curve_t *self);
-const char *curve_name(const curve_t *self);
-
 /*
  * Sets a socket up before it binds, to take programs of these roles (bits): nobody while zap.h does
  * not run.
