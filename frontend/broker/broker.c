@@ -376,6 +376,7 @@ static uint32_t put_counts(const broker_t *self, const frontend_info_t *info, bu
         {"replica_losses", self->counts.replica_losses},
         {"dropped_control", self->counts.dropped_control},
         {"denied", denied_count(self->guard.denied)},
+        {"stale_beacons", finder_counts(self->finder).stale},
     };
     uint32_t count = sizeof(counts) / sizeof(counts[0]);
     for (uint32_t i = 0; i < count; i++)

@@ -66,6 +66,7 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
         {"dropped_peer", self->counts.dropped_peer},
         {"dropped_control", self->counts.dropped_control},
         {"denied", denied_count(self->guard.denied)},
+        {"stale_beacons", finder_counts(self->finder).stale},
         {"log_bytes", disk_end(self->disk) - disk_begin(self->disk)},
         {"log_unsynced_bytes", disk_end(self->disk) - disk_synced(self->disk)},
     };

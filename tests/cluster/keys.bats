@@ -290,6 +290,36 @@ PYTHON
     wait_until 10 shows
 }
 
+# hear_beacon FILE: the next beacon of anybody; say_beacon FILE: sends it once more.
+hear_beacon() {
+    timeout 20 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+s.bind(("127.255.255.255", int(sys.argv[1])))
+open(sys.argv[2], "wb").write(s.recv(1000))' "$beacon_port" "$1"
+}
+say_beacon() {
+    python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+s.sendto(open(sys.argv[2], "rb").read(), ("127.255.255.255", int(sys.argv[1])))' "$beacon_port" "$1"
+}
+
+@test "an old beacon that somebody sends again is dropped, and counted" {
+    node 0
+    wait_until 10 log_has node_0 'ready'
+    hear_beacon "$folder/beacon"
+    broker
+    node 1
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    stale() { [ "$(ctl --json "$1" | jq '[.. | .counts? // empty | .stale_beacons] | max')" -ge 1 ]; }
+    replayed() { say_beacon "$folder/beacon" && stale brokers && stale nodes; }
+    wait_until 10 replayed
+}
+
 @test "a broker and a replica die: a session goes on, as without keys" {
     cluster 2
     broker 1
