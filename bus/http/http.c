@@ -93,15 +93,26 @@ static void put_broker_status(const control_broker_t *broker, buf_t *body)
     buf_append_u8(body, '\n');
 }
 
-unsigned http_answer(const char *path, slice_t document, buf_t *body, const char **type)
+/* The paths that are answered from the document, which is not made for others. */
+static bool needs_document(const char *path)
+{
+    return strcmp(path, "/readyz") == 0 || strcmp(path, "/metrics") == 0 ||
+           strcmp(path, "/v1/status") == 0;
+}
+
+unsigned http_answer(const char *path, http_document_fn *fn, void *arg, buf_t *body,
+                     const char **type)
 {
     control_node_t node;
     control_broker_t broker;
-    bool is_node = control_node_read(document, &node);
 
     *type = TEXT;
     if (strcmp(path, "/healthz") == 0)
         return say(body, 200, "ok\n");
+    if (!needs_document(path))
+        return say(body, 404, "there are /metrics, /healthz, /readyz and /v1/status\n");
+    slice_t document = fn(arg);
+    bool is_node = control_node_read(document, &node);
     if (!is_node && !control_broker_read(document, &broker))
         return say(body, 500, "no document\n"); /* our own mistake */
     if (strcmp(path, "/readyz") == 0)
@@ -111,12 +122,9 @@ unsigned http_answer(const char *path, slice_t document, buf_t *body, const char
         is_node ? metrics_put_node(body, &node) : metrics_put_broker(body, &broker);
         return 200;
     }
-    if (strcmp(path, "/v1/status") == 0) {
-        *type = JSON;
-        is_node ? put_node_status(&node, body) : put_broker_status(&broker, body);
-        return 200;
-    }
-    return say(body, 404, "there are /metrics, /healthz, /readyz and /v1/status\n");
+    *type = JSON;
+    is_node ? put_node_status(&node, body) : put_broker_status(&broker, body);
+    return 200;
 }
 
 /* Answers at once, before any body of the request is read: then the connection ends. */
@@ -131,7 +139,7 @@ static enum MHD_Result take_request(void *arg, struct MHD_Connection *connection
 
     (void)version, (void)upload_data, (void)upload_size, (void)state;
     if (strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
-        status = http_answer(url, self->fn(self->arg), &body, &type);
+        status = http_answer(url, self->fn, self->arg, &body, &type);
     else
         status = say(&body, 405, "GET and HEAD alone\n");
     struct MHD_Response *response =

@@ -2,7 +2,7 @@
  * What people's monitoring asks over HTTP: /metrics, /healthz, /readyz and /v1/status.
  *
  * libmicrohttpd in the program's loop, by its epoll descriptor, without threads of its own. All is
- * made from one document, the program's own (bus/wire/control.h), when it is asked for. Hostile
+ * made from one document, the program's own (bus/wire/control.h), when it is needed. Hostile
  * requests are refused cheaply: HTTP_CONNECTIONS_MAX connections, HTTP_REQUEST_MAX bytes of head,
  * HTTP_IDLE_S of silence, HTTP_LIFE_MS in all, GET and HEAD alone, one request for each connection.
  *
@@ -42,7 +42,9 @@ void http_tick(http_t *self);
 
 /*
  * What a path is answered with: appends the body and returns the status, 404 for one that is none.
+ * fn is asked once, with arg, where the answer is made from the document. *type: static.
  */
-unsigned http_answer(const char *path, slice_t document, buf_t *body, const char **type);
+unsigned http_answer(const char *path, http_document_fn *fn, void *arg, buf_t *body,
+                     const char **type);
 
 #endif

@@ -179,11 +179,21 @@ static void read_metrics(const char *text)
 
 /* ---- tests ---- */
 
-static unsigned ask(const char *path, const buf_t *document, buf_t *body)
+static unsigned asked; /* documents */
+
+static slice_t give(void *arg)
+{
+    const buf_t *document = arg;
+    asked++;
+    return buf_slice(document);
+}
+
+static unsigned ask(const char *path, buf_t *document, buf_t *body)
 {
     const char *type;
     buf_reset(body);
-    return http_answer(path, buf_slice(document), body, &type);
+    asked = 0;
+    return http_answer(path, give, document, body, &type);
 }
 
 static void test_metrics(void **state)
@@ -226,7 +236,9 @@ static void check_ready(const control_node_t *node, unsigned status, const char 
     put_node(&document, node);
     assert_int_equal(ask("/readyz", &document, &body), status);
     assert_non_null(strstr(buf_text(&body), why));
+    assert_int_equal(asked, 1);
     assert_int_equal(ask("/healthz", &document, &body), 200);
+    assert_int_equal(asked, 0); /* a document costs something */
     buf_free(&document);
     buf_free(&body);
 }
@@ -258,8 +270,10 @@ static void test_paths(void **state)
     buf_t document = {0};
     buf_t body = {0};
     put_node(&document, &(control_node_t){.id = 3, .held_back_by = -1, .horizon_ms = -1});
-    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
         assert_int_equal(ask(none[i], &document, &body), 404);
+        assert_int_equal(asked, 0);
+    }
     assert_int_equal(ask("/v1/status", &document, &body), 200);
     assert_memory_equal(body.data, "{\"id\":3,\"status\":\"active\"", 25);
     buf_reset(&document);
