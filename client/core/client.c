@@ -333,15 +333,19 @@ static void free_session(client_t *self, client_session_t *session)
     free(session);
 }
 
-/* Broker and replica forget the session under its present id. */
+/* Broker and replica forget the session under its present id; what waits there comes back. */
+static void send_session_bye(client_t *self, const client_session_t *session)
+{
+    const frame_t bye = {.kind = FRAME_BYE, .route = session->route};
+    size_t offset = frame_begin(&self->arena, &bye);
+    session_bye_put(&self->arena, session->id);
+    send_frame(self, offset);
+}
+
 static void leave_session(client_t *self, client_session_t *session)
 {
-    if (self->is_connected && session->state != SESSION_CLOSED) {
-        const frame_t bye = {.kind = FRAME_BYE, .route = session->route};
-        size_t offset = frame_begin(&self->arena, &bye);
-        session_bye_put(&self->arena, session->id);
-        send_frame(self, offset);
-    }
+    if (self->is_connected && session->state != SESSION_CLOSED)
+        send_session_bye(self, session);
     session->state = SESSION_CLOSED;
 }
 
@@ -625,6 +629,9 @@ static void relax(client_t *self, client_session_t *session, pending_t *request,
     take_back(self, session, request);
     session->moves = 0;
     end_id(session, 0);
+    /* It has no time left to let what was issued after it wait on there. */
+    if (session->sent != 0)
+        send_session_bye(self, session);
     note(self, "session relaxed: what replica %d does not have is given up", session->replica);
 }
 

@@ -454,6 +454,34 @@ static void test_relax(void **state)
     rig_free(rig);
 }
 
+/* What was issued later has time left when the first one is told MISSING: it does not wait on. */
+static void test_relax_in_a_pipeline(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_SET, COMMAND_SET};
+    rig_t *rig = serving(commands, 2);
+    const uint64_t id = rig->id;
+    const seen_request_t first = rig->requests[0];
+    const seen_request_t second = rig->requests[1];
+    client_session_relax(rig->session, true);
+    missing(rig, &first, 99, 3);
+    turn(rig);
+    assert_true(rig->bye == id); /* the replica turns back what waits */
+    assert_true(rig->id == id);
+    answer(rig, &second, OUTCOME_MOVED);
+    turn(rig);
+    assert_int_equal(rig->done_size, 0);
+    assert_true(rig->id != id);
+    assert_int_equal(rig->avoid, 0); /* that replica has all that the session has seen now */
+    welcome(rig, ROUTE + 1);
+    assert_int_equal(rig->requests_size, 2);
+    for (uint64_t i = 0; i < 2; i++) {
+        assert_int_equal(rig->requests[i].item.seq, i + 1);
+        assert_int_equal(rig->requests[i].item.flags, REQUEST_FRESH);
+    }
+    rig_free(rig);
+}
+
 /* What is given up is what the replica was asked for and does not have, and nothing else. */
 static void test_relax_keeps_news(void **state)
 {
@@ -771,6 +799,7 @@ int main(void)
         cmocka_unit_test(test_cancel_harmless),
         cmocka_unit_test(test_late_answer_is_learned),
         cmocka_unit_test(test_relax),
+        cmocka_unit_test(test_relax_in_a_pipeline),
         cmocka_unit_test(test_relax_keeps_news),
         cmocka_unit_test(test_cancel_unknown),
         cmocka_unit_test(test_cancel_doubtful),
