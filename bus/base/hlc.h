@@ -12,6 +12,8 @@
 
 typedef uint64_t hlc_t;
 
+#define HLC_MS_MAX ((INT64_C(1) << 48) - 1)
+
 /* The time as a core is given it with each event. Units in the names. */
 typedef struct now {
     int64_t wall_ms; /* CLOCK_REALTIME; may jump */

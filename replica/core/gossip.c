@@ -159,6 +159,17 @@ void replica_candidate(replica_t *self, now_t now, uint16_t id, uint64_t incarna
         greet(self, peer);
 }
 
+void gossip_greet_again(replica_t *self, uint64_t incarnation)
+{
+    for (size_t i = 0; i < self->peers_size; i++) {
+        peer_t *peer = &self->peers[i];
+        if (peer->incarnation != incarnation && peer->incarnation != 0)
+            continue;
+        peer->retry_ms = self->now.boot_ms;
+        peer->retry_step_ms = RETRY_MIN_MS;
+    }
+}
+
 /* ---- HELLO and WELCOME ---- */
 
 /* A node that is joining can give nothing to anybody but the donor. */
@@ -310,22 +321,6 @@ static bool lacks_dropped(replica_t *self, const peer_hello_t *hello)
            !vec_covers(&self->vector, &self->dropped);
 }
 
-/*
- * Its updates would win over all of ours for as long as its clock is ahead: it is not taken in
- * before that is set right. Both sides go on serving.
- */
-static bool is_clock_too_far_ahead(replica_t *self, hlc_t clock, char *why, size_t size)
-{
-    int64_t ahead_ms = hlc_ms(clock) - hlc_ms(replica_clock(self));
-    if (ahead_ms <= self->config.max_drift_ms)
-        return false;
-    snprintf(why, size,
-             "its clock is %lld s ahead, --max-drift allows %lld s: set the machines' clocks, "
-             "then start the node that was wrong again",
-             (long long)(ahead_ms / 1000), (long long)(self->config.max_drift_ms / 1000));
-    return true;
-}
-
 /* A HELLO at our ROUTER: answer, and connect back to who is not known yet. */
 static void take_hello(replica_t *self, uint32_t link, slice_t message)
 {
@@ -352,7 +347,7 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
     const char *event = NULL;
     if (id_taken)
         event = "id-clash";
-    else if (is_clock_too_far_ahead(self, hello.clock, why, sizeof why))
+    else if (drift_refuses(self, &hello, why, sizeof why))
         event = "clock";
     else if (!settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why))
         event = "lineage-clash";
@@ -369,6 +364,7 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
         self->counts.malformed++;
         return;
     }
+    drift_take_in(self, &hello);
     stability_take_in(self, hello.id, hello.incarnation);
     bool is_too_far_back = lacks_dropped(self, &hello);
     size_t offset = self->arena.size;
@@ -412,7 +408,7 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
         peer->retry_step_ms = RETRY_MAX_MS;
         return;
     }
-    if (is_clock_too_far_ahead(self, hello.clock, why, sizeof why)) {
+    if (drift_refuses(self, &hello, why, sizeof why)) {
         replica_note(self, NOTE_WARN, "[clock] node refused id=%u incarnation=%016llx why=\"%s\"",
                      hello.id, (unsigned long long)hello.incarnation, why);
         lose(self, peer, "its clock is too far ahead");
@@ -428,6 +424,7 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
         self->counts.malformed++;
         return;
     }
+    drift_take_in(self, &hello);
     stability_take_in(self, hello.id, hello.incarnation);
     peer_t *other = gossip_peer(self, hello.incarnation);
     if (other != NULL && other != peer) {

@@ -1,7 +1,7 @@
 /*
  * What the files of the replica core share: the state and the few functions between them. Included
- * by replica.c, gossip.c, stability.c, recovery.c, transfer.c, intake.c, session.c, commands.c,
- * conflict.c, trace.c and inspect.c only.
+ * by replica.c, gossip.c, stability.c, drift.c, recovery.c, transfer.c, intake.c, session.c,
+ * commands.c, conflict.c, trace.c and inspect.c only.
  */
 #ifndef HEARSAY_REPLICA_CORE_INTERNAL_H
 #define HEARSAY_REPLICA_CORE_INTERNAL_H
@@ -70,6 +70,16 @@ typedef struct served {
 } served_t;
 
 enum { SERVED_MAX = REPLICA_PEERS_MAX };
+
+/* ---- clocks ---- */
+
+/* A node that was not taken in, since its clock is too far ahead; of each id the last one. */
+typedef struct refused_clock {
+    uint16_t id;
+    uint64_t incarnation;
+    hlc_t clock;
+    int64_t said_ms; /* boot time */
+} refused_clock_t;
 
 /* ---- forgetting ---- */
 
@@ -196,6 +206,9 @@ struct replica {
     now_t now;
     hlc_t clock;
     int64_t clock_boot_ms; /* when clock was set */
+    int64_t lead_ms;       /* so far over wall time a clock was accepted by people, 0: none was */
+    refused_clock_t refused[REPLICA_PEERS_MAX];
+    size_t refused_size;
 
     replica_status_t status;
     replica_mode_t mode;
@@ -356,6 +369,8 @@ peer_t *gossip_peer_of_id(replica_t *self, uint16_t id);
 bool gossip_is_at_hand(const replica_t *self, const peer_t *peer);
 /* The same, and it is not joining: it takes part in gossip. */
 bool gossip_may_with(const replica_t *self, const peer_t *peer);
+/* Greets who is not connected soon: that incarnation, and whoever was not reached yet. */
+void gossip_greet_again(replica_t *self, uint64_t incarnation);
 /* A round out of turn: the members have changed. */
 void gossip_round_now(replica_t *self);
 /* How many replicas are known to have an update applied and logged, ourselves included. */
@@ -419,6 +434,19 @@ bool stability_is_on_disk(const replica_t *self);
 bool stability_is_agreed(const replica_t *self);
 /* A member that had left is one again. */
 void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation);
+
+/* ---- drift.c ---- */
+
+/*
+ * Whether a node that greets is not to be taken in, since its clock is too far ahead: its updates
+ * would win over all of ours for as long as that is so. *why, of size bytes, says what to do. Both
+ * sides go on serving.
+ */
+bool drift_refuses(replica_t *self, const peer_hello_t *hello, char *why, size_t size);
+/* A node that was not refused is taken in. */
+void drift_take_in(replica_t *self, const peer_hello_t *hello);
+/* Writes the accepted lead down, if there is one. */
+void drift_log(replica_t *self);
 
 /* ---- recovery.c ---- */
 

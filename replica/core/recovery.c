@@ -28,6 +28,7 @@ void recovery_put_meta(replica_t *self, buf_t *run)
         .lineage = self->lineage,
         .position = self->log_end,
         .clock = replica_clock(self),
+        .lead_ms = self->lead_ms,
         .floor = self->floor,
         .horizon = self->horizon,
         .keys = store_entries(self->store),
@@ -92,6 +93,7 @@ int replica_restore(replica_t *self, uint8_t table, slice_t key, slice_t value, 
     bool is_good = recovery_load(&target, table, key, value);
     if (is_good && table == STATE_META) {
         recovery_take_meta(self, &meta);
+        self->lead_ms = meta.lead_ms;
         self->checkpoint.position = meta.position;
         is_good = stability_take_rows(self, meta.members);
     }

@@ -177,6 +177,7 @@ static void log_lineage(replica_t *self)
     buf_reset(&self->encoded);
     seglog_meta_put(&self->encoded, self->lineage);
     replica_log(self, SEGLOG_KIND_META, buf_slice(&self->encoded));
+    drift_log(self);
     stability_log_members(self);
 }
 
@@ -249,13 +250,17 @@ static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
         stability_raise_floor(self, value);
         return true;
     }
+    if (kind == SEGLOG_KIND_CLOCK && seglog_clock_read(payload, &value, &self->lead_ms)) {
+        replica_clock_raise(self, value);
+        return true;
+    }
     return false;
 }
 
 int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t payload, err_t *err)
 {
     if (kind == SEGLOG_KIND_META || kind == SEGLOG_KIND_MEMBERS || kind == SEGLOG_KIND_FLOOR ||
-        kind == SEGLOG_KIND_ENDED || kind == SEGLOG_KIND_JOINING) {
+        kind == SEGLOG_KIND_ENDED || kind == SEGLOG_KIND_JOINING || kind == SEGLOG_KIND_CLOCK) {
         if (replay_other(self, kind, payload))
             return 0;
         return err_set(err, OUTCOME_LOST, "the log entry at %llu is malformed",
@@ -289,11 +294,14 @@ void replica_set_damaged(replica_t *self)
 void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
 {
     uint64_t floor;
+    uint64_t clock;
     record_t *record = &self->record;
     if (kind == SEGLOG_KIND_MEMBERS) {
         stability_take_rows(self, payload);
     } else if (kind == SEGLOG_KIND_FLOOR && seglog_number_read(payload, &floor)) {
         stability_raise_floor(self, floor);
+    } else if (kind == SEGLOG_KIND_CLOCK && seglog_clock_read(payload, &clock, &self->lead_ms)) {
+        replica_clock_raise(self, clock);
     } else if (kind == SEGLOG_KIND_UPDATE && record_read(payload, record) &&
                record->n > vec_get(&self->applied, record->origin)) {
         self->clock = hlc_max(self->clock, record->tag.hlc + OPS_MAX);

@@ -239,6 +239,14 @@ void replica_checkpoint_done(replica_t *self, now_t now, bool is_good, slice_t w
 int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err);
 
 /*
+ * A node of this id is refused, since its clock is too far ahead: it is to be taken in all the
+ * same. Our clock is raised to its own, for good: deadlines pass as much earlier, and to nodes that
+ * did not do the same we are ahead. Returns 1, with by how much in *moved_ms; 0 when no such node
+ * was refused of late; -1 with err when that cannot be written down.
+ */
+int replica_accept_clock(replica_t *self, now_t now, uint16_t id, int64_t *moved_ms, err_t *err);
+
+/*
  * why (a line, copied): from now on as little as can be goes to the log, since the disk is or will
  * be full, or fails; NULL: it is well again. Until then updates are refused with that text, records
  * of other nodes are not taken (they keep them for us), and reads go on.
@@ -360,12 +368,22 @@ typedef struct replica_member_info {
     int64_t silent_ms; /* since it was last heard; -1: not since our start, or it is connected */
 } replica_member_info_t;
 
+/* A node that is not taken in, since its clock is too far ahead. */
+typedef struct replica_refused_info {
+    uint16_t id;
+    uint64_t incarnation;
+    int64_t ahead_ms; /* of ours */
+} replica_refused_info_t;
+
 replica_info_t replica_info(const replica_t *self, now_t now);
 /* The i-th peer; false behind the last. */
 bool replica_peer_info(const replica_t *self, size_t i, replica_peer_info_t *out);
 
 /* The i-th member, by id; false behind the last. */
 bool replica_member_info(const replica_t *self, now_t now, size_t i, replica_member_info_t *out);
+
+/* The i-th node that is refused now, of at most REPLICA_PEERS_MAX; false behind the last. */
+bool replica_refused_info(const replica_t *self, now_t now, size_t i, replica_refused_info_t *out);
 
 /* A key as it is here. */
 typedef struct replica_key_info {

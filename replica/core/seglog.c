@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "bus/base/hlc.h"
 #include "bus/wire/mp.h"
 
 enum {
@@ -11,6 +12,7 @@ enum {
     HEADER_SUMMED = SEGLOG_HEADER_SIZE - 8,
     ENTRY_SUMMED = SEGLOG_ENTRY_OVERHEAD - 8,
     META_FIELDS = 1,
+    CLOCK_FIELDS = 2,
     META_FIELDS_MAX = 64,
 };
 
@@ -183,4 +185,27 @@ void seglog_meta_put(buf_t *out, uint64_t lineage)
 bool seglog_meta_read(slice_t payload, uint64_t *lineage)
 {
     return seglog_number_read(payload, lineage);
+}
+
+void seglog_clock_put(buf_t *out, uint64_t clock, int64_t lead_ms)
+{
+    mp_put_array(out, CLOCK_FIELDS);
+    mp_put_uint(out, clock);
+    mp_put_uint(out, (uint64_t)lead_ms);
+}
+
+bool seglog_clock_read(slice_t payload, uint64_t *clock, int64_t *lead_ms)
+{
+    mp_t in = mp_open(payload);
+    uint32_t items = mp_array(&in, META_FIELDS_MAX);
+    if (items < CLOCK_FIELDS)
+        return false;
+    uint64_t said = mp_uint(&in);
+    uint64_t lead = mp_uint(&in);
+    mp_array_end(&in, items, CLOCK_FIELDS);
+    if (!mp_done(&in) || lead > HLC_MS_MAX)
+        return false;
+    *clock = said;
+    *lead_ms = (int64_t)lead;
+    return true;
 }

@@ -41,6 +41,7 @@ typedef enum seglog_kind {
     SEGLOG_KIND_JOINING = 6, /* 1: the state before it is to be replaced by another's; 0: not so */
     SEGLOG_KIND_ENDED = 5,   /* final counts: a msgpack vector */
     SEGLOG_KIND_FLOOR = 4, /* no update with a tag at or under it is accepted (seglog_floor_put) */
+    SEGLOG_KIND_CLOCK = 7, /* a clock that people accepted (seglog_clock_put) */
 } seglog_kind_t;
 
 /* ---- segment headers ---- */
@@ -117,5 +118,9 @@ bool seglog_meta_read(slice_t payload, uint64_t *lineage);
 /* The payload of a FLOOR or JOINING entry, likewise: [number]. */
 void seglog_number_put(buf_t *out, uint64_t number);
 bool seglog_number_read(slice_t payload, uint64_t *number);
+
+/* The payload of a CLOCK entry, likewise: [clock, its lead over the machine's clock in ms]. */
+void seglog_clock_put(buf_t *out, uint64_t clock, int64_t lead_ms);
+bool seglog_clock_read(slice_t payload, uint64_t *clock, int64_t *lead_ms);
 
 #endif

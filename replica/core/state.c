@@ -1,6 +1,6 @@
 #include "replica/core/state.h"
 
-enum { META_FIELDS = 12, META_FIELDS_OLD = 10, META_FIELDS_MAX = 64 };
+enum { META_FIELDS_LEAST = 10, META_FIELDS = 13, META_FIELDS_MAX = 64 };
 
 void state_meta_free(state_meta_t *self)
 {
@@ -25,13 +25,14 @@ void state_meta_put(buf_t *out, const state_meta_t *meta)
     mp_put_vector(out, &meta->ended);
     mp_put_vector(out, &meta->lost.first);
     mp_put_vector(out, &meta->lost.last);
+    mp_put_uint(out, (uint64_t)meta->lead_ms);
 }
 
 bool state_meta_read(slice_t value, state_meta_t *out)
 {
     mp_t in = mp_open(value);
     uint32_t items = mp_array(&in, META_FIELDS_MAX);
-    if (items < META_FIELDS_OLD)
+    if (items < META_FIELDS_LEAST)
         return false;
     out->lineage = mp_uint(&in);
     out->position = mp_uint(&in);
@@ -43,12 +44,15 @@ bool state_meta_read(slice_t value, state_meta_t *out)
     mp_vector_of(&in, &out->dropped, VEC_WHOLE_MAX);
     out->members = mp_bytes(&in);
     mp_vector_of(&in, &out->ended, VEC_ENDED_MAX);
+    uint64_t lead_ms = 0;
     if (items >= META_FIELDS) {
         mp_vector_of(&in, &out->lost.first, VEC_ENDED_MAX);
         mp_vector_of(&in, &out->lost.last, VEC_ENDED_MAX);
+        lead_ms = mp_uint(&in);
     }
-    mp_array_end(&in, items, items >= META_FIELDS ? META_FIELDS : META_FIELDS_OLD);
-    return mp_done(&in) && out->lineage != 0;
+    out->lead_ms = (int64_t)lead_ms;
+    mp_array_end(&in, items, items >= META_FIELDS ? META_FIELDS : META_FIELDS_LEAST);
+    return mp_done(&in) && out->lineage != 0 && lead_ms <= HLC_MS_MAX;
 }
 
 void state_put_row(buf_t *run, slice_t key, slice_t value)

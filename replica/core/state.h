@@ -27,9 +27,10 @@ typedef struct state_meta {
     uint64_t lineage;
     uint64_t position; /* of the log: the state is as of all entries before it */
     hlc_t clock;
-    hlc_t floor;   /* no update with a tag at or under it is accepted */
-    hlc_t horizon; /* what is at or under it may be folded in the rows */
-    uint64_t keys; /* rows of STATE_KEYS, to make room for */
+    int64_t lead_ms; /* of an accepted clock over that of this machine; means nothing to others */
+    hlc_t floor;     /* no update with a tag at or under it is accepted */
+    hlc_t horizon;   /* what is at or under it may be folded in the rows */
+    uint64_t keys;   /* rows of STATE_KEYS, to make room for */
     vec_t applied;
     vec_t ended;   /* final counts */
     vec_t dropped; /* records that the log has no more */

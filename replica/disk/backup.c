@@ -418,6 +418,7 @@ static bool put_meta(making_t *self, slice_t key, slice_t value)
         peer_members_put(&members, NULL, 0);
         meta.lineage = self->lineage;
         meta.position = 0;
+        meta.lead_ms = 0;
         meta.members = buf_slice(&members);
         vec_copy(&meta.dropped, &meta.applied);
         state_meta_put(&row, &meta);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "bus/base/hlc.h"
 #include "bus/base/random.h"
 #include "bus/wire/mp.h"
 #include "replica/core/seglog.h"
@@ -223,6 +224,23 @@ static void test_meta(void **state)
     buf_free(&out);
 }
 
+static void test_clock(void **state)
+{
+    (void)state;
+    buf_t out = {0};
+    uint64_t clock = 0;
+    int64_t lead_ms = 0;
+    seglog_clock_put(&out, 0xFEDCBA9876543210, HLC_MS_MAX);
+    assert_true(seglog_clock_read(buf_slice(&out), &clock, &lead_ms));
+    assert_true(clock == 0xFEDCBA9876543210 && lead_ms == HLC_MS_MAX);
+    for (size_t size = 0; size < out.size; size++)
+        assert_false(seglog_clock_read(slice_of(out.data, size), &clock, &lead_ms));
+    buf_reset(&out);
+    seglog_clock_put(&out, 1, HLC_MS_MAX + 1);
+    assert_false(seglog_clock_read(buf_slice(&out), &clock, &lead_ms));
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_flip_anywhere_is_found),
         cmocka_unit_test(test_find_good_is_bounded),
         cmocka_unit_test(test_meta),
+        cmocka_unit_test(test_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

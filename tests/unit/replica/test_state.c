@@ -22,6 +22,7 @@ static void check_meta(random_t *rng)
     state_meta_t put = {.lineage = 1 + random_u64(rng) / 2,
                         .position = random_u64(rng),
                         .clock = random_u64(rng),
+                        .lead_ms = (int64_t)(random_u64(rng) >> 16),
                         .floor = random_u64(rng),
                         .horizon = random_u64(rng),
                         .keys = random_u64(rng),
@@ -36,7 +37,7 @@ static void check_meta(random_t *rng)
     state_meta_put(&out, &put);
     assert_true(state_meta_read(buf_slice(&out), &got));
     assert_true(got.lineage == put.lineage && got.position == put.position);
-    assert_true(got.clock == put.clock && got.floor == put.floor);
+    assert_true(got.clock == put.clock && got.lead_ms == put.lead_ms && got.floor == put.floor);
     assert_true(got.horizon == put.horizon && got.keys == put.keys);
     assert_true(vec_equal(&got.applied, &put.applied));
     assert_true(vec_equal(&got.dropped, &put.dropped) && vec_equal(&got.ended, &put.ended));
