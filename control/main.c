@@ -14,6 +14,7 @@
 #include "bus/net/address.h"
 #include "bus/net/logger.h"
 #include "bus/net/runtime.h"
+#include "control/accept.h"
 #include "control/backup.h"
 #include "control/check.h"
 #include "control/events.h"
@@ -331,26 +332,22 @@ static void set_deadline(control_t *self)
     self->deadline_ms = net_now().boot_ms + self->timeout_ms - end_ms;
 }
 
-/* Asks people, unless they have said so; false when it is not to be done, with *code. */
-static bool is_confirmed(control_t *self, uint16_t id, int *code)
+/*
+ * Asks people, unless they have said so; false when it is not to be done, with *code. what: what is
+ * done to node id and when to say yes, for those who cannot be asked; question: what comes of it.
+ */
+static bool is_confirmed(control_t *self, uint16_t id, const char *what, const char *question,
+                         int *code)
 {
     char answer[16] = "";
 
     if (options_flag(self->options, "yes"))
         return true;
     if (!isatty(STDIN_FILENO)) {
-        *code =
-            fail_with(self, OUTCOME_USAGE,
-                      "forgetting node %u cannot be undone: give --yes when it is never to come "
-                      "back with its present data",
-                      id);
+        *code = fail_with(self, OUTCOME_USAGE, "node %u: %s", id, what);
         return false;
     }
-    fprintf(
-        stderr,
-        "Node %u will be no member any more: nothing waits for it, and what only it has is lost.\n"
-        "Started again, it takes over the state of another node. Forget it? [y/N] ",
-        id);
+    fprintf(stderr, "Node %u %s [y/N] ", id, question);
     if (fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y')) {
         set_deadline(self);
         return true;
@@ -378,7 +375,13 @@ static int run_forget(control_t *self)
     err_t err;
 
     if (!read_id(self, self->words[0], &request.id, &code) ||
-        !is_confirmed(self, request.id, &code))
+        !is_confirmed(self, request.id,
+                      "forgetting it cannot be undone: give --yes when it is never to come back "
+                      "with its present data",
+                      "will be no member any more: nothing waits for it, and what only it has is "
+                      "lost.\n"
+                      "Started again, it takes over the state of another node. Forget it?",
+                      &code))
         return code;
     if (survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
         return EXIT_INTERRUPTED;
@@ -405,6 +408,35 @@ static int run_forget(control_t *self)
     else
         printf("node %u: forgotten by node %u, the others learn it by gossip\n", request.id, by);
     return EXIT_DONE;
+}
+
+static int run_accept_clock(control_t *self)
+{
+    const int node = (int)options_int(self->options, "node");
+    const survey_member_t *only = NULL;
+    buf_t out = {0};
+    uint16_t id;
+    int code;
+
+    if (!read_id(self, self->words[0], &id, &code) ||
+        !is_confirmed(self, id,
+                      "accepting its clock cannot be undone: give --yes when that machine's clock "
+                      "cannot be set right",
+                      "is ahead: the others' clocks will be raised to its own, for good, and "
+                      "deadlines pass\n"
+                      "as much earlier. To set its machine's clock right and start it again is "
+                      "better. Accept it?",
+                      &code))
+        return code;
+    if (node >= 0 && (only = find_node(self, (uint16_t)node, &code)) == NULL)
+        return code;
+    if (only == NULL && survey_round(self->survey, self->deadline_ms, NULL, NULL) != 0)
+        return EXIT_INTERRUPTED;
+    if (!anybody_answered(self, CONTROL_NODE))
+        return fail_nobody(self, "node");
+    code = accept_clock(&out, self->survey, only, id, self->as_json, self->deadline_ms);
+    write_out(&out);
+    return code >= 0 ? code : EXIT_INTERRUPTED;
 }
 
 static int run_verify(control_t *self)
@@ -640,6 +672,9 @@ static const command_row_t commands[] = {
     {"trace", "", "what happens to sockets, requests and updates, live", 0, run_trace, false, 0},
     {"forget", " ID", "takes a member out that is not coming back: nothing waits for it any more",
      1, run_forget, false, 0},
+    {"accept-clock", " ID",
+     "takes in a node whose clock is too far ahead: better set that clock right", 1,
+     run_accept_clock, false, 0},
     {"check", "",
      "compares what all nodes show, while they serve, and names the first key that differs", 0,
      run_check, false, 0},

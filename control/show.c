@@ -196,12 +196,37 @@ uint64_t show_lag(const control_node_t *node, const vec_t *everything)
 
 /* ---- nodes ---- */
 
-void show_status(table_view_t *table, const control_node_t *node)
+/* By how much at most a node is ahead of those that refuse it for its clock; 0: none does. */
+static int64_t clock_ahead_ms(const survey_t *survey, uint64_t incarnation)
+{
+    const survey_member_t *member;
+    int64_t ahead_ms = 0;
+
+    for (size_t i = 0; (member = survey_member(survey, i)) != NULL; i++) {
+        if (member->kind != CONTROL_NODE || !member->has_answered)
+            continue;
+        mp_t in = mp_open(member->node.refused_at);
+        control_refused_t refused;
+        while (control_refused_next(&in, &refused))
+            if (refused.incarnation == incarnation && refused.ahead_ms > ahead_ms)
+                ahead_ms = refused.ahead_ms;
+    }
+    return ahead_ms;
+}
+
+void show_status(table_view_t *table, const survey_t *survey, const control_node_t *node)
 {
     const char *status = status_name(node->status);
+    const char *read_only = node->read_only.size != 0 ? ", read-only" : "";
+    int64_t ahead_ms = clock_ahead_ms(survey, node->incarnation);
+
     if (!node->is_ready)
         status = node->is_joining ? "joining" : "starting";
-    table_view_cell(table, "%s%s", status, node->read_only.size != 0 ? ", read-only" : "");
+    if (ahead_ms != 0)
+        table_view_cell(table, "%s%s, clock %" PRId64 "s ahead", status, read_only,
+                        ahead_ms / SECOND_MS);
+    else
+        table_view_cell(table, "%s%s", status, read_only);
 }
 
 void show_bytes(table_view_t *table, uint64_t bytes)
@@ -237,7 +262,7 @@ static void put_node_row(table_view_t *table, const survey_t *survey, const row_
 
     show_short_vector(vector, survey, node->vector);
     table_view_cell(table, "%u", node->id);
-    show_status(table, node);
+    show_status(table, survey, node);
     table_view_cell(table, "%.*s", (int)node->mode.size, (const char *)node->mode.data);
     show_address(table, node->host, node->port);
     show_age(table, "", node->age_ms);

@@ -31,8 +31,11 @@ uint64_t show_lag(const control_node_t *node, const vec_t *everything);
 void show_age(table_view_t *table, const char *what, int64_t age_ms);
 void show_address(table_view_t *table, slice_t host, uint16_t port);
 void show_bytes(table_view_t *table, uint64_t bytes);
-/* "active", and behind it what else is to be known: "joining", "active, read-only". */
-void show_status(table_view_t *table, const control_node_t *node);
+/*
+ * "active", and behind it what else is to be known: "joining", "active, read-only", and how far its
+ * clock is ahead when another node of the survey refuses it for that.
+ */
+void show_status(table_view_t *table, const survey_t *survey, const control_node_t *node);
 /* The member that a node waits for before it forgets anything, when that is out of its reach. */
 void show_held_back_by(table_view_t *table, const control_node_t *node);
 

@@ -182,7 +182,7 @@ static void put_nodes(top_t *self)
         const row_t *row = &self->rows[i];
         const control_node_t *node = row->node;
         table_view_count(table, node->id);
-        show_status(table, node);
+        show_status(table, self->survey, node);
         show_age(table, "", node->age_ms);
         table_view_count(table, node->keys);
         table_view_cell(table, "%.0f", row->requests);

@@ -7,7 +7,8 @@ enum {
     REPLY_FIELDS = 5,
     PEER_FIELDS = 8,
     MEMBER_FIELDS = 5,
-    NODE_FIELDS = 28,
+    REFUSED_FIELDS = 3,
+    NODE_FIELDS = 29,
     BROKER_FIELDS = 12
 };
 
@@ -204,6 +205,26 @@ bool control_member_next(mp_t *in, control_member_t *out)
     return mp_ok(in);
 }
 
+void control_refused_put(buf_t *out, const control_refused_t *refused)
+{
+    mp_put_array(out, REFUSED_FIELDS);
+    mp_put_uint(out, refused->id);
+    mp_put_uint(out, refused->incarnation);
+    mp_put_int(out, refused->ahead_ms);
+}
+
+bool control_refused_next(mp_t *in, control_refused_t *out)
+{
+    if (mp_peek(in) == MP_END)
+        return false;
+    uint32_t items = fields_open(in, REFUSED_FIELDS);
+    out->id = fields_u16(in);
+    out->incarnation = mp_uint(in);
+    out->ahead_ms = (int64_t)fields_uint(in, INT64_MAX);
+    mp_array_end(in, items, REFUSED_FIELDS);
+    return mp_ok(in);
+}
+
 static bool skip_count(mp_t *in)
 {
     control_count_t item;
@@ -220,6 +241,12 @@ static bool skip_member(mp_t *in)
 {
     control_member_t item;
     return control_member_next(in, &item);
+}
+
+static bool skip_refused(mp_t *in)
+{
+    control_refused_t item;
+    return control_refused_next(in, &item);
 }
 
 static slice_t counts(mp_t *in, uint32_t *count)
@@ -282,6 +309,7 @@ void control_node_put(buf_t *out, const control_node_t *node, const vec_t *vecto
     put_optional(out, node->horizon_ms);
     mp_put_uint(out, node->memory_bytes);
     fields_items_put(out, node->members, node->members_at);
+    fields_items_put(out, node->refused, node->refused_at);
 }
 
 bool control_node_read(slice_t document, control_node_t *out)
@@ -320,6 +348,7 @@ bool control_node_read(slice_t document, control_node_t *out)
     out->horizon_ms = optional(&in);
     out->memory_bytes = mp_uint(&in);
     out->members_at = fields_items(&in, CONTROL_MEMBERS_MAX, skip_member, &out->members);
+    out->refused_at = fields_items(&in, CONTROL_REFUSED_MAX, skip_refused, &out->refused);
     return fields_close(&in, items, NODE_FIELDS);
 }
 

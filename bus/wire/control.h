@@ -20,23 +20,25 @@ enum {
     CONTROL_PEERS_MAX = 1024,                    /* in one document */
     CONTROL_COUNTS_MAX = 256,                    /* likewise */
     CONTROL_MEMBERS_MAX = 256,                   /* likewise */
+    CONTROL_REFUSED_MAX = 256,                   /* likewise */
     CONTROL_TEXT_MAX = 1024,                     /* bytes of a text */
     CONTROL_REQUEST_MAX = 128 + COMMAND_KEY_MAX, /* bytes of a request */
 };
 
 typedef enum control_command {
     CONTROL_INFO = 1,
-    CONTROL_SET_STATUS = 2, /* of a node; answered when its brokers have confirmed */
-    CONTROL_FORGET = 3,     /* a member, at another node: it is not coming back */
-    CONTROL_EVENTS = 4,     /* what has happened (bus/wire/inspect.h) */
-    CONTROL_KEY = 5,        /* of a node: how a key is there */
-    CONTROL_SESSIONS = 6,   /* of a broker: which connection has how many, where */
-    CONTROL_DIGESTS = 7,    /* of a node: of what its keys show (bus/wire/compare.h) */
-    CONTROL_SHOWN = 8,      /* of a node: the keys of one bucket */
-    CONTROL_BACKUP = 9,     /* of a node: a piece of its state (bus/wire/backup.h) */
+    CONTROL_SET_STATUS = 2,    /* of a node; answered when its brokers have confirmed */
+    CONTROL_FORGET = 3,        /* a member, at another node: it is not coming back */
+    CONTROL_EVENTS = 4,        /* what has happened (bus/wire/inspect.h) */
+    CONTROL_KEY = 5,           /* of a node: how a key is there */
+    CONTROL_SESSIONS = 6,      /* of a broker: which connection has how many, where */
+    CONTROL_DIGESTS = 7,       /* of a node: of what its keys show (bus/wire/compare.h) */
+    CONTROL_SHOWN = 8,         /* of a node: the keys of one bucket */
+    CONTROL_BACKUP = 9,        /* of a node: a piece of its state (bus/wire/backup.h) */
+    CONTROL_ACCEPT_CLOCK = 10, /* of a node: it takes in who is too far ahead; moved ms, or nil */
 } control_command_t;
 
-enum { CONTROL_COMMAND_LAST = CONTROL_BACKUP };
+enum { CONTROL_COMMAND_LAST = CONTROL_ACCEPT_CLOCK };
 
 /* Who decides on a status from now on. */
 typedef enum control_mode {
@@ -52,7 +54,7 @@ typedef struct control_request {
     replica_status_t status;
     control_mode_t mode;
     uint32_t timeout_ms; /* how long to wait for confirmations */
-    uint16_t id;         /* of the member to be forgotten */
+    uint16_t id;         /* of the member to be forgotten, or whose clock is accepted */
     slice_t key;         /* of KEY */
     compare_at_t at;     /* of DIGESTS and SHOWN */
     backup_at_t piece;   /* of BACKUP */
@@ -100,15 +102,24 @@ typedef struct control_member {
     int64_t silent_ms; /* since it was heard last; -1: connected, or not heard by this node yet */
 } control_member_t;
 
+/* A node that another one does not take in, since its clock is too far ahead. */
+typedef struct control_refused {
+    uint16_t id;
+    uint64_t incarnation;
+    int64_t ahead_ms;
+} control_refused_t;
+
 /* Each appends one item; the items are then given to the document's writer as its bytes. */
 void control_count_put(buf_t *out, const char *name, uint64_t value);
 void control_peer_put(buf_t *out, const control_peer_t *peer, const vec_t *vector);
 void control_member_put(buf_t *out, const control_member_t *member);
+void control_refused_put(buf_t *out, const control_refused_t *refused);
 
-/* The next item of counts_at, peers_at or members_at, opened with mp_open; false at the end. */
+/* The next item of any of the lists, opened with mp_open; false at its end. */
 bool control_count_next(mp_t *in, control_count_t *out);
 bool control_peer_next(mp_t *in, control_peer_t *out);
 bool control_member_next(mp_t *in, control_member_t *out);
+bool control_refused_next(mp_t *in, control_refused_t *out);
 
 /* A vector of a document, checked when that was read, into *out. */
 void control_vector(slice_t bytes, vec_t *out);
@@ -147,6 +158,8 @@ typedef struct control_node {
     uint64_t memory_bytes; /* of the heap, in use */
     uint32_t members;
     slice_t members_at;
+    uint32_t refused;
+    slice_t refused_at;
 } control_node_t;
 
 typedef struct control_broker {

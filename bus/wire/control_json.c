@@ -93,6 +93,22 @@ static void json_members(json_t *json, slice_t members_at)
     json_end(json);
 }
 
+static void json_refused(json_t *json, slice_t refused_at)
+{
+    mp_t in = mp_open(refused_at);
+    control_refused_t refused;
+
+    json_array(json, "refused");
+    while (control_refused_next(&in, &refused)) {
+        json_object(json, NULL);
+        json_uint(json, "id", refused.id);
+        json_hex64(json, "incarnation", refused.incarnation);
+        json_int(json, "clock_ahead_ms", refused.ahead_ms);
+        json_end(json);
+    }
+    json_end(json);
+}
+
 void control_node_json(json_t *json, const control_node_t *node)
 {
     json_text(json, "status", status_name(node->status));
@@ -124,6 +140,7 @@ void control_node_json(json_t *json, const control_node_t *node)
     json_uint(json, "memory_bytes", node->memory_bytes);
     json_uint(json, "log_bytes", node->log_bytes);
     json_members(json, node->members_at);
+    json_refused(json, node->refused_at);
 }
 
 void control_broker_json(json_t *json, const control_broker_t *broker)

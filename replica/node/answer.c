@@ -114,6 +114,20 @@ static uint32_t put_members(const node_t *self, buf_t *out)
     return count;
 }
 
+static uint32_t put_refused(const node_t *self, buf_t *out)
+{
+    now_t now = net_now();
+    replica_refused_info_t info;
+    uint32_t count = 0;
+    while (count < CONTROL_REFUSED_MAX && replica_refused_info(self->replica, now, count, &info)) {
+        const control_refused_t refused = {
+            .id = info.id, .incarnation = info.incarnation, .ahead_ms = info.ahead_ms};
+        control_refused_put(out, &refused);
+        count++;
+    }
+    return count;
+}
+
 slice_t node_document(node_t *self)
 {
     replica_info_t info = replica_info(self->replica, net_now());
@@ -121,10 +135,12 @@ slice_t node_document(node_t *self)
     buf_reset(&self->counts_text);
     buf_reset(&self->peers_text);
     buf_reset(&self->members_text);
+    buf_reset(&self->refused_text);
     buf_reset(&self->document);
     uint32_t counts = put_counts(self, &info, &self->counts_text);
     uint32_t peers = put_peers(self, &self->peers_text);
     uint32_t members = put_members(self, &self->members_text);
+    uint32_t refused = put_refused(self, &self->refused_text);
     bool is_forgetting = info.horizon != 0 && info.unstable != 0;
     const control_node_t node = {
         .id = info.id,
@@ -156,6 +172,8 @@ slice_t node_document(node_t *self)
         .horizon_ms = is_forgetting ? hlc_ms(info.clock) - hlc_ms(info.horizon) : -1,
         .members = members,
         .members_at = buf_slice(&self->members_text),
+        .refused = refused,
+        .refused_at = buf_slice(&self->refused_text),
     };
     control_node_put(&self->document, &node, info.vector);
     return buf_slice(&self->document);
@@ -167,18 +185,40 @@ static void answer_info(node_t *self, uint32_t connection, uint64_t request)
     reply_document(self, connection, request);
 }
 
-/* ---- FORGET ---- */
+/* ---- FORGET, ACCEPT_CLOCK ---- */
+
+/* What is answered is in the log. Returns 0, or -1 with err. */
+static int write_down(node_t *self, err_t *err)
+{
+    node_carry_out(self);
+    if (!self->stalled.is_stalled)
+        return 0;
+    return err_set(err, OUTCOME_READ_ONLY,
+                   "it cannot write that down now, its disk is full or fails: ask another node");
+}
 
 static void forget(node_t *self, uint32_t connection, const control_request_t *request)
 {
     err_t err = {.text = ""};
-    bool is_done = replica_forget(self->replica, net_now(), request->id, &err) == 0;
-    node_carry_out(self); /* what is answered is in the log */
-    if (is_done && self->stalled.is_stalled)
-        is_done = err_set(&err, OUTCOME_READ_ONLY,
-                          "it cannot write that down now, its disk is full or fails: ask another "
-                          "node") == 0;
+    bool is_done = replica_forget(self->replica, net_now(), request->id, &err) == 0 &&
+                   write_down(self, &err) == 0;
     reply_text(self, connection, request->request, is_done ? OUTCOME_OK : err.outcome, err.text);
+}
+
+static void accept_clock(node_t *self, uint32_t connection, const control_request_t *request)
+{
+    err_t err;
+    int64_t moved_ms = 0;
+    int rc = replica_accept_clock(self->replica, net_now(), request->id, &moved_ms, &err);
+
+    if (rc < 0 || write_down(self, &err) != 0) {
+        reply_text(self, connection, request->request, err.outcome, err.text);
+        return;
+    }
+    buf_reset(&self->document);
+    if (rc > 0)
+        mp_put_int(&self->document, moved_ms);
+    reply_document(self, connection, request->request);
 }
 
 /* ---- BACKUP ---- */
@@ -321,6 +361,9 @@ void node_answer(node_t *self, uint32_t connection, slice_t message)
         break;
     case CONTROL_FORGET:
         forget(self, connection, &request);
+        break;
+    case CONTROL_ACCEPT_CLOCK:
+        accept_clock(self, connection, &request);
         break;
     case CONTROL_EVENTS:
         buf_reset(&self->document);

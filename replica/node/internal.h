@@ -126,6 +126,7 @@ typedef struct node {
     buf_t counts_text;
     buf_t peers_text;
     buf_t members_text;
+    buf_t refused_text;
     buf_t document;
 } node_t;
 

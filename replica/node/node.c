@@ -440,6 +440,7 @@ static void stop(node_t *self)
     buf_free(&self->counts_text);
     buf_free(&self->peers_text);
     buf_free(&self->members_text);
+    buf_free(&self->refused_text);
     buf_free(&self->document);
 }
 

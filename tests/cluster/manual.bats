@@ -41,8 +41,8 @@ complete_words() {
         commands_of "$p" >"$folder/commands"
         [ "$(wc -l <"$folder/commands")" -ge 6 ]
         complete_words "$p" '' | diff "$folder/commands" -
-        sed -n '/^.SH COMMANDS/,/^.SH OPTIONS/s/^\\fB\([a-z]*\).*/\1/p' "$(manual_of "$p")" | sort |
-            diff "$folder/commands" -
+        sed -n '/^.SH COMMANDS/,/^.SH OPTIONS/{ s/\\-/-/g; s/^\\fB\([a-z-]*\).*/\1/p; }' \
+            "$(manual_of "$p")" | sort | diff "$folder/commands" -
     done
 }
 

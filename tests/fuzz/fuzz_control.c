@@ -41,6 +41,16 @@ static void read_members(slice_t bytes, uint32_t count)
     fuzz_check(mp_done(&in));
 }
 
+static void read_refused(slice_t bytes, uint32_t count)
+{
+    mp_t in = mp_open(bytes);
+    control_refused_t item;
+
+    for (uint32_t i = 0; i < count; i++)
+        fuzz_check(control_refused_next(&in, &item));
+    fuzz_check(mp_done(&in));
+}
+
 static void read_document(slice_t document)
 {
     control_node_t node;
@@ -54,6 +64,7 @@ static void read_document(slice_t document)
         read_counts(node.counts_at, node.counts);
         read_peers(node.peers_at, node.peers);
         read_members(node.members_at, node.members);
+        read_refused(node.refused_at, node.refused);
         fuzz_touch(node.read_only);
     }
     if (control_broker_read(document, &broker)) {

@@ -40,6 +40,7 @@ static void test_request(void **state)
          .mode = CONTROL_MODE_AUTO,
          .timeout_ms = UINT32_MAX},
         {.request = 2, .command = CONTROL_FORGET, .id = 255},
+        {.request = 5, .command = CONTROL_ACCEPT_CLOCK, .id = 254},
         {.request = 3, .command = CONTROL_SHOWN, .at = {16, 65535, UINT64_MAX}},
         {.request = 4, .command = CONTROL_BACKUP, .piece = {UINT64_MAX, 7, 8}},
     };
@@ -150,6 +151,7 @@ typedef struct parts {
     buf_t counts;
     buf_t peers;
     buf_t members;
+    buf_t refused;
 } parts_t;
 
 static parts_t make_parts(void)
@@ -170,6 +172,7 @@ static parts_t make_parts(void)
     const control_member_t members[] = {{1, 0xA1, 1, true, -1}, {2, 0xB2, 2, false, 70000}};
     for (size_t i = 0; i < 2; i++)
         control_member_put(&parts.members, &members[i]);
+    control_refused_put(&parts.refused, &(control_refused_t){3, 0xC3, 90000});
     return parts;
 }
 
@@ -179,6 +182,7 @@ static void free_parts(parts_t *parts)
     buf_free(&parts->counts);
     buf_free(&parts->peers);
     buf_free(&parts->members);
+    buf_free(&parts->refused);
 }
 
 static void put_node(buf_t *out)
@@ -214,6 +218,8 @@ static void put_node(buf_t *out)
         .memory_bytes = 70,
         .members = 2,
         .members_at = buf_slice(&parts.members),
+        .refused = 1,
+        .refused_at = buf_slice(&parts.refused),
     };
     control_node_put(out, &node, &parts.vector);
     free_parts(&parts);
@@ -284,6 +290,16 @@ static void check_members(slice_t members_at)
     assert_true(mp_done(&in));
 }
 
+static void check_refused(slice_t refused_at)
+{
+    mp_t in = mp_open(refused_at);
+    control_refused_t refused;
+    assert_true(control_refused_next(&in, &refused));
+    assert_true(refused.id == 3 && refused.incarnation == 0xC3 && refused.ahead_ms == 90000);
+    assert_false(control_refused_next(&in, &refused));
+    assert_true(mp_done(&in));
+}
+
 /* The keys that scripts read; a new one is no change, one that goes is. */
 static void test_json(void **state)
 {
@@ -313,6 +329,8 @@ static void test_json(void **state)
     assert_non_null(strstr(buf_text(&text), "\"members\":[{\"id\":1,"));
     assert_non_null(strstr(buf_text(&text), "\"state\":\"left behind\",\"connected\":false,"
                                             "\"silent_ms\":70000}]"));
+    assert_non_null(strstr(buf_text(&text), "\"refused\":[{\"id\":3,\"incarnation\":"
+                                            "\"00000000000000c3\",\"clock_ahead_ms\":90000}]"));
     buf_free(&bytes);
     buf_free(&text);
 }
@@ -340,6 +358,8 @@ static void test_node(void **state)
     assert_true(node.held_back_by == 2 && node.horizon_ms == -1 && node.memory_bytes == 70);
     assert_int_equal(node.members, 2);
     check_members(node.members_at);
+    assert_int_equal(node.refused, 1);
+    check_refused(node.refused_at);
     buf_free(&bytes);
 }
 
@@ -389,8 +409,11 @@ static void read_all(slice_t bytes)
     control_peer_t peer;
     control_count_t count;
     control_member_t member;
+    control_refused_t refusal;
     slice_t members_at = {0};
     uint32_t members = 0;
+    slice_t refused_at = {0};
+    uint32_t refused = 0;
 
     control_request_read(bytes, &request);
     if (control_reply_read(bytes, &reply))
@@ -404,6 +427,7 @@ static void read_all(slice_t bytes)
         peers_at = node.peers_at, counts_at = node.counts_at;
         peers = node.peers, counts = node.counts;
         members_at = node.members_at, members = node.members;
+        refused_at = node.refused_at, refused = node.refused;
     } else if (control_broker_read(bytes, &broker)) {
         peers_at = broker.replicas_at, counts_at = broker.counts_at;
         peers = broker.replicas, counts = broker.counts;
@@ -421,6 +445,10 @@ static void read_all(slice_t bytes)
     for (; control_member_next(&in, &member); members--)
         assert_true(mutate_within(members_at, bytes));
     assert_int_equal(members, 0);
+    in = mp_open(refused_at);
+    for (; control_refused_next(&in, &refusal); refused--)
+        assert_true(mutate_within(refused_at, bytes));
+    assert_int_equal(refused, 0);
 }
 
 static void check_random(random_t *rng)
