@@ -247,6 +247,18 @@ void cell_fold(cell_t *self, const stable_t *stable)
     self->base.dot = (vec_part_t){0};
 }
 
+size_t cell_bytes(const cell_t *self)
+{
+    const increments_t *all = self->increments;
+    return self->size + (all != NULL ? sizeof *all + all->size * sizeof *all->list : 0);
+}
+
+size_t cell_add_bytes(const cell_t *self)
+{
+    bool is_first = self == NULL || self->increments == NULL;
+    return (is_first ? sizeof(increments_t) : 0) + sizeof(increment_t);
+}
+
 bool cell_is_empty(const cell_t *self)
 {
     return tag_is_zero(self->base.tag) && self->increments == NULL;

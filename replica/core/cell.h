@@ -106,6 +106,12 @@ void cell_fold(cell_t *self, const stable_t *stable);
 /* True when the base is this text, or for NULL when there is none that shows. */
 bool cell_is_set_to(const cell_t *self, const slice_t *text);
 
+/* Bytes of what it holds besides itself: its text and the increments, each of which is kept. */
+size_t cell_bytes(const cell_t *self);
+
+/* By how much cell_add makes that more; self NULL: there is no cell yet. */
+size_t cell_add_bytes(const cell_t *self);
+
 /* True when it holds nothing at all. */
 bool cell_is_empty(const cell_t *self);
 

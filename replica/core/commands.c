@@ -12,6 +12,9 @@ static const char KEY_TOO_LARGE[] = "a key or field is longer than 1024 bytes";
 static const char VALUE_TOO_LARGE[] = "the value is longer than --max-value allows";
 static const char ANSWER_TOO_LARGE[] = "the answer is longer than 18 MiB: ask for fewer keys";
 static const char UPDATE_TOO_LARGE[] = "the update is longer than 18 MiB: set fewer keys at once";
+static const char KEY_OUTGROWN[] =
+    "the key would hold more than 64 MiB, names and what is remembered of each field included: "
+    "take something out of it, or use several keys";
 static const char NUMBER_WANTED[] = "the amount is not a decimal 64-bit integer";
 static const char NOT_A_NUMBER[] = "the value there is not a decimal 64-bit integer";
 static const char OVERFLOW[] = "the sum would not fit in 64 bits";
@@ -530,6 +533,10 @@ outcome_t command_run(replica_t *self, command_run_t *run)
     if (command_by_code(run->request->command)->is_update &&
         run->request->arguments_at.size > REPLICA_BODY_MAX)
         return fail(run, OUTCOME_TOO_LARGE, UPDATE_TOO_LARGE);
+    if (outcome == OUTCOME_OK && store_outgrows(self->store, self->op_list, self->op_count)) {
+        self->counts.outgrown++;
+        return fail(run, OUTCOME_TOO_LARGE, KEY_OUTGROWN);
+    }
     if (outcome == OUTCOME_OK && (run->request->flags & REQUEST_FRESH) != 0)
         run->hides = hides_any(self, run->tag);
     return outcome;

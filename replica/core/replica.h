@@ -313,6 +313,7 @@ typedef struct replica_counts {
     uint64_t damaged_reads; /* of the log; it begins behind them now */
     uint64_t too_old;       /* updates that came again after their time */
     uint64_t forgotten;     /* clients of the executed table */
+    uint64_t outgrown;      /* updates refused, since a key would have become too great */
     uint64_t acks_late;     /* acknowledgements that did not get the copies they waited for */
     uint64_t malformed;     /* messages refused */
     uint64_t foreign;       /* of another cluster or lineage */

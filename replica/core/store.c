@@ -233,13 +233,15 @@ static void prune_group(entry_t *entry, int index, tag_t kill)
         return;
     field_t **dead = mem_alloc((group->fields.size + 1) * sizeof *dead);
     size_t dead_size = 0;
-    group->shown = 0;
+    group->shown = group->bytes = 0;
     for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
         field_t *field = table_at(&group->fields, at);
-        if (cell_prune(&field->cell, kill))
+        if (cell_prune(&field->cell, kill)) {
             dead[dead_size++] = field;
-        else
-            group->shown += cell_view(&field->cell).is_there;
+            continue;
+        }
+        group->shown += cell_view(&field->cell).is_there;
+        group->bytes += field_bytes(field);
     }
     group_remove(group, dead, dead_size);
     free(dead);
@@ -433,8 +435,10 @@ static uint64_t apply_field(const store_t *self, entry_t *entry, const op_t *op,
     size_t at = table_find(&group->fields, op->field);
     field_t *field = at != TABLE_NONE ? table_at(&group->fields, at) : group_add(group, op->field);
     group->shown -= cell_view(&field->cell).is_there;
+    group->bytes -= at != TABLE_NONE ? field_bytes(field) : 0;
     uint64_t lost_to = apply_to_cell(entry, &field->cell, op, mark);
     group->shown += cell_view(&field->cell).is_there;
+    group->bytes += field_bytes(field);
     group->top = greater(group->top, *mark);
     return lost_to;
 }
@@ -445,6 +449,59 @@ static const cell_t *find_cell(const entry_t *entry, const op_t *op)
     if (type == STORE_REGISTER)
         return entry->cell;
     return group_find(entry_group(entry, type), op->field);
+}
+
+/* ---- how great a key may be ---- */
+
+static size_t entry_bytes(const entry_t *entry)
+{
+    size_t bytes = entry->cell != NULL ? cell_bytes(entry->cell) : 0;
+    for (int i = 0; i < GROUPS; i++)
+        bytes += entry->groups[i] != NULL ? entry->groups[i]->bytes : 0;
+    return bytes;
+}
+
+size_t store_key_bytes(const store_t *self, slice_t key)
+{
+    unpacked_t room;
+    size_t slot = table_find(&self->keys, key);
+    return slot != TABLE_NONE ? entry_bytes(store_entry(self, slot, &room)) : 0;
+}
+
+/* By how much the operation makes its key greater; entry NULL: it is not there yet. */
+static int64_t growth(const entry_t *entry, const op_t *op)
+{
+    const cell_t *cell = entry != NULL ? find_cell(entry, op) : NULL;
+    bool is_register = store_op_type(op->code) == STORE_REGISTER;
+    size_t bytes = cell == NULL && !is_register ? sizeof(field_t) + op->field.size : 0;
+    if (adds(op))
+        return (int64_t)(bytes + cell_add_bytes(cell));
+    return (int64_t)(bytes + op->value.size) - (int64_t)(cell != NULL ? cell_bytes(cell) : 0);
+}
+
+bool store_outgrows(const store_t *self, const op_t *ops, size_t size)
+{
+    unpacked_t room;
+    const entry_t *entry = NULL;
+    slice_t key = {0}; /* the present one */
+    int64_t bytes = 0; /* that it has */
+    int64_t grown = 0;
+    for (size_t i = 0; i < size; i++) {
+        const op_t *op = &ops[i];
+        if (op->code == OP_SET || op->code == OP_DEL || op->code == OP_EXPIRE || takes_away(op))
+            continue;
+        if (!slice_equal(key, op->key)) {
+            key = op->key;
+            size_t slot = table_find(&self->keys, key);
+            entry = slot != TABLE_NONE ? store_entry(self, slot, &room) : NULL;
+            bytes = entry != NULL ? (int64_t)entry_bytes(entry) : 0;
+            grown = 0;
+        }
+        grown += growth(entry, op);
+        if (grown > 0 && bytes + grown > STORE_KEY_BYTES_MAX)
+            return true;
+    }
+    return false;
 }
 
 /* What is under a kill has lost to that, or to what was set again since. */

@@ -78,6 +78,23 @@ uint64_t store_apply(store_t *self, const op_t *op, const mark_t *mark);
  */
 bool store_hides(const store_t *self, const op_t *op, tag_t tag);
 
+/*
+ * All that a key may hold: its value, its fields or elements with their names, values and what is
+ * to be remembered of each (some 80 bytes; 48 of each increment that not every member has yet), in
+ * bytes of memory. A key is one row of a checkpoint, for which there is a limit too: what several
+ * replicas let it grow to by themselves, each up to this, comes together in all of them.
+ */
+enum { STORE_KEY_BYTES_MAX = 64 * 1024 * 1024 };
+
+/* How much it holds now, deleted fields that are to be remembered included. */
+size_t store_key_bytes(const store_t *self, slice_t key);
+
+/*
+ * True when the operations, which stand by key, would make one greater than that. What takes
+ * something away never does, nor does a set of the whole key, whose value has a limit of its own.
+ */
+bool store_outgrows(const store_t *self, const op_t *ops, size_t size);
+
 /* The type a key shows, and into seen (unless NULL) what says so. */
 store_type_t store_type(const store_t *self, slice_t key, seen_t *seen);
 

@@ -14,11 +14,14 @@ static void fold_fields(group_t *group, const stable_t *stable)
 {
     field_t **empty = mem_alloc((group->fields.size + 1) * sizeof *empty);
     size_t empty_size = 0;
+    group->bytes = 0;
     for (size_t at = 0; (at = table_next(&group->fields, at)) != TABLE_NONE; at++) {
         field_t *field = table_at(&group->fields, at);
         cell_fold(&field->cell, stable);
         if (cell_is_empty(&field->cell))
             empty[empty_size++] = field;
+        else
+            group->bytes += field_bytes(field);
     }
     group_remove(group, empty, empty_size);
     free(empty);

@@ -47,6 +47,7 @@ typedef struct group {
     table_t fields;
     mark_t top;   /* the greatest operation on any field, field deletes included */
     size_t shown; /* fields that are there, but for expiry */
+    size_t bytes; /* field_bytes of all of them */
 } group_t;
 
 /* What is known of a key. */
@@ -196,6 +197,12 @@ void entry_see(const entry_t *entry, store_type_t type, seen_t *seen);
 bool entry_is_unstable(const entry_t *entry);
 
 /* ---- store.c ---- */
+
+/* Bytes of a field and all it holds. */
+static inline size_t field_bytes(const field_t *field)
+{
+    return sizeof *field + field->name_size + cell_bytes(&field->cell);
+}
 
 void group_destroy(group_t **self);
 void group_init(const store_t *store, entry_t *entry, int index);

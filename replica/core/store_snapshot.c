@@ -97,6 +97,7 @@ static bool read_group(const store_t *self, mp_t *in, entry_t *entry, int index)
         if (!cell_read(in, &field->cell))
             return false;
         group->shown += cell_view(&field->cell).is_there;
+        group->bytes += field_bytes(field);
     }
     return mp_ok(in);
 }

@@ -59,6 +59,7 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
         {"rounds", core->rounds},
         {"load_permille", info->load_permille},
         {"entries", info->entries},
+        {"outgrown", core->outgrown},
         {"malformed", core->malformed},
         {"foreign", core->foreign},
         {"odd_messages", self->counts.odd_messages + links_malformed(self->links)},

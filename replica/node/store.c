@@ -288,8 +288,26 @@ static void give_up(node_t *self, const char *why)
     replica_checkpoint_done(self->replica, net_now(), false, slice_text(why));
 }
 
-/* Hands rows on as far as the queue takes them; false when one of them cannot be kept. */
-static bool pump_rows(node_t *self)
+/* A key that is too great, in a line: what is no plain text in it is shown as '?'. */
+static void give_up_for(node_t *self, slice_t key)
+{
+    enum { SHOWN = 48 };
+    char name[SHOWN + 1];
+    char why[ERR_TEXT_SIZE];
+    size_t size = key.size < SHOWN ? key.size : SHOWN;
+    for (size_t i = 0; i < size; i++) {
+        bool is_plain = key.data[i] >= ' ' && key.data[i] < 0x7F && key.data[i] != '"';
+        name[i] = is_plain ? (char)key.data[i] : '?';
+    }
+    name[size] = '\0';
+    snprintf(why, sizeof(why),
+             "the key %s%s and all it holds are more than %d MiB: delete it, or split it up", name,
+             key.size > SHOWN ? "..." : "", CHECKPOINT_VALUE_MAX / (1024 * 1024));
+    give_up(self, why);
+}
+
+/* Hands rows on as far as the queue takes them; false, with its key, when one cannot be kept. */
+static bool pump_rows(node_t *self, slice_t *too_great)
 {
     while (self->rows_at < self->rows.size) {
         const uint8_t *head = self->rows.data + self->rows_at;
@@ -301,8 +319,10 @@ static bool pump_rows(node_t *self)
         bool is_gone;
         while (checkpoint_room(self->checkpoint) != 0 &&
                state_next_row(&run, &key, &value, &is_gone))
-            if (!put_row(self, head[0], key, value, is_gone))
+            if (!put_row(self, head[0], key, value, is_gone)) {
+                *too_great = key;
                 return false;
+            }
         self->run_at = (size_t)(run.at - (head + ROWS_HEAD));
         if (self->run_at < size)
             return true;
@@ -317,6 +337,7 @@ static bool pump_rows(node_t *self)
 static void pump_checkpoint(node_t *self)
 {
     err_t err = {0};
+    slice_t too_great;
     checkpoint_state_t state = checkpoint_state(self->checkpoint, &err);
     if (state == CHECKPOINT_WRITING && (self->is_giving_up || self->has_begin))
         return; /* the one before has not ended yet */
@@ -334,8 +355,8 @@ static void pump_checkpoint(node_t *self)
         return;
     }
     self->is_writing = true;
-    if (!pump_rows(self)) {
-        give_up(self, "a key and all it holds are more than 256 MiB: delete it, or split it up");
+    if (!pump_rows(self, &too_great)) {
+        give_up_for(self, too_great);
         return;
     }
     if (!self->has_commit || self->rows.size != 0)

@@ -701,6 +701,73 @@ static item_t call_words(node_t *n, uint64_t seq, uint8_t command, const char *t
     return call_request(n, request, text);
 }
 
+static item_t hset(node_t *n, uint64_t session, uint64_t seq, const char *field, const char *value)
+{
+    request_t request = {.session = session,
+                         .epoch = 1,
+                         .seq = seq,
+                         .flags = REQUEST_FRESH,
+                         .left_ms = LEFT_MS,
+                         .hlc = clock_of(n) + seq,
+                         .command = COMMAND_HSET};
+    buf_t words = frames_words(&request.arguments, "k", field, value);
+    request.arguments_at = buf_slice(&words);
+    n->items_size = 0;
+    service(n, frames_request(header(n), &request, NULL));
+    settle(n);
+    buf_free(&words);
+    assert_int_equal(n->items_size, 1);
+    return n->items[0];
+}
+
+/*
+ * A hash that two nodes have let grow apart is greater than one may be: it is taken over whole, and
+ * from then on takes only what makes it no greater.
+ */
+static void test_key_too_large(void **state)
+{
+    (void)state;
+    enum { FIELDS = 40, MIB = 1024 * 1024 };
+    node_t *a = served(0, 10, 7);
+    node_t *b = served(1, 20, 8);
+    char *mib = mem_zero(1, MIB + 1);
+    char field[16];
+    memset(mib, 'x', MIB);
+    connect_nodes(a, b);
+    set(a, 7, 1, "x"); /* the lineage of both */
+    call(a, (ask_t){.session = 7, .seq = 2, .command = COMMAND_DEL, .a = "k"});
+    pass(a, 0);
+    a->peer = b->peer = NULL;
+    for (uint64_t i = 0; i < FIELDS; i++) {
+        snprintf(field, sizeof field, "f%d", (int)i);
+        assert_int_equal(hset(a, 7, 3 + i, field, mib).outcome, OUTCOME_OK);
+        field[0] = 'g';
+        assert_int_equal(hset(b, 8, 1 + i, field, mib).outcome, OUTCOME_OK);
+    }
+    a->peer = b;
+    b->peer = a;
+    for (int i = 0; i < 20; i++)
+        pass(a, 500);
+    assert_int_equal(has(a, 20), FIELDS);
+    assert_int_equal(has(b, 10), FIELDS + 2);
+
+    link_up(a);
+    hello(a, 9, NULL);
+    assert_int_equal(hset(a, 9, 1, "h", "1").outcome, OUTCOME_TOO_LARGE);
+    assert_int_equal(replica_info(a->replica, a->now).counts->outgrown, 1);
+    assert_int_equal(hset(a, 9, 2, "f1", "less").outcome, OUTCOME_OK);
+    for (uint64_t i = 2; i < FIELDS; i++) {
+        snprintf(field, sizeof field, "f%d", (int)i);
+        const ask_t hdel = {
+            .session = 9, .seq = 1 + i, .command = COMMAND_HDEL, .a = "k", .b = field};
+        assert_int_equal(call(a, hdel).outcome, OUTCOME_OK);
+    }
+    assert_int_equal(hset(a, 9, 1 + FIELDS, "h", "1").outcome, OUTCOME_OK);
+    free(mib);
+    node_free(a);
+    node_free(b);
+}
+
 static void test_multi(void **state)
 {
     (void)state;
@@ -2957,6 +3024,7 @@ int main(void)
         cmocka_unit_test(test_decr_by_the_least),
         cmocka_unit_test(test_answer_too_large),
         cmocka_unit_test(test_multi),
+        cmocka_unit_test(test_key_too_large),
         cmocka_unit_test(test_peer_clock),
         cmocka_unit_test(test_accept_clock),
         cmocka_unit_test(test_refused_clock_ends),

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "replica/core/store.h"
@@ -737,6 +739,125 @@ static void test_seen_tags(void **state)
     property_run(check_seen_tags, 2000);
 }
 
+/* ---- how great a key may be ---- */
+
+enum { MIB = 1024 * 1024 };
+
+static uint64_t apply_next(store_t *store, op_t op)
+{
+    static uint64_t n = 0;
+    n++;
+    return store_apply(store, &op, &(mark_t){{1000 + n, 1, n}, {7, n}});
+}
+
+static op_t hset(const char *field, const char *bytes, size_t size)
+{
+    return (op_t){.code = OP_HSET,
+                  .key = slice_text("k"),
+                  .field = slice_text(field),
+                  .value = slice_of(bytes, size)};
+}
+
+static bool outgrows(const store_t *store, op_t op)
+{
+    return store_outgrows(store, &op, 1);
+}
+
+/* A hash with fields f0, f1 ... of 1 MiB, to which one of about 1 MiB may be added. */
+static store_t *store_nearly_full(const char *mib)
+{
+    store_t *store = store_new(1);
+    char field[16];
+    for (int i = 0; i < STORE_KEY_BYTES_MAX / MIB - 1; i++) {
+        snprintf(field, sizeof field, "f%d", i);
+        assert_false(outgrows(store, hset(field, mib, MIB)));
+        apply_next(store, hset(field, mib, MIB));
+    }
+    return store;
+}
+
+/* To the byte; what makes it no greater is taken, and what was deleted makes room. */
+static void test_key_bytes(void **state)
+{
+    (void)state;
+    char *mib = calloc(1, MIB);
+    store_t *store = store_nearly_full(mib);
+    slice_t key = slice_text("k");
+    size_t before = store_key_bytes(store, key);
+    apply_next(store, hset("g", mib, 0));
+    size_t field = store_key_bytes(store, key) - before;
+    assert_in_range(field, 40, 120);
+    size_t left = STORE_KEY_BYTES_MAX - before - field;
+    assert_false(outgrows(store, hset("g", mib, left)));
+    assert_true(outgrows(store, hset("g", mib, left + 1)));
+    apply_next(store, hset("g", mib, left));
+    assert_int_equal(store_key_bytes(store, key), STORE_KEY_BYTES_MAX);
+    assert_true(outgrows(store, hset("h", mib, 0)));
+    assert_true(outgrows(store, (op_t){.code = OP_HINCR, .key = key, .field = slice_text("g")}));
+    assert_true(outgrows(store, (op_t){.code = OP_SADD, .key = key, .field = slice_text("g")}));
+    assert_false(outgrows(store, hset("g", mib, left)));
+    assert_false(outgrows(store, hset("g", mib, 1)));
+    assert_false(outgrows(store, (op_t){.code = OP_DEL, .key = key}));
+    assert_false(outgrows(store, (op_t){.code = OP_SET, .key = key, .value = slice_of(mib, MIB)}));
+    assert_false(outgrows(store, (op_t){.code = OP_HDEL, .key = key, .field = slice_text("x")}));
+    assert_false(outgrows(store, (op_t){.code = OP_EXPIRE, .key = key, .amount = 9}));
+
+    apply_next(store, (op_t){.code = OP_HDEL, .key = key, .field = slice_text("f3")});
+    assert_false(outgrows(store, hset("f3", mib, MIB)));
+    assert_true(outgrows(store, hset("f3", mib, MIB + 1)));
+    apply_next(store, (op_t){.code = OP_DEL, .key = key});
+    assert_int_equal(store_key_bytes(store, key), 0);
+    assert_false(outgrows(store, hset("f3", mib, MIB)));
+    store_destroy(&store);
+    free(mib);
+}
+
+/* Of one update all operations on a key count together, those on another one for that. */
+static void test_key_bytes_of_an_update(void **state)
+{
+    (void)state;
+    char *mib = calloc(1, MIB);
+    store_t *store = store_nearly_full(mib);
+    op_t ops[] = {hset("a", mib, MIB / 2), hset("b", mib, MIB / 4), hset("c", mib, MIB / 2)};
+    assert_false(store_outgrows(store, ops, 2));
+    assert_true(store_outgrows(store, ops, 3));
+    ops[2].key = slice_text("other");
+    assert_false(store_outgrows(store, ops, 3));
+    ops[0] = (op_t){.code = OP_DEL, .key = slice_text("gone")};
+    ops[1] = hset("b", mib, MIB);
+    assert_true(store_outgrows(store, ops, 2));
+    ops[0] = ops[1];
+    ops[0].key = slice_text("other");
+    ops[1] = hset("b", mib, MIB / 2);
+    assert_false(store_outgrows(store, ops, 2));
+    store_destroy(&store);
+    free(mib);
+}
+
+/* Each increment is kept until every member has it. */
+static void test_key_bytes_of_increments(void **state)
+{
+    (void)state;
+    store_t *store = store_new(1);
+    const op_t op = {.code = OP_INCR, .key = slice_text("k"), .amount = 1};
+    seen_t seen = {0};
+    uint64_t n = 0;
+    for (; !store_outgrows(store, &op, 1); n++)
+        apply_next(store, op);
+    assert_in_range(n, STORE_KEY_BYTES_MAX / 64, STORE_KEY_BYTES_MAX / 40);
+    assert_in_range(store_key_bytes(store, op.key), STORE_KEY_BYTES_MAX - 100, STORE_KEY_BYTES_MAX);
+    apply_next(store, op); /* of another replica */
+    assert_int_equal(store_get(store, op.key, &seen).number, n + 1);
+    vec_t known = {0};
+    vec_raise(&known, 7, UINT64_MAX);
+    store_fold(store, &(stable_t){UINT64_MAX, &known}, 1);
+    assert_in_range(store_key_bytes(store, op.key), 1, 20);
+    assert_false(store_outgrows(store, &op, 1));
+    vec_free(&known);
+    seen_free(&seen);
+    store_destroy(&store);
+}
+
 static void test_empty(void **state)
 {
     (void)state;
@@ -758,9 +879,18 @@ static void test_empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        property_test(test_order),      property_test(test_digest),    property_test(test_hides),
-        property_test(test_seen),       property_test(test_seen_tags), cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_buckets), cmocka_unit_test(test_shown),  property_test(test_lost),
+        property_test(test_order),
+        property_test(test_digest),
+        property_test(test_hides),
+        property_test(test_seen),
+        property_test(test_seen_tags),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_shown),
+        property_test(test_lost),
+        cmocka_unit_test(test_key_bytes),
+        cmocka_unit_test(test_key_bytes_of_an_update),
+        cmocka_unit_test(test_key_bytes_of_increments),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

@@ -243,6 +243,13 @@ static store_t *disk_load(const disk_t *disk)
     return store;
 }
 
+/* How much each key holds, which a store that is loaded counts anew. */
+static void put_bytes(const store_t *store, size_t bytes[KEYS])
+{
+    for (int k = 0; k < KEYS; k++)
+        bytes[k] = store_key_bytes(store, slice_text(keys[k]));
+}
+
 static void disk_free(disk_t *disk)
 {
     for (int k = 0; k < KEYS; k++)
@@ -270,6 +277,9 @@ static void check_snapshots(random_t *rng)
         hlc_t clock = i != 0 ? drawn[i - 1].mark.tag.hlc + 1 : 0;
         store_set_clock(store, clock);
         uint64_t digest = store_digest(store);
+        size_t bytes[KEYS];
+        size_t loaded_bytes[KEYS];
+        put_bytes(store, bytes);
         store_snapshot_begin(store, is_copy      ? STORE_SNAPSHOT_COPY
                                     : is_partial ? STORE_SNAPSHOT_CHANGES
                                                  : STORE_SNAPSHOT_DISK);
@@ -302,6 +312,8 @@ static void check_snapshots(random_t *rng)
         store_t *loaded = disk_load(at);
         store_set_clock(loaded, clock);
         assert_true(store_digest(loaded) == digest);
+        put_bytes(loaded, loaded_bytes);
+        assert_memory_equal(loaded_bytes, bytes, sizeof bytes);
         store_destroy(&loaded);
     }
     disk_free(&disk);
