@@ -419,14 +419,15 @@ static int run_accept_clock(control_t *self)
     int code;
 
     if (!read_id(self, self->words[0], &id, &code) ||
-        !is_confirmed(self, id,
-                      "accepting its clock cannot be undone: give --yes when that machine's clock "
-                      "cannot be set right",
-                      "is ahead: the others' clocks will be raised to its own, for good, and "
-                      "deadlines pass\n"
-                      "as much earlier. To set its machine's clock right and start it again is "
-                      "better. Accept it?",
-                      &code))
+        !is_confirmed(
+            self, id,
+            "accepting its clock cannot be undone: give --yes when that machine's clock "
+            "cannot be set right",
+            "is ahead: the others' clocks will be raised to its own, which cannot be "
+            "undone, and deadlines\n"
+            "pass as much earlier. To set its machine's clock right and start it again is "
+            "better. Accept it?",
+            &code))
         return code;
     if (node >= 0 && (only = find_node(self, (uint16_t)node, &code)) == NULL)
         return code;

@@ -347,10 +347,10 @@ static void take_hello(replica_t *self, uint32_t link, slice_t message)
     const char *event = NULL;
     if (id_taken)
         event = "id-clash";
-    else if (drift_refuses(self, &hello, why, sizeof why))
-        event = "clock";
     else if (!settle_lineage(self, hello.lineage, hello.lineage_is_fixed, why, sizeof why))
         event = "lineage-clash";
+    else if (drift_refuses(self, &hello, why, sizeof why))
+        event = "clock";
     if (event != NULL) {
         const peer_refused_t refused = {self->config.incarnation, id_taken, slice_text(why)};
         size_t offset = self->arena.size;

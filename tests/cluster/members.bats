@@ -104,7 +104,7 @@ print(out.decode(), "code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ' "$@"
 }
 
-@test "forget asks on a terminal: no is no, yes goes on" {
+@test "forget and accept-clock ask on a terminal: no is no, yes goes on" {
     node 0
     wait_until 10 log_has node_0 ready
     run on_terminal n "$BUILD/hearsayctl" --beacon-port "$beacon_port" forget 1
@@ -113,4 +113,8 @@ print(out.decode(), "code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     [[ "$output" == *"code 1" ]]
     run on_terminal y "$BUILD/hearsayctl" --beacon-port "$beacon_port" forget 1
     [[ "$output" == *"no member: see hearsayctl nodes"*"code 2" ]]
+    run on_terminal n "$BUILD/hearsayctl" --beacon-port "$beacon_port" accept-clock 1
+    [[ "$output" == *"cannot be undone"*"nothing was done"*"code 1" ]]
+    run on_terminal y "$BUILD/hearsayctl" --beacon-port "$beacon_port" accept-clock 1
+    [[ "$output" == *"node 0: does not refuse the clock of node 1"*"code 1" ]]
 }

@@ -1329,6 +1329,27 @@ static void test_refused_clock_ends(void **state)
     node_free(b);
 }
 
+/* Who has other data is refused for that: to accept its clock would raise ours for nothing. */
+static void test_refused_clock_of_other_data(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 7);
+    node_t *b = served(1, 20, 8);
+    replica_refused_info_t refused;
+    set(a, 7, 1, "x");
+    set(b, 8, 1, "y");
+    b->now.wall_ms += HOUR_MS;
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(a->replica, a->now, 1, 20, slice_text("h"), 7720);
+    replica_candidate(b->replica, b->now, 0, 10, slice_text("h"), 7710);
+    settle(a);
+    assert_false(is_with(a, 20) || is_with(b, 10));
+    assert_false(replica_refused_info(a->replica, a->now, 0, &refused));
+    node_free(a);
+    node_free(b);
+}
+
 /* Its machine's clock was set right and it is here again: the clock that it had is not accepted. */
 static void test_refused_clock_is_set_right(void **state)
 {
@@ -3029,6 +3050,7 @@ int main(void)
         cmocka_unit_test(test_accept_clock),
         cmocka_unit_test(test_refused_clock_ends),
         cmocka_unit_test(test_refused_clock_is_set_right),
+        cmocka_unit_test(test_refused_clock_of_other_data),
         cmocka_unit_test(test_accept_clock_read_only),
         cmocka_unit_test(test_accepted_clock_after_restart),
         cmocka_unit_test(test_accepted_clock_is_given_back),
