@@ -16,7 +16,7 @@
 
 enum {
     COVERAGE_SEEDS = 200, /* from so many on, every branch must have been reached */
-    ROUGH_ROWS = 4,       /* the first branches, which only rough seeds have */
+    ROUGH_ROWS = 6,       /* the first branches, which only rough seeds have */
 };
 
 static double seconds_now(void)
@@ -37,6 +37,8 @@ static int print_coverage(const sim_coverage_t *c, bool is_rough)
         {"deaf to what is published", c->deaf},
         {"blackouts", c->black_outs},
         {"slow reads of a log", c->slow_reads},
+        {"machines with a wrong clock", c->wrong_clocks},
+        {"clocks accepted", c->clocks_accepted},
         {"requests", c->requests},
         {"done", c->done_ok},
         {"retries answered from the executed table", c->retries_answered},

@@ -98,8 +98,9 @@ typedef enum event_kind {
     EV_FAULT,
     EV_RESTART,
     EV_RESUME,
-    EV_SYNC, /* what a node has written is on its disk */
-    EV_READ, /* what a peer has pulled was read from it */
+    EV_SYNC,  /* what a node has written is on its disk */
+    EV_READ,  /* what a peer has pulled was read from it */
+    EV_CLOCK, /* a machine comes back with a wrong clock, or people see to that */
 } event_kind_t;
 
 typedef struct event {
@@ -139,6 +140,9 @@ typedef struct world {
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
+    uint32_t wrong_clock;    /* the node whose machine has one, for a while */
+    bool has_wrong_clock;    /* it had it by now */
+    bool is_clock_wrong;     /* and has it still */
     int64_t issue_ms;        /* between what a client issues, at most */
     uint32_t batch_loss_ppm; /* of updates as they are published: rounds pass, they do not */
     bool has_left_out;       /* some member was forgotten or left behind, as far as was seen */
@@ -851,7 +855,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
                        e->outcome == OUTCOME_LOST || e->outcome == OUTCOME_NOT_REACHED ||
                        e->outcome == OUTCOME_MISSING || e->outcome == OUTCOME_CANCELLED ||
                        e->outcome == OUTCOME_TOO_OLD || e->outcome == OUTCOME_READ_ONLY ||
-                       e->outcome == OUTCOME_WRONGTYPE || e->outcome == OUTCOME_NOT_A_NUMBER;
+                       e->outcome == OUTCOME_WRONGTYPE || e->outcome == OUTCOME_NOT_A_NUMBER ||
+                       (e->outcome == OUTCOME_CLOCK && w->has_wrong_clock);
     if (!is_expected) {
         snprintf(why, sizeof why, "request %u ended as %s", number, outcome_name(e->outcome));
         violate(w, why);
@@ -1244,6 +1249,55 @@ static void black_out(world_t *w)
         forget(w, chance(w, 70) ? node : &w->procs[other]);
 }
 
+/* Far more than --max-drift. */
+enum { WRONG_CLOCK_MS = 3600 * 1000 };
+
+static void shift_clock(world_t *w, int64_t ms)
+{
+    proc_t *node = &w->procs[w->wrong_clock];
+    w->is_clock_wrong = ms > 0;
+    w->coverage->node_kills += node->is_up;
+    node->wall_skew_ms += ms;
+    kill_proc(w, node);
+}
+
+static void accept_clocks(world_t *w, proc_t *p)
+{
+    replica_refused_info_t refused;
+    int64_t moved_ms;
+    err_t err;
+    while (replica_refused_info(p->replica, time_of(w, p), 0, &refused)) {
+        int rc = replica_accept_clock(p->replica, time_of(w, p), refused.id, &moved_ms, &err);
+        w->coverage->clocks_accepted += rc > 0;
+        if (rc <= 0)
+            return;
+    }
+    run_turn(w, p);
+}
+
+/*
+ * A machine is started again with a clock that is an hour ahead: its node is refused. People set
+ * that right, which does not help when it has taken updates, and ask nodes to accept it.
+ */
+static void wrong_clock(world_t *w)
+{
+    int64_t most_ms = w->is_healing ? 1000 : 4000;
+    push(w, (event_t){.at = w->now + between(w, 200 * MS, most_ms * MS), .kind = EV_CLOCK});
+    if (!w->has_wrong_clock) {
+        w->has_wrong_clock = true;
+        w->coverage->wrong_clocks++;
+        shift_clock(w, WRONG_CLOCK_MS);
+        return;
+    }
+    if (w->is_clock_wrong && !w->is_healing && chance(w, 25)) {
+        shift_clock(w, -WRONG_CLOCK_MS);
+        return;
+    }
+    for (uint32_t i = 0; i < w->nodes; i++)
+        if (w->procs[i].is_up && (w->is_healing || chance(w, 40)))
+            accept_clocks(w, &w->procs[i]);
+}
+
 static void rough_fault(world_t *w)
 {
     if (chance(w, 25))
@@ -1493,6 +1547,10 @@ static void handle(world_t *w, event_t *e)
         fault(w);
         return;
     }
+    if (e->kind == EV_CLOCK) {
+        wrong_clock(w);
+        return;
+    }
     proc_t *p = &w->procs[e->proc];
     if (e->kind == EV_RESTART) {
         if (!p->is_up && e->life == p->life)
@@ -1556,9 +1614,9 @@ static void handle(world_t *w, event_t *e)
 
 static void trace_event(const world_t *w, const event_t *e)
 {
-    static const char *const kinds[] = {"tick",    "forward", "backward", "broken",
-                                        "gossip",  "beacon",  "issue",    "fault",
-                                        "restart", "resume",  "sync",     "read"};
+    static const char *const kinds[] = {"tick",   "forward", "backward", "broken",  "gossip",
+                                        "beacon", "issue",   "fault",    "restart", "resume",
+                                        "sync",   "read",    "clock"};
     static const char letters[] = {'n', 'b', 'c'};
     if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON || e->kind == EV_SYNC)
         return;
@@ -1570,7 +1628,8 @@ static void trace_event(const world_t *w, const event_t *e)
 /* Keeps an event for later when its process is paused, or still has older ones to take. */
 static bool defer(world_t *w, const event_t *e)
 {
-    bool is_for_proc = e->kind != EV_FAULT && e->kind != EV_RESTART && e->kind != EV_RESUME;
+    bool is_for_proc =
+        e->kind != EV_FAULT && e->kind != EV_RESTART && e->kind != EV_RESUME && e->kind != EV_CLOCK;
     proc_t *p = &w->procs[e->proc];
     if (!is_for_proc || !p->is_up || (p->paused_until <= w->now && p->deferred_size == 0))
         return false;
@@ -1676,6 +1735,11 @@ static void roughen(world_t *w, uint64_t seed, bool is_rough)
         if (random_chance(&random, 300000))
             w->procs[i].sync_ms = 3000;
     }
+    if (!random_chance(&random, 150000))
+        return;
+    w->wrong_clock = (uint32_t)random_below(&random, w->nodes);
+    push(w, (event_t){.at = (QUIET_MS + (int64_t)random_below(&random, FAULTS_MS - QUIET_MS)) * MS,
+                      .kind = EV_CLOCK});
 }
 
 static void populate(world_t *w, uint64_t seed, bool is_rough)

@@ -52,6 +52,8 @@ typedef struct sim_coverage {
     uint64_t deaf;       /* nodes to others, for a while */
     uint64_t black_outs; /* of a machine, and mostly a switch */
     uint64_t slow_reads; /* of logs, for peers */
+    uint64_t wrong_clocks;
+    uint64_t clocks_accepted; /* by people, at a node */
     uint64_t offline;
     uint64_t draining;
     uint64_t read_only;
