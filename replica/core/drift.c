@@ -87,11 +87,17 @@ static void remove_refused(replica_t *self, uint16_t id)
         *refused = self->refused[--self->refused_size];
 }
 
+bool drift_is_too_far(const replica_t *self, hlc_t clock)
+{
+    int64_t lead_ms = hlc_ms(clock) - self->now.wall_ms;
+    return ahead_ms(self, self->now, clock) > self->config.max_drift_ms &&
+           lead_ms > self->lead_ms + self->config.max_drift_ms;
+}
+
 bool drift_refuses(replica_t *self, const peer_hello_t *hello, char *why, size_t size)
 {
     int64_t ahead = ahead_ms(self, self->now, hello->clock);
-    int64_t lead_ms = hlc_ms(hello->clock) - self->now.wall_ms;
-    if (ahead <= self->config.max_drift_ms || lead_ms <= self->lead_ms + self->config.max_drift_ms)
+    if (!drift_is_too_far(self, hello->clock))
         return false;
     *place(self, hello->id) =
         (refused_clock_t){hello->id, hello->incarnation, hello->clock, self->now.boot_ms};

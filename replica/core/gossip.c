@@ -757,7 +757,7 @@ static void take_round(replica_t *self, slice_t message)
         return;
     }
     peer_t *peer = gossip_peer(self, round.incarnation);
-    if (!is_ours(self, round.cluster) || peer == NULL ||
+    if (!is_ours(self, round.cluster) || peer == NULL || drift_is_too_far(self, round.clock) ||
         !is_our_lineage(self, peer, round.lineage, round.lineage_is_fixed))
         return;
     if (!peer_vector_read(round.vector, round.ended, &self->vector, &self->wire)) {

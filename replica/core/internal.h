@@ -437,6 +437,8 @@ void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation);
 
 /* ---- drift.c ---- */
 
+/* True for a clock that nothing is to be taken from. */
+bool drift_is_too_far(const replica_t *self, hlc_t clock);
 /*
  * Whether a node that greets is not to be taken in, since its clock is too far ahead: its updates
  * would win over all of ours for as long as that is so. *why, of size bytes, says what to do. Both
