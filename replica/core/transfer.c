@@ -409,11 +409,34 @@ static bool take_row(void *arg, uint64_t table, slice_t key, slice_t value)
 }
 
 /*
+ * Updates that we had accepted since our start are in no state and no log any more. No count is
+ * ever used twice, so they are there as records that do nothing: others do not wait for them, and
+ * who saw them is told that they are lost.
+ */
+static void empty_own(replica_t *self, uint64_t last)
+{
+    uint64_t own = self->config.incarnation;
+    record_t *record = &self->record;
+    for (uint64_t n = vec_get(&self->applied, own) + 1; n <= last; n++) {
+        vec_reset(&record->deps);
+        record->origin = own;
+        record->n = n;
+        record->tag = (tag_t){replica_clock(self), 0, n};
+        record->floor = 0;
+        record->ops = record->result = record_nothing();
+        buf_reset(&self->encoded);
+        record_put(&self->encoded, record);
+        replica_apply(self, record, buf_slice(&self->encoded));
+    }
+}
+
+/*
  * What was taken over becomes ours, in one step; it is to be on disk before anybody relies on it.
  */
 static void adopt(replica_t *self)
 {
     joining_t *j = &self->joining;
+    uint64_t own = vec_get(&self->applied, self->config.incarnation);
     uint64_t lost = vec_lag(&j->meta.applied, &self->applied);
     if (lost != 0) {
         self->counts.lost += lost;
@@ -444,6 +467,7 @@ static void adopt(replica_t *self)
     vec_copy(&self->dropped, &self->applied);
     self->log_begin = self->log_end;
     stability_take_rows(self, buf_slice(&j->members));
+    empty_own(self, own);
     end_salvage(self);
     self->fold_left = store_unstable(self->store);
     self->turn.has_applied = true;

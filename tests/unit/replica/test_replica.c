@@ -2087,6 +2087,74 @@ static void test_handed_in_twice(void **state)
     node_free(d);
 }
 
+/* A node 0 with that much of a log, to which node 1 has been left behind. */
+static node_t *node_that_left_behind(const node_t *old, size_t log_size, uint64_t incarnation,
+                                     const node_t *left)
+{
+    node_t log = {.replica = old->replica, .now = left->now};
+    const peer_member_t rows[] = {
+        {0, old->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_IN},
+        {1, left->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_LEFT_BEHIND}};
+    buf_t members = {0};
+    buf_append(&log.log, old->log.data, log_size);
+    peer_members_put(&members, rows, 2);
+    seglog_entry_put(&log.log, LOG_START + log_size, SEGLOG_KIND_MEMBERS, buf_slice(&members));
+    node_t *n = node_replayed(&log, incarnation);
+    buf_free(&members);
+    buf_free(&log.log);
+    return n;
+}
+
+/*
+ * A state is taken over that lacks updates of our own incarnation, of which no log tells any more:
+ * their counts are never used again, and whoever saw them is told.
+ */
+static void test_own_count_never_goes_back(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *c = served(1, 20, 2);
+    connect_nodes(a, c);
+    set(a, 1, 1, "x");
+    const size_t before = a->log.size;
+    set(c, 2, 1, "y");
+    assert_int_equal(has(a, 20), 1);
+
+    node_t *b = node_that_left_behind(a, a->log.size, 11, c);
+    meet(b, c);
+    for (int i = 0; i < 100 && replica_info(c->replica, c->now).counts->transfers < 1; i++)
+        pass_synced(c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(c);
+    assert_true(replica_is_ready(c->replica));
+
+    node_t *d = node_that_left_behind(a, before, 12, c);
+    meet(d, c);
+    for (int i = 0; i < 200 && replica_info(c->replica, c->now).counts->transfers < 2; i++)
+        pass_synced(c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(c);
+    assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 2);
+    assert_true(replica_is_ready(c->replica));
+    assert_int_equal(has(c, 20), 1);
+    assert_int_equal(has(d, 20), 1);
+    vec_t token = vec_one(20, 1);
+    link_up(c);
+    hello(c, 3, &token);
+    const ask_t get = {.session = 3, .seq = 1, .command = COMMAND_GET, .a = "k"};
+    assert_int_equal(call(c, get).outcome, OUTCOME_MISSING);
+    hello(c, 2, NULL);
+    assert_int_equal(set(c, 2, 5, "z").outcome, OUTCOME_OK);
+    for (int i = 0; i < 20 && has(d, 20) < 2; i++)
+        pass_synced(c);
+    assert_int_equal(has(d, 20), 2);
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
 /* Who has seen an update that does not count any more is told so, also after a restart. */
 static void test_lost_is_told(void **state)
 {
@@ -3084,6 +3152,7 @@ int main(void)
         cmocka_unit_test(test_left_out_unawares),
         cmocka_unit_test(test_taken_back_on_disk),
         cmocka_unit_test(test_handed_in_twice),
+        cmocka_unit_test(test_own_count_never_goes_back),
         cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_rows_move_the_clock),
         cmocka_unit_test(test_joining_forgets_nobody),
