@@ -435,6 +435,11 @@ void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
 {
     if (!self->sessions[from].is_mute)
         merge(&self->sessions[to], &self->sessions[from]);
+    /*
+     * One may have seen what is lost, the other what the same node did after that: the token then
+     * shows the second alone.
+     */
+    self->sessions[to].is_relaxed |= self->is_lost;
 }
 
 void checker_fell_back(checker_t *self)
