@@ -428,6 +428,8 @@ void stability_stand_back(replica_t *self);
 void stability_take_token(const replica_t *self, session_t *session, vec_t *token);
 /* True when the session knows that this node has left the members, and the node does not. */
 bool stability_has_left(const replica_t *self, const session_t *session);
+/* Drops what is held back, and what is being pulled or handed in: it comes again if it counts. */
+void stability_drop_unsure(replica_t *self);
 /* True when what we know of the members is on our disk. */
 bool stability_is_on_disk(const replica_t *self);
 /* True when every member knows who has left, and that counts here. */

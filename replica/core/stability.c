@@ -75,10 +75,11 @@ static void say_own(replica_t *self)
  * member was handing in does not count as handed in by one who has left, before all know that
  * (transfer.c).
  */
-static void drop_what_is_unsure(replica_t *self)
+void stability_drop_unsure(replica_t *self)
 {
     holdback_destroy(&self->holdback);
     self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
+    self->pull.is_open = false;
     for (size_t i = 0; i < self->peers_size; i++)
         self->peers[i].hands_in_until_ms = 0;
 }
@@ -114,7 +115,7 @@ bool stability_has_left(const replica_t *self, const session_t *session)
 
 static void rows_changed(replica_t *self)
 {
-    drop_what_is_unsure(self);
+    stability_drop_unsure(self);
     encode_rows(self);
     list_left(self);
     stability_log_members(self);
@@ -182,6 +183,44 @@ void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
         rows_changed(self);
 }
 
+/* A new row for an id, above the one there is. */
+static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
+                       peer_member_state_t state)
+{
+    const peer_member_t *old = members_find(self->members, id);
+    peer_member_t row = {.id = id,
+                         .incarnation = incarnation,
+                         .stamp = replica_clock(self),
+                         .state = (uint8_t)state};
+    if (old != NULL)
+        row.stamp = hlc_max(row.stamp, old->stamp + 1);
+    members_merge(self->members, &row);
+}
+
+/*
+ * The only member takes back itself who had left. One that is a member again by another hand has
+ * gone on with its own state, as we have: two clusters of one lineage. The one that went on later
+ * stays.
+ */
+static bool has_parted(const replica_t *self, const peer_member_t *row)
+{
+    const peer_member_t *own = members_find(self->members, self->config.id);
+    const peer_member_t *before = members_find(self->members, row->id);
+    return self->is_started && self->joining.state == JOINING_NOT && own != NULL &&
+           own->state == MEMBER_IN && members_count(self->members) == 1 && before != NULL &&
+           before->state != MEMBER_IN && row->state == MEMBER_IN && row->stamp > before->stamp;
+}
+
+static void end_parting(replica_t *self, const peer_member_t *row)
+{
+    const peer_member_t *own = members_find(self->members, self->config.id);
+    bool stays = own->stamp != row->stamp ? own->stamp > row->stamp : own->id < row->id;
+    if (stays)
+        change_row(self, row->id, row->incarnation, MEMBER_LEFT_BEHIND);
+    else
+        change_row(self, own->id, own->incarnation, MEMBER_LEFT_BEHIND);
+}
+
 bool stability_take_rows(replica_t *self, slice_t bytes)
 {
     peer_member_t rows[PEER_MEMBERS_MAX];
@@ -190,8 +229,11 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
     if (!peer_members_read(bytes, rows, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        has_changed |= members_merge(self->members, &rows[i]);
         replica_clock_raise(self, rows[i].stamp); /* what we change of it stands above */
+        bool parted = has_parted(self, &rows[i]);
+        has_changed |= members_merge(self->members, &rows[i]);
+        if (parted)
+            end_parting(self, &rows[i]);
     }
     if (self->is_started)
         has_changed |= assert_own(self);
@@ -222,20 +264,6 @@ bool stability_is_on_disk(const replica_t *self)
 bool stability_is_agreed(const replica_t *self)
 {
     return members_agree(self->members);
-}
-
-/* A new row for an id, above the one there is. */
-static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
-                       peer_member_state_t state)
-{
-    const peer_member_t *old = members_find(self->members, id);
-    peer_member_t row = {.id = id,
-                         .incarnation = incarnation,
-                         .stamp = replica_clock(self),
-                         .state = (uint8_t)state};
-    if (old != NULL)
-        row.stamp = hlc_max(row.stamp, old->stamp + 1);
-    members_merge(self->members, &row);
 }
 
 void stability_take_back(replica_t *self, uint16_t id, uint64_t incarnation)

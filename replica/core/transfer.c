@@ -572,6 +572,8 @@ static void begin_donation(replica_t *self, uint64_t joiner)
     recovery_put_meta(self, &run);
     put_run(&d->rows, STATE_META, &run);
     if (joiner != BACKUP) {
+        /* What it handed in and could not be applied is lost, for the joiner as well. */
+        stability_drop_unsure(self);
         buf_reset(&run);
         recovery_put_executed(self, &run);
         put_run(&d->rows, STATE_EXECUTED, &run);

@@ -255,7 +255,8 @@ static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payl
         return false;
     bool is_empty = slice_equal(self->record.ops, record_nothing());
     if (self->record.tag.hlc <= log->horizon && !is_empty) {
-        snprintf(why, why_size, "n%u applied an update at or under its horizon", node);
+        snprintf(why, why_size, "n%u applied update %llu of %016llx at or under its horizon", node,
+                 (unsigned long long)self->record.n, (unsigned long long)self->record.origin);
         return false;
     }
     author_t *author = author_of(self, self->record.tag);

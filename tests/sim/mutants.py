@@ -246,6 +246,16 @@ MUTANTS = {
         "if (!record_read(raw, record) || counts(self, joiner, record))",
         "if (true)",
     ),
+    "what was handed in and not applied is kept": (
+        "replica/core/transfer.c",
+        "        stability_drop_unsure(self);\n        buf_reset(&run);",
+        "        buf_reset(&run);",
+    ),
+    "two that went on apart both stay": (
+        "replica/core/stability.c",
+        "        bool parted = has_parted(self, &rows[i]);",
+        "        bool parted = false && has_parted(self, &rows[i]);",
+    ),
     "who has seen what is lost is not told": (
         "replica/core/intake.c",
         "if (lost_find(&self->lost, &session->token, &lost)) {",

@@ -145,7 +145,6 @@ typedef struct world {
     bool is_clock_wrong;     /* and has it still */
     int64_t issue_ms;        /* between what a client issues, at most */
     uint32_t batch_loss_ppm; /* of updates as they are published: rounds pass, they do not */
-    bool has_left_out;       /* some member was forgotten or left behind, as far as was seen */
     bool is_healing;
     checker_t *checker;
     sim_coverage_t *coverage;
@@ -743,8 +742,6 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
     for (size_t i = 0; i < effects->size; i++)
         if (effects->list[i].kind == REPLICA_LOST)
             checker_lost(w->checker);
-    if (w->is_rough && w->now > QUIET_MS * MS && info.members < w->nodes)
-        w->has_left_out = true;
 }
 
 static void turn_node(world_t *w, proc_t *p)
@@ -1194,9 +1191,6 @@ static void forget(world_t *w, const proc_t *gone)
 {
     err_t err;
     proc_t *p = &w->procs[random_below(&w->random, w->nodes)];
-    /* Two that forget one another while they are cut off may both go on alone. */
-    if (w->is_rough && w->has_left_out)
-        return;
     if (!p->is_up || replica_forget(p->replica, time_of(w, p), (uint16_t)gone->index, &err) != 0)
         return;
     w->coverage->forgotten_nodes++;

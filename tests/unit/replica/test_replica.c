@@ -2087,14 +2087,11 @@ static void test_handed_in_twice(void **state)
     node_free(d);
 }
 
-/* A node 0 with that much of a log, to which node 1 has been left behind. */
-static node_t *node_that_left_behind(const node_t *old, size_t log_size, uint64_t incarnation,
-                                     const node_t *left)
+/* The node started again with so much of its log, and these rows for nodes 0 and 1 behind it. */
+static node_t *node_with_rows(const node_t *old, size_t log_size, uint64_t incarnation,
+                              const peer_member_t rows[2])
 {
-    node_t log = {.replica = old->replica, .now = left->now};
-    const peer_member_t rows[] = {
-        {0, old->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_IN},
-        {1, left->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_LEFT_BEHIND}};
+    node_t log = {.replica = old->replica, .now = old->now};
     buf_t members = {0};
     buf_append(&log.log, old->log.data, log_size);
     peer_members_put(&members, rows, 2);
@@ -2103,6 +2100,49 @@ static node_t *node_that_left_behind(const node_t *old, size_t log_size, uint64_
     buf_free(&members);
     buf_free(&log.log);
     return n;
+}
+
+/* A node 0 with that much of a log, to which node 1 has been left behind. */
+static node_t *node_that_left_behind(const node_t *old, size_t log_size, uint64_t incarnation,
+                                     const node_t *left)
+{
+    const peer_member_t rows[] = {
+        {0, old->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_IN},
+        {1, left->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_LEFT_BEHIND}};
+    node_t *n = node_with_rows(old, log_size, incarnation, rows);
+    n->now = left->now;
+    return n;
+}
+
+/* Each had left as the other saw it, and both have gone on: the one that did so later stays. */
+static void test_both_went_on(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    a->peer = b->peer = NULL;
+    set(a, 1, 2, "of a");
+    set(b, 2, 1, "of b");
+    const hlc_t at = hlc_add_ms(clock_of(b), 10);
+    const peer_member_t of_a[] = {{0, 10, at + 5, MEMBER_IN}, {1, 20, at, MEMBER_FORGOTTEN}};
+    const peer_member_t of_b[] = {{0, 10, at + 1, MEMBER_LEFT_BEHIND}, {1, 20, at + 9, MEMBER_IN}};
+    node_t *c = node_with_rows(a, a->log.size, 11, of_a);
+    node_t *d = node_with_rows(b, b->log.size, 21, of_b);
+    assert_true(replica_is_ready(c->replica) && replica_is_ready(d->replica));
+    meet(c, d);
+    for (int i = 0; i < 40; i++)
+        pass_synced(c);
+    assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
+    assert_int_equal(replica_info(d->replica, d->now).counts->transfers, 0);
+    assert_true(replica_is_ready(c->replica) && replica_is_ready(d->replica));
+    assert_true(has_lost(d, "of a"));
+    assert_true(replica_digest(c->replica, at) == replica_digest(d->replica, at));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
 }
 
 /*
@@ -3152,6 +3192,7 @@ int main(void)
         cmocka_unit_test(test_left_out_unawares),
         cmocka_unit_test(test_taken_back_on_disk),
         cmocka_unit_test(test_handed_in_twice),
+        cmocka_unit_test(test_both_went_on),
         cmocka_unit_test(test_own_count_never_goes_back),
         cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_rows_move_the_clock),
