@@ -455,6 +455,7 @@ void drift_log(replica_t *self);
 /* ---- recovery.c ---- */
 
 void recovery_turn(replica_t *self);
+int64_t recovery_deadline(const replica_t *self);
 /* Drops what the log need not have any more. */
 void recovery_consider_log(replica_t *self);
 void recovery_want_checkpoint(replica_t *self, bool is_whole);

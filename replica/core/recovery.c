@@ -160,12 +160,20 @@ static void put_rows(replica_t *self)
         return;
     size_t offset = self->arena.size;
     bool is_end = store_snapshot_next(self->store, &self->arena, most);
+    if (self->arena.size == offset && !is_end)
+        return;  /* on with it in the next turn */
     c->room = 0; /* until the node says how much it is now */
     replica_emit(self, REPLICA_CHECKPOINT_ROWS, STATE_KEYS, offset);
     if (!is_end)
         return;
     c->state = CHECKPOINTING_COMMIT;
     replica_emit(self, REPLICA_CHECKPOINT_COMMIT, 0, self->arena.size)->position = c->next_position;
+}
+
+int64_t recovery_deadline(const replica_t *self)
+{
+    const checkpointing_t *c = &self->checkpoint;
+    return c->state == CHECKPOINTING_ROWS && c->room != 0 ? self->now.boot_ms : INT64_MAX;
 }
 
 static bool is_due(const replica_t *self)

@@ -349,6 +349,7 @@ int64_t replica_deadline(const replica_t *self)
     enum { SETTLE_STEP_MS = 20 };
     int64_t deadline = time_earlier(gossip_deadline(self), sessions_deadline(self));
     deadline = time_earlier(deadline, stability_deadline(self));
+    deadline = time_earlier(deadline, recovery_deadline(self));
     deadline = time_earlier(deadline, transfer_deadline(self));
     return self->is_settled ? deadline : time_earlier(deadline, self->now.boot_ms + SETTLE_STEP_MS);
 }

@@ -187,12 +187,15 @@ typedef enum store_snapshot_kind {
     STORE_SNAPSHOT_CHANGES, /* what has changed since the last one for the disk, removals too */
 } store_snapshot_kind_t;
 
+enum { STORE_LOOKS_MAX = 65536 };
+
 /* Begins a snapshot of the store as it is now; none is open (asserted). */
 void store_snapshot_begin(store_t *self, store_snapshot_kind_t kind);
 
 /*
  * Appends further rows to out until it has about most bytes: [key, value], value nil when the key
- * is gone. True when that was all; the snapshot is then closed.
+ * is gone. Of many keys that have not changed it looks at STORE_LOOKS_MAX, so that there may be no
+ * row yet. True when that was all; the snapshot is then closed.
  */
 bool store_snapshot_next(store_t *self, buf_t *out, size_t most);
 

@@ -247,7 +247,8 @@ bool store_snapshot_next(store_t *self, buf_t *out, size_t most)
     size_t start = out->size;
     buf_append_slice(out, buf_slice(&walk->early));
     buf_reset(&walk->early);
-    while (walk->left != 0 && out->size - start < most) {
+    for (size_t looks = 0; walk->left != 0 && out->size - start < most && looks < STORE_LOOKS_MAX;
+         looks++) {
         size_t slot = table_next(&self->keys, walk->cursor);
         if (slot != TABLE_NONE && is_wanted(self, slot))
             take_into(self, slot, out);

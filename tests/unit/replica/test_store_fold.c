@@ -445,12 +445,52 @@ static void test_scan(void **state)
     property_run(check_scan, 300);
 }
 
+static void set_key(store_t *store, uint64_t number, uint64_t n)
+{
+    char key[24];
+    int size = snprintf(key, sizeof key, "k%llu", (unsigned long long)number);
+    const op_t op = {.code = OP_SET, .key = slice_of(key, (size_t)size), .value = slice_text("v")};
+    const mark_t mark = {{n, 1, n}, {1, n}};
+    store_apply(store, &op, &mark);
+}
+
+/* One change among very many keys is found in steps, each of which looks at so many. */
+static void test_few_changes(void **state)
+{
+    (void)state;
+    enum { ALL = STORE_LOOKS_MAX * 2, CHANGES = 8 };
+    store_t *store = store_new(1);
+    buf_t rows = {0};
+    unsigned calls = 0;
+    for (uint64_t i = 0; i < ALL; i++)
+        set_key(store, i, i + 1);
+    store_snapshot_begin(store, STORE_SNAPSHOT_DISK);
+    while (!store_snapshot_next(store, &rows, SIZE_MAX))
+        ;
+    for (uint64_t i = 0; i < CHANGES; i++) {
+        set_key(store, i * 1000, ALL + i + 1);
+        buf_reset(&rows);
+        store_snapshot_begin(store, STORE_SNAPSHOT_CHANGES);
+        for (calls++; !store_snapshot_next(store, &rows, SIZE_MAX);)
+            calls++;
+        mp_t in = mp_open(buf_slice(&rows));
+        mp_bytes(&in);
+        assert_false(mp_nil(&in));
+        mp_bytes(&in);
+        assert_true(mp_done(&in));
+    }
+    assert_true(calls > CHANGES); /* not all are where the walk begins */
+    buf_free(&rows);
+    store_destroy(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         property_test(test_orders),          property_test(test_fold),
         property_test(test_fold_to_the_end), property_test(test_snapshots),
         property_test(test_damaged_rows),    property_test(test_scan),
+        cmocka_unit_test(test_few_changes),
     };
     return cmocka_run_group_tests_name("store, forgetting", tests, NULL, NULL);
 }
