@@ -183,7 +183,10 @@ void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
         rows_changed(self);
 }
 
-/* A new row for an id, above the one there is. */
+/*
+ * A new row for an id, above the one there is and above many starts of that node, each of which
+ * stands one tick above the row before; its clock may be ahead of ours.
+ */
 static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
                        peer_member_state_t state)
 {
@@ -193,7 +196,7 @@ static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
                          .stamp = replica_clock(self),
                          .state = (uint8_t)state};
     if (old != NULL)
-        row.stamp = hlc_max(row.stamp, old->stamp + 1);
+        row.stamp = hlc_max(row.stamp, hlc_add_ms(old->stamp, 1));
     members_merge(self->members, &row);
 }
 
@@ -229,7 +232,6 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
     if (!peer_members_read(bytes, rows, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        replica_clock_raise(self, rows[i].stamp); /* what we change of it stands above */
         bool parted = has_parted(self, &rows[i]);
         has_changed |= members_merge(self->members, &rows[i]);
         if (parted)
