@@ -1,10 +1,8 @@
 /*
  * hearsay-sim: runs simulated clusters from seeds. Exit 0 only if all were clean.
  *
- *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--rough] [--first] [--trace]
+ *   hearsay-sim [--seed N] [--seeds M] [--seconds S] [--first] [--trace]
  *
- * With --rough three seeds in ten are rough (world.c, roughen), which the planted faults of
- * mutants.py need.
  * With --first it ends at the first failure. With --seconds it goes on to further seeds until that
  * much real time has passed. A failing seed is printed with the command that repeats it.
  */
@@ -16,7 +14,6 @@
 
 enum {
     COVERAGE_SEEDS = 200, /* from so many on, every branch must have been reached */
-    ROUGH_ROWS = 6,       /* the first branches, which only rough seeds have */
 };
 
 static double seconds_now(void)
@@ -27,7 +24,7 @@ static double seconds_now(void)
 }
 
 /* Prints how often each branch was reached; the number of those that never were. */
-static int print_coverage(const sim_coverage_t *c, bool is_rough)
+static int print_coverage(const sim_coverage_t *c)
 {
     const struct {
         const char *name;
@@ -78,38 +75,36 @@ static int print_coverage(const sim_coverage_t *c, bool is_rough)
         {"checkpoints", c->checkpoints},
         {"final counts", c->final_counts},
         {"states taken over", c->transfers},
-        {"updates handed in too late", c->lost_records},
+        {"updates handed in that do not count", c->lost_records},
         {"nodes forgotten", c->forgotten_nodes},
         {"updates with two copies or more", c->copied},
     };
     size_t size = sizeof rows / sizeof rows[0];
     int missing = 0;
-    for (size_t i = is_rough ? 0 : ROUGH_ROWS; i < size; i++) {
+    for (size_t i = 0; i < size; i++) {
         printf("  %-42s %10llu\n", rows[i].name, (unsigned long long)rows[i].count);
         missing += rows[i].count == 0;
     }
     return missing;
 }
 
-static bool run_one(uint64_t seed, bool is_rough, sim_coverage_t *coverage, FILE *trace,
-                    uint64_t *virtual_ms)
+static bool run_one(uint64_t seed, sim_coverage_t *coverage, FILE *trace, uint64_t *virtual_ms)
 {
-    sim_report_t report = sim_run(seed, is_rough, coverage, trace);
+    sim_report_t report = sim_run(seed, coverage, trace);
     *virtual_ms += (uint64_t)report.virtual_ms;
     if (report.is_clean)
         return true;
-    printf("seed %llu: %s\n  again: make sim SEED=%llu SEEDS=1 SIM_FLAGS=\"%s--trace\"\n",
-           (unsigned long long)seed, report.why, (unsigned long long)seed,
-           is_rough ? "--rough " : "");
+    printf("seed %llu: %s\n  again: make sim SEED=%llu SEEDS=1 SIM_FLAGS=--trace\n",
+           (unsigned long long)seed, report.why, (unsigned long long)seed);
     return false;
 }
 
 /* The same seed twice must be the same run, or no failure could be repeated. */
-static bool is_deterministic(uint64_t seed, bool is_rough)
+static bool is_deterministic(uint64_t seed)
 {
     sim_coverage_t ignored = {0};
-    sim_report_t first = sim_run(seed, is_rough, &ignored, NULL);
-    sim_report_t second = sim_run(seed, is_rough, &ignored, NULL);
+    sim_report_t first = sim_run(seed, &ignored, NULL);
+    sim_report_t second = sim_run(seed, &ignored, NULL);
     if (first.trace_hash == second.trace_hash && first.events == second.events)
         return true;
     printf("seed %llu: two runs differ: hash %016llx and %016llx\n", (unsigned long long)seed,
@@ -123,7 +118,6 @@ int main(int argc, char **argv)
     uint64_t seeds = 20;
     double seconds = 0;
     bool is_first_enough = false;
-    bool is_rough = false;
     FILE *trace = NULL;
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
@@ -133,15 +127,13 @@ int main(int argc, char **argv)
             seeds = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--seconds") == 0 && has_value) {
             seconds = strtod(argv[++i], NULL);
-        } else if (strcmp(argv[i], "--rough") == 0) {
-            is_rough = true;
         } else if (strcmp(argv[i], "--first") == 0) {
             is_first_enough = true;
         } else if (strcmp(argv[i], "--trace") == 0) {
             trace = stdout;
         } else {
-            fprintf(stderr, "usage: hearsay-sim [--seed N] [--seeds M] [--seconds S] [--rough] "
-                            "[--first] [--trace]\n");
+            fprintf(stderr, "usage: hearsay-sim [--seed N] [--seeds M] [--seconds S] [--first] "
+                            " [--trace]\n");
             return 2;
         }
     }
@@ -153,10 +145,10 @@ int main(int argc, char **argv)
     for (;
          (runs < seeds || seconds_now() - started < seconds) && !(is_first_enough && failures != 0);
          runs++)
-        failures += !run_one(seed + runs, is_rough, &coverage, trace, &virtual_ms);
+        failures += !run_one(seed + runs, &coverage, trace, &virtual_ms);
     double took = seconds_now() - started;
-    failures += !is_deterministic(seed, is_rough);
-    int unreached = print_coverage(&coverage, is_rough);
+    failures += !is_deterministic(seed);
+    int unreached = print_coverage(&coverage);
     if (runs >= COVERAGE_SEEDS && unreached != 0) {
         printf("%d branches were never reached: the simulation does not test what it says\n",
                unreached);

@@ -369,7 +369,7 @@ def run(name):
         made = build()
         if made.returncode != 0:
             return "does not build: " + made.stderr.strip().splitlines()[-1]
-        sim = [str(COPY / "obj/tests/hearsay-sim"), "--rough", "--seeds", str(SEEDS),
+        sim = [str(COPY / "obj/tests/hearsay-sim"), "--seeds", str(SEEDS),
                "--first"]
         try:
             out = subprocess.run(sim, capture_output=True, text=True, timeout=300)

@@ -1709,12 +1709,12 @@ static void run_events(world_t *w)
  * on its way while rounds pass, a short retry horizon, and members that change meanwhile. Drawn
  * apart from the rest, so that the other seeds stay what they are.
  */
-static void roughen(world_t *w, uint64_t seed, bool is_rough)
+static void roughen(world_t *w, uint64_t seed)
 {
     random_t random;
     random_seed(&random, ~seed);
     w->issue_ms = 40;
-    w->is_rough = random_chance(&random, 300000) && is_rough;
+    w->is_rough = random_chance(&random, 300000);
     if (!w->is_rough)
         return;
     w->retry_horizon_ms = 20 + (int64_t)random_below(&random, 200);
@@ -1736,7 +1736,7 @@ static void roughen(world_t *w, uint64_t seed, bool is_rough)
                       .kind = EV_CLOCK});
 }
 
-static void populate(world_t *w, uint64_t seed, bool is_rough)
+static void populate(world_t *w, uint64_t seed)
 {
     w->nodes = (uint32_t)between(w, 2, NODES_MAX);
     w->brokers = (uint32_t)between(w, 1, BROKERS_MAX);
@@ -1758,7 +1758,7 @@ static void populate(world_t *w, uint64_t seed, bool is_rough)
         p->wall_skew_ms = p->kind == NODE ? between(w, -3000, 3000) : 0;
         p->sync_ms = 600;
     }
-    roughen(w, seed, is_rough);
+    roughen(w, seed);
     w->checker = checker_new(w->clients * SESSIONS_PER_CLIENT);
     for (uint32_t i = 0; i < w->procs_size; i++) {
         start(w, &w->procs[i]);
@@ -1794,7 +1794,7 @@ static void clean_up(world_t *w)
     XXH3_freeState(w->hash);
 }
 
-sim_report_t sim_run(uint64_t seed, bool is_rough, sim_coverage_t *coverage, FILE *trace)
+sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace)
 {
     world_t *w = mem_zero(1, sizeof *w);
     random_seed(&w->random, seed);
@@ -1804,7 +1804,7 @@ sim_report_t sim_run(uint64_t seed, bool is_rough, sim_coverage_t *coverage, FIL
     w->trace = trace;
     w->report.is_clean = true;
     w->loss_ppm = 20000;
-    populate(w, seed, is_rough);
+    populate(w, seed);
     run_events(w);
     if (w->report.is_clean)
         judge_end(w);

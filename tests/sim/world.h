@@ -75,9 +75,9 @@ typedef struct sim_coverage {
 } sim_coverage_t;
 
 /*
- * Runs one seed. is_rough: it may be one of the rough seeds, of which there are three in ten.
- * coverage is added to. trace: NULL, or where every event is printed.
+ * Runs one seed; three in ten are rough. coverage is added to. trace: NULL, or where every event is
+ * printed.
  */
-sim_report_t sim_run(uint64_t seed, bool is_rough, sim_coverage_t *coverage, FILE *trace);
+sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace);
 
 #endif
