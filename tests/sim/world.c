@@ -1292,6 +1292,15 @@ static void wrong_clock(world_t *w)
             accept_clocks(w, &w->procs[i]);
 }
 
+/* A node is cut off from the others and given up by people. It is up, and brokers reach it. */
+static void leave_out(world_t *w)
+{
+    uint32_t node = (uint32_t)random_below(&w->random, w->nodes);
+    set_cuts(w, false);
+    cut_off_from_nodes(w, node);
+    forget(w, &w->procs[node]);
+}
+
 static void rough_fault(world_t *w)
 {
     if (chance(w, 25))
@@ -1305,7 +1314,15 @@ static void fault(world_t *w)
     if (w->is_healing)
         return;
     int64_t most_ms = w->is_rough ? 800 : 1500;
-    push(w, (event_t){.at = w->now + between(w, 50 * MS, most_ms * MS), .kind = EV_FAULT});
+    int64_t wait_us = between(w, 50 * MS, most_ms * MS);
+    bool leaves_out = w->is_rough && chance(w, 4);
+    if (leaves_out)
+        wait_us += between(w, 500 * MS, 2000 * MS); /* so that the others go on without it */
+    push(w, (event_t){.at = w->now + wait_us, .kind = EV_FAULT});
+    if (leaves_out) {
+        leave_out(w);
+        return;
+    }
     if (w->is_rough && chance(w, 40)) {
         rough_fault(w);
         return;
