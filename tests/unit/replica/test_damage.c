@@ -1,0 +1,177 @@
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/replica/node_rig.h"
+
+/*
+ * Node 0 started again from the log of one that accepted `updates`, of which the second is damaged:
+ * what is before it is replayed, what is behind it was found.
+ */
+static node_t *damaged(bool salvage, const node_t *before, slice_t members)
+{
+    node_t *n = mem_zero(1, sizeof *n);
+    n->now = before->now;
+    n->incarnation = before->incarnation + 1;
+    replica_config_t config = config_of(0, n->incarnation);
+    config.salvage = salvage;
+    n->replica = replica_new(&config);
+    slice_t log = buf_slice(&before->log);
+    uint64_t position = LOG_START;
+    unsigned updates = 0;
+    seglog_entry_t entry;
+    while (seglog_next(log, position, &entry) == SEGLOG_GOOD) {
+        updates += entry.kind == SEGLOG_KIND_UPDATE;
+        if (updates < 2) {
+            assert_int_equal(replica_replay(n->replica, position, entry.kind, entry.payload, NULL),
+                             0);
+            buf_append(&n->log, log.data, entry.size);
+        } else if (updates > 2) {
+            replica_salvage(n->replica, entry.kind, entry.payload);
+        }
+        if (updates == 2 && entry.kind == SEGLOG_KIND_UPDATE)
+            replica_set_damaged(n->replica);
+        log = slice_of(log.data + entry.size, log.size - entry.size);
+        position += entry.size;
+    }
+    assert_int_equal(updates, 4);
+    if (members.size != 0)
+        assert_int_equal(replica_replay(n->replica, LOG_START, SEGLOG_KIND_MEMBERS, members, NULL),
+                         0);
+    replica_start(n->replica, n->now, LOG_START + n->log.size);
+    turn(n);
+    return n;
+}
+
+static node_t *four_updates(void)
+{
+    node_t *n = served(0, 10, 1);
+    set(n, 1, 1, "first");
+    set(n, 1, 2, "second");
+    set(n, 1, 3, "third");
+    set(n, 1, 4, "fourth");
+    return n;
+}
+
+static void test_damaged_waits(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    node_t *n = damaged(false, before, slice_text(""));
+    pass_on_disk(n, 60000);
+    assert_false(replica_is_ready(n->replica));
+    assert_true(replica_info(n->replica, n->now).is_joining);
+    assert_true(replica_info(n->replica, n->now).is_damaged);
+    assert_int_equal(n->damaged_notes, 2); /* that it is, and what it waits for, once */
+    assert_int_equal(n->lost.size, 0);
+    assert_int_equal(has(n, 10), 1);
+    node_free(n);
+    node_free(before);
+}
+
+/* With --salvage it goes on, what does not follow is for people, and nothing of before is taken. */
+static void test_damaged_salvage(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    node_t *n = damaged(true, before, slice_text(""));
+    hlc_t floor = replica_info(n->replica, n->now).floor;
+    pass_on_disk(n, 2000);
+    assert_false(replica_is_ready(n->replica));
+    pass_on_disk(n, 10000);
+    assert_true(replica_is_ready(n->replica));
+    assert_false(replica_info(n->replica, n->now).is_damaged);
+    assert_true(replica_info(n->replica, n->now).floor > floor);
+    assert_true(replica_info(n->replica, n->now).floor > clock_of(before));
+    assert_false(has_lost(n, "first"));
+    assert_true(has_lost(n, "set \"k\" \"third\""));
+    assert_true(has_lost(n, "set \"k\" \"fourth\""));
+    link_up(n);
+    hello(n, 1, NULL);
+    item_t got = call(n, (ask_t){.session = 1, .seq = 5, .command = COMMAND_GET, .a = "k"});
+    assert_value(&got, "first");
+    node_free(n);
+    node_free(before);
+}
+
+/* It had been left behind, by members that are gone: it goes on as a member. */
+static void test_salvaged_after_it_had_left(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    const peer_member_t rows[] = {{0, before->incarnation, clock_of(before), MEMBER_LEFT_BEHIND},
+                                  {1, 77, clock_of(before), MEMBER_IN}};
+    buf_t members = {0};
+    peer_members_put(&members, rows, 2);
+    node_t *n = damaged(true, before, buf_slice(&members));
+    pass_on_disk(n, 12000);
+    assert_true(replica_is_ready(n->replica));
+    node_t *fresh = node_new(2, 500);
+    fresh->now = n->now;
+    meet(n, fresh);
+    for (int i = 0; i < 100; i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(n->replica));
+    assert_true(replica_is_ready(fresh->replica));
+    assert_int_equal(has(fresh, 10), 1);
+    buf_free(&members);
+    node_free(before);
+    node_free(n);
+    node_free(fresh);
+}
+
+/*
+ * A log that is damaged where a peer reads: a gap, at once, and the next checkpoint makes that log
+ * void.
+ */
+static void test_damaged_read(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    const vec_t nothing = {0};
+    set(n, 1, 1, "x");
+    n->is_slow = true;
+    for (unsigned turn = 1; turn < 3; turn++) {
+        buf_t asked = pull(5, &nothing);
+        replica_peer_router(n->replica, n->now, 5, buf_slice(&asked));
+        settle(n);
+        if (turn == 1) {
+            assert_int_equal(n->reads, 1);
+            replica_log_damaged(n->replica, n->now, n->read_link, n->read_request,
+                                n->read_position);
+            settle(n);
+        }
+        assert_int_equal(n->gaps, turn); /* the second is not even read */
+        assert_int_equal(n->reads, 1);
+        buf_free(&asked);
+    }
+    assert_int_equal(n->damaged_notes, 1);
+    assert_int_equal(n->checkpoints, 1);
+    /* What comes later is given. */
+    set(n, 1, 2, "y");
+    vec_t one = vec_one(10, 1);
+    buf_t asked = pull(6, &one);
+    replica_peer_router(n->replica, n->now, 6, buf_slice(&asked));
+    settle(n);
+    assert_int_equal(n->reads, 2);
+    assert_int_equal(n->gaps, 2);
+    assert_true(replica_is_ready(n->replica));
+    buf_free(&asked);
+    vec_free(&one);
+    node_free(n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_damaged_waits),
+        cmocka_unit_test(test_damaged_salvage),
+        cmocka_unit_test(test_salvaged_after_it_had_left),
+        cmocka_unit_test(test_damaged_read),
+    };
+    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+}

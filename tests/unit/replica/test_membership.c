@@ -1,0 +1,720 @@
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/replica/node_rig.h"
+
+/* A log of so many origins that no further one may be added: read, but not written. */
+static void test_too_many_starts(void **state)
+{
+    (void)state;
+    node_t *n = mem_zero(1, sizeof *n);
+    n->now = (now_t){1000000, 5000};
+    n->incarnation = 10;
+    const replica_config_t config = config_of(0, 10);
+    n->replica = replica_new(&config);
+    buf_t ops = {0};
+    buf_t bytes = {0};
+    const op_t op = {.code = OP_SET, .key = slice_text("k"), .value = slice_text("v")};
+    mp_put_array(&ops, 1);
+    op_put(&ops, &op);
+    for (uint64_t i = 0; i < REPLICA_PARTS_MAX; i++) {
+        const uint8_t done = 0xC3;
+        record_t record = {.origin = 1000 + i,
+                           .n = 1,
+                           .tag = {i + 1, 5, i + 1},
+                           .result = slice_of(&done, 1),
+                           .ops = buf_slice(&ops)};
+        err_t err;
+        buf_reset(&bytes);
+        record_put(&bytes, &record);
+        assert_int_equal(replica_replay(n->replica, i, 1, buf_slice(&bytes), &err), 0);
+    }
+    /* A member that is away, so that none of them can be forgotten. */
+    const peer_member_t away = {.id = 9, .incarnation = 99, .stamp = 1, .state = MEMBER_IN};
+    err_t err;
+    buf_reset(&bytes);
+    peer_members_put(&bytes, &away, 1);
+    assert_int_equal(
+        replica_replay(n->replica, REPLICA_PARTS_MAX, SEGLOG_KIND_MEMBERS, buf_slice(&bytes), &err),
+        0);
+    buf_free(&ops);
+    buf_free(&bytes);
+    replica_start(n->replica, n->now, LOG_START);
+    turn(n);
+    link_up(n);
+    hello(n, 7, NULL);
+    item_t read = call(n, (ask_t){.session = 7, .seq = 1, .command = COMMAND_GET, .a = "k"});
+    assert_int_equal(read.outcome, OUTCOME_OK);
+    assert_int_equal(set(n, 7, 2, "w").outcome, OUTCOME_READ_ONLY);
+    node_free(n);
+}
+
+/* Said once when a member keeps the others from forgetting, and once when that is over. */
+static void test_stability_lag(void **state)
+{
+    enum { HORIZON = 15 * 4, LAG = 60 * 4 }; /* quarters of a second */
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    for (int i = 0; i < 2 * (HORIZON + LAG); i++)
+        pass_synced(a); /* with nothing to forget */
+    assert_int_equal(a->lag_notes, 0);
+    link_up(a);
+    hello(a, 1, NULL);
+    set(a, 1, 1, "x");
+    a->is_deaf = b->is_deaf = true; /* no rounds */
+    for (int i = 0; i < HORIZON + LAG - 8; i++)
+        pass_synced(a);
+    assert_int_equal(a->lag_notes, 0);
+    for (int i = 0; i < HORIZON + LAG; i++)
+        pass_synced(a);
+    assert_int_equal(a->lag_notes, 1);
+    a->is_deaf = b->is_deaf = false;
+    for (int i = 0; i < 3 * HORIZON; i++)
+        pass_synced(a);
+    assert_int_equal(a->lag_notes, 2);
+    node_free(a);
+    node_free(b);
+}
+
+/* Who has nothing to forget does not keep those from it who have. */
+static void test_floor_for_others(void **state)
+{
+    enum { QUARTERS = 30 * 4 };
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    for (int i = 0; i < 2 * QUARTERS; i++)
+        pass_synced(a);
+    hlc_t floor = replica_info(b->replica, b->now).floor;
+    assert_int_equal(replica_info(b->replica, b->now).unstable, 0);
+    for (int i = 0; i < QUARTERS; i++)
+        pass_synced(a);
+    assert_true(replica_info(b->replica, b->now).floor == floor); /* for nobody */
+    link_up(a);
+    hello(a, 1, NULL);
+    b->is_deaf = true;
+    set(a, 1, 2, "y");
+    b->is_deaf = false;
+    a->is_slow = true; /* b does not get it */
+    for (int i = 0; i < QUARTERS; i++)
+        pass_synced(a);
+    assert_int_equal(replica_info(b->replica, b->now).unstable, 0);
+    assert_true(replica_info(b->replica, b->now).floor > floor);
+    node_free(a);
+    node_free(b);
+}
+
+/*
+ * What comes of a member that hands in, and is forgotten while that is under way, is not what one
+ * who has left hands in: others may have taken it as it is, and do not know yet that it has left.
+ */
+static void test_forgotten_while_it_hands_in(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    b->is_deaf = true;
+    set(a, 1, 2, "y");
+    assert_int_equal(has(b, 10), 1);
+    a->is_slow = true;
+    a->reads = 0;
+    vec_t vector = vec_one(10, 2);
+    const peer_join_t join = {.id = 0, .incarnation = 10};
+    buf_t message = {0};
+    peer_join_put(&message, &join, &vector);
+    replica_peer_router(b->replica, b->now, LINK, buf_slice(&message));
+    settle(b);
+    assert_int_equal(a->reads, 1);
+    assert_int_equal(replica_forget(b->replica, b->now, 0, &err), 0);
+    read_log(a);
+    settle(b);
+    assert_int_equal(has(b, 10), 1);
+    vec_free(&vector);
+    buf_free(&message);
+    node_free(a);
+    node_free(b);
+}
+
+/*
+ * What is held back of an incarnation that is over may be in no other replica's log: once this one
+ * has said that it knows of the new one, it may not be applied any more.
+ */
+static void test_held_back_of_one_that_is_over(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    connect_nodes(a, b);
+    b->is_deaf = true;
+    set(a, 1, 1, "x");
+    b->is_deaf = false;
+    a->is_slow = true; /* pulls are not answered */
+    set(a, 1, 2, "y");
+    assert_int_equal(replica_info(b->replica, b->now).received_lag, 1);
+    node_t *c = node_new(0, 11);
+    connect_nodes(c, b);
+    assert_int_equal(replica_info(b->replica, b->now).received_lag, 0);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
+/*
+ * Who was taken back had handed in what it had, which was emptied there; before it has the state it
+ * is no member, or others would take the same updates whole.
+ */
+static void test_crash_while_joining(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    set(a, 1, 1, "x");
+    buf_t joins = {0};
+    seglog_number_put(&joins, 1);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_JOINING, buf_slice(&joins));
+    node_t *c = node_replayed(a, 11);
+    replica_member_info_t own;
+    assert_true(replica_member_info(c->replica, c->now, 0, &own));
+    assert_true(own.id == 0 && own.incarnation == 11 && own.state == MEMBER_LEFT_BEHIND);
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    buf_free(&joins);
+    node_free(a);
+    node_free(c);
+}
+
+/* Two that were cut off have forgotten one another: one goes on, the other takes its state over. */
+static void test_forgotten_by_one_another(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    a->peer = b->peer = NULL;
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    assert_int_equal(replica_forget(b->replica, b->now, 0, &err), 0);
+    settle(a);
+    settle(b);
+    node_t *c = node_replayed(a, 11);
+    node_t *d = node_replayed(b, 21);
+    connect_nodes(c, d);
+    for (int i = 0; i < 20; i++) {
+        pass(c, 100);
+        replica_synced(c->replica, c->now, UINT64_MAX);
+        replica_synced(d->replica, d->now, UINT64_MAX);
+    }
+    assert_true(replica_is_ready(c->replica));
+    assert_true(replica_info(d->replica, d->now).is_joining);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
+/*
+ * What all members have is forgotten without regard to one that was left out: whoever was shown the
+ * data since is told who that is, and is not served there as long as it does not know.
+ */
+static void test_left_out_unawares(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    const ask_t get = {.seq = 9, .command = COMMAND_GET, .a = "k"};
+    ask_t ask = get;
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    assert_int_equal(vec_get(&a->told, vec_node(1)), 0);
+    a->peer = b->peer = NULL;
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    ask.session = 1;
+    call(a, ask);
+    vec_t token = {0};
+    vec_copy(&token, &a->told);
+    assert_int_not_equal(vec_get(&token, vec_node(1)), 0);
+    ask.seq++;
+    call(a, ask);
+    assert_int_equal(a->told.size, 0); /* once is enough */
+
+    ask = get;
+    ask.session = 2;
+    assert_int_equal(call(b, ask).outcome, OUTCOME_OK);
+    hello(b, 3, &token);
+    ask.session = 3;
+    b->items_size = 0;
+    send(b, ask);
+    pass(b, REPLICA_HOLD_MS);
+    assert_int_equal(b->items[0].outcome, OUTCOME_BEHIND);
+    ask.epoch = 2;
+    ask.flags = REQUEST_LAST_TRY;
+    ask.left_ms = 1000;
+    b->items_size = 0;
+    send(b, ask);
+    pass(b, 900);
+    assert_int_equal(b->items_size, 1);
+    assert_int_equal(b->items[0].outcome, OUTCOME_MISSING);
+    assert_int_equal(vec_get(&b->told, vec_node(1)), 0); /* who relaxes goes on without */
+    hello(a, 3, &token);
+    ask.epoch = 3;
+    assert_int_equal(call(a, ask).outcome, OUTCOME_OK);
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+}
+
+/*
+ * Who takes a member back while its disk is full would forget that with its next start: what the
+ * other one then wrote would come too late here.
+ */
+static void test_taken_back_on_disk(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    settle(a);
+    node_t *c = node_replayed(b, 21);
+    replica_set_read_only(a->replica, a->now, "no room");
+    connect_nodes(a, c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    replica_set_read_only(a->replica, a->now, NULL);
+    pass(a, 3000); /* written, and not on disk */
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    assert_false(replica_info(c->replica, c->now).is_joining);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
+/*
+ * Who had left hands in an update twice, since the one that took it back is gone before it has the
+ * state: for both it counts for nothing, or they would differ; and the second one waits for the
+ * first, which may have had it before.
+ */
+static void test_handed_in_twice(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    node_t *d = node_new(2, 30);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    meet(a, d);
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    b->peer = NULL;
+    set(b, 2, 1, "late");
+
+    node_t *c = node_replayed(b, 21);
+    c->now = a->now;
+    meet(a, c);
+    for (int i = 0; i < 20; i++) {
+        pass(a, 250);
+        replica_synced(c->replica, c->now, UINT64_MAX); /* not a: it gives no state yet */
+    }
+    assert_true(has_lost(a, "set \"k\" \"late\""));
+    assert_int_equal(has(a, 20), 1);
+    assert_true(replica_info(c->replica, c->now).is_joining);
+
+    a->peer = d;
+    d->peer = a;
+    d->now = a->now;
+    a->is_slow = true;
+    for (int i = 0; i < 40; i++)
+        pass(a, 250);
+    replica_member_info_t row;
+    assert_true(replica_member_info(d->replica, d->now, 1, &row));
+    assert_int_equal(row.state, MEMBER_IN);
+    assert_int_equal(has(d, 20), 0);
+
+    c->now = d->now;
+    meet(d, c);
+    for (int i = 0; i < 40; i++)
+        pass_synced(c);
+    assert_int_equal(has(d, 20), 0);
+    assert_int_equal(replica_forget(d->replica, d->now, 0, &err), 0);
+    for (int i = 0; i < 40 && has(d, 20) == 0; i++)
+        pass_synced(c);
+    assert_int_equal(has(d, 20), 1);
+    assert_true(has_lost(d, "set \"k\" \"late\""));
+    assert_true(replica_digest(a->replica, clock_of(a)) == replica_digest(d->replica, clock_of(a)));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
+/* A node 0 with that much of a log, to which node 1 has been left behind. */
+static node_t *node_that_left_behind(const node_t *old, size_t log_size, uint64_t incarnation,
+                                     const node_t *left)
+{
+    const peer_member_t rows[] = {
+        {0, old->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_IN},
+        {1, left->incarnation, hlc_add_ms(clock_of(left), 1), MEMBER_LEFT_BEHIND}};
+    node_t *n = node_with_rows(old, log_size, incarnation, rows);
+    n->now = left->now;
+    return n;
+}
+
+/* Each had left as the other saw it, and both have gone on: the one that did so later stays. */
+static void test_both_went_on(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    a->peer = b->peer = NULL;
+    set(a, 1, 2, "of a");
+    set(b, 2, 1, "of b");
+    const hlc_t at = hlc_add_ms(clock_of(b), 10);
+    const peer_member_t of_a[] = {{0, 10, at + 5, MEMBER_IN}, {1, 20, at, MEMBER_FORGOTTEN}};
+    const peer_member_t of_b[] = {{0, 10, at + 1, MEMBER_LEFT_BEHIND}, {1, 20, at + 9, MEMBER_IN}};
+    node_t *c = node_with_rows(a, a->log.size, 11, of_a);
+    node_t *d = node_with_rows(b, b->log.size, 21, of_b);
+    assert_true(replica_is_ready(c->replica) && replica_is_ready(d->replica));
+    meet(c, d);
+    for (int i = 0; i < 40; i++)
+        pass_synced(c);
+    assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
+    assert_int_equal(replica_info(d->replica, d->now).counts->transfers, 0);
+    assert_true(replica_is_ready(c->replica) && replica_is_ready(d->replica));
+    assert_true(has_lost(d, "of a"));
+    assert_true(replica_digest(c->replica, at) == replica_digest(d->replica, at));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
+/*
+ * A state is taken over that lacks updates of our own incarnation, of which no log tells any more:
+ * their counts are never used again, and whoever saw them is told.
+ */
+static void test_own_count_never_goes_back(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *c = served(1, 20, 2);
+    connect_nodes(a, c);
+    set(a, 1, 1, "x");
+    const size_t before = a->log.size;
+    set(c, 2, 1, "y");
+    assert_int_equal(has(a, 20), 1);
+
+    node_t *b = node_that_left_behind(a, a->log.size, 11, c);
+    meet(b, c);
+    for (int i = 0; i < 100 && replica_info(c->replica, c->now).counts->transfers < 1; i++)
+        pass_synced(c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(c);
+    assert_true(replica_is_ready(c->replica));
+
+    node_t *d = node_that_left_behind(a, before, 12, c);
+    meet(d, c);
+    for (int i = 0; i < 200 && replica_info(c->replica, c->now).counts->transfers < 2; i++)
+        pass_synced(c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(c);
+    assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 2);
+    assert_true(replica_is_ready(c->replica));
+    assert_int_equal(has(c, 20), 1);
+    assert_int_equal(has(d, 20), 1);
+    vec_t token = vec_one(20, 1);
+    link_up(c);
+    hello(c, 3, &token);
+    const ask_t get = {.session = 3, .seq = 1, .command = COMMAND_GET, .a = "k"};
+    assert_int_equal(call(c, get).outcome, OUTCOME_MISSING);
+    hello(c, 2, NULL);
+    assert_int_equal(set(c, 2, 5, "z").outcome, OUTCOME_OK);
+    for (int i = 0; i < 20 && has(d, 20) < 2; i++)
+        pass_synced(c);
+    assert_int_equal(has(d, 20), 2);
+    vec_free(&token);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
+/* Who has seen an update that does not count any more is told so, also after a restart. */
+static void test_lost_is_told(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    const ask_t get = {.session = 1, .seq = 2, .command = COMMAND_GET, .a = "k"};
+    const ask_t scan = {.session = 1, .seq = 3, .command = COMMAND_SCAN, .a = "0"};
+    const record_t emptied = {.origin = 20,
+                              .n = 1,
+                              .tag = {clock_of(a), 5, 1},
+                              .ops = record_nothing(),
+                              .result = record_nothing()};
+    buf_t raw = {0};
+    set(a, 1, 1, "x");
+    record_put(&raw, &emptied);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_UPDATE, buf_slice(&raw));
+    node_t *c = node_replayed(a, 11);
+    link_up(c);
+    vec_t token = vec_one(20, 1);
+    vec_raise(&token, 10, 1);
+    hello(c, 1, &token);
+    assert_int_equal(call(c, get).outcome, OUTCOME_MISSING);
+    assert_true(vec_get(&c->told, 10) == 1 && vec_get(&c->told, 20) == 0); /* for --relax */
+    hello(c, 1, NULL);
+    assert_int_equal(call(c, scan).outcome, OUTCOME_OK);
+    assert_true(vec_get(&c->told, 10) == 1 && vec_get(&c->told, 20) == 0);
+    assert_int_equal(call(c, get).outcome, OUTCOME_OK);
+    vec_free(&token);
+    buf_free(&raw);
+    node_free(a);
+    node_free(c);
+}
+
+/*
+ * A row that says of a member that it was forgotten stands above many starts of it, each of which
+ * stands one tick above the row before, also where the clock is behind that of the member.
+ */
+static void test_starts_do_not_bring_back(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    const hlc_t later = hlc_add_ms(clock_of(a), 5000);
+    const peer_member_t rows[] = {{0, 10, clock_of(a), MEMBER_IN}, {1, 20, later, MEMBER_IN}};
+    node_t *c = node_with_rows(a, a->log.size, 11, rows);
+    assert_int_equal(replica_forget(c->replica, c->now, 1, &err), 0);
+    node_t *d = node_with_rows(b, b->log.size, 21, rows);
+    for (uint64_t start = 22; start < 26; start++) {
+        node_t *next = node_replayed(d, start);
+        node_free(d);
+        d = next;
+    }
+    meet(c, d);
+    assert_int_equal(replica_info(c->replica, c->now).members, 1);
+    assert_true(replica_info(d->replica, d->now).is_joining);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
+/* Who has to take a state over itself may be about to forget the only one that has it. */
+static void test_joining_forgets_nobody(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    buf_t joins = {0};
+    seglog_number_put(&joins, 1);
+    seglog_entry_put(&a->log, LOG_START + a->log.size, SEGLOG_KIND_JOINING, buf_slice(&joins));
+    node_t *c = node_replayed(a, 11);
+    assert_int_equal(replica_forget(c->replica, c->now, 1, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_BUSY);
+    buf_free(&joins);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
+/* Who was offline or deaf when the lineage was fixed learns it before it takes records. */
+static void test_lineage_before_records(void **state)
+{
+    (void)state;
+    for (int deaf = 0; deaf < 2; deaf++) {
+        node_t *a = served(0, 10, 1);
+        node_t *b = node_new(1, 20);
+        connect_nodes(a, b);
+        b->is_deaf = deaf != 0;
+        replica_set_status(b->replica, b->now, STATUS_OFFLINE, MODE_MANUAL);
+        settle(b);
+        set(a, 1, 1, "x");
+        assert_int_equal(has(b, 10), 0);
+        assert_int_equal(replica_info(b->replica, b->now).lineage != 0, deaf == 0);
+        replica_set_status(b->replica, b->now, STATUS_ACTIVE, MODE_MANUAL);
+        settle(b);
+        assert_int_equal(has(b, 10), deaf == 0);
+        b->is_deaf = false;
+        pass(a, 200); /* the round after the burst */
+        pass(b, 200);
+        assert_int_equal(has(b, 10), 1);
+        node_free(a);
+        node_free(b);
+    }
+}
+
+/* Who is a member and what lineage it is are logged later, but before all updates. */
+static void test_read_only_and_a_newcomer(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    replica_set_read_only(b->replica, b->now, "no room");
+    size_t log_size = b->log.size;
+    connect_nodes(a, b);
+    pass(a, 500);
+    assert_int_equal(b->log.size, log_size);
+    assert_int_equal(replica_info(b->replica, b->now).members, 2);
+    replica_set_read_only(b->replica, b->now, NULL);
+    pass(a, 500);
+    seglog_entry_t first;
+    assert_int_equal(seglog_next(buf_slice(&b->log), LOG_START, &first), SEGLOG_GOOD);
+    assert_int_equal(first.kind, SEGLOG_KIND_META);
+    assert_int_equal(has(b, 10), 1);
+    assert_true(b->log.size > log_size);
+    node_free(a);
+    node_free(b);
+}
+
+static void test_other_lineage(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    set(a, 1, 1, "x");
+    set(b, 2, 1, "y");
+    a->peer = b;
+    b->peer = a;
+    replica_candidate(b->replica, b->now, 0, 10, slice_text("h"), 7710);
+    settle(a);
+    replica_peer_info_t info;
+    assert_true(replica_peer_info(b->replica, 0, &info));
+    assert_false(info.is_connected);
+    pass(a, 10000);
+    assert_int_equal(has(a, 20), 0);
+    assert_int_equal(has(b, 10), 0);
+    node_free(a);
+    node_free(b);
+}
+
+/* Two that were one cluster without data, and then each took a first update of its own. */
+static void test_lineages_part(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    replica_peer_info_t info;
+    b->is_deaf = true;
+    const peer_batch_t batch = {.cluster = frames_cluster, .lineage = 0xABC, .origin = 33};
+    buf_t bytes = {0};
+    peer_batch_put(&bytes, &batch);
+    replica_gossip(a->replica, a->now, buf_slice(&bytes)); /* A takes over another one's */
+    buf_free(&bytes);
+    settle(a);
+    set(b, 2, 1, "y"); /* its batch is the first that A hears of it */
+    assert_int_equal(has(a, 20), 0);
+    for (size_t i = 0; replica_peer_info(a->replica, i, &info); i++)
+        assert_false(info.is_connected && info.incarnation == 20);
+    node_free(a);
+    node_free(b);
+}
+
+static void test_no_lineage(void **state)
+{
+    (void)state;
+    node_t *n = node_new(0, 10);
+    const peer_batch_t batch = {.cluster = frames_cluster, .origin = 33};
+    buf_t bytes = {0};
+    peer_batch_put(&bytes, &batch);
+    replica_gossip(n->replica, n->now, buf_slice(&bytes));
+    buf_free(&bytes);
+    settle(n);
+    assert_int_equal(n->log.size, 0);
+    assert_int_equal(replica_info(n->replica, n->now).counts->malformed, 1);
+    node_free(n);
+}
+
+static void test_id_taken(void **state)
+{
+    (void)state;
+    node_t *old = node_new(0, 10);
+    node_t *young = node_new(0, 20);
+    old->now.boot_ms += 5000;
+    old->peer = young;
+    young->peer = old;
+    replica_candidate(young->replica, young->now, 0, 10, slice_text("h"), 7710);
+    settle(old);
+    assert_true(young->is_stopped);
+    assert_false(old->is_stopped);
+    node_free(old);
+    node_free(young);
+}
+
+/* Started in the same moment, each a little older by its own clock: one stays, whichever asks. */
+static void test_id_taken_together(void **state)
+{
+    (void)state;
+    for (int ask = 0; ask < 2; ask++) {
+        node_t *a = node_new(0, 10);
+        node_t *b = node_new(0, 20);
+        a->now.boot_ms += ask == 0 ? 3 : 0;
+        b->now.boot_ms += ask == 0 ? 0 : 3;
+        a->peer = b;
+        b->peer = a;
+        node_t *asks = ask == 0 ? a : b;
+        replica_candidate(asks->replica, asks->now, 0, ask == 0 ? 20 : 10, slice_text("h"), 7710);
+        settle(asks);
+        assert_false(a->is_stopped);
+        assert_true(b->is_stopped);
+        node_free(a);
+        node_free(b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_too_many_starts),
+        cmocka_unit_test(test_stability_lag),
+        cmocka_unit_test(test_floor_for_others),
+        cmocka_unit_test(test_forgotten_while_it_hands_in),
+        cmocka_unit_test(test_held_back_of_one_that_is_over),
+        cmocka_unit_test(test_crash_while_joining),
+        cmocka_unit_test(test_forgotten_by_one_another),
+        cmocka_unit_test(test_left_out_unawares),
+        cmocka_unit_test(test_taken_back_on_disk),
+        cmocka_unit_test(test_handed_in_twice),
+        cmocka_unit_test(test_both_went_on),
+        cmocka_unit_test(test_own_count_never_goes_back),
+        cmocka_unit_test(test_lost_is_told),
+        cmocka_unit_test(test_starts_do_not_bring_back),
+        cmocka_unit_test(test_joining_forgets_nobody),
+        cmocka_unit_test(test_lineage_before_records),
+        cmocka_unit_test(test_read_only_and_a_newcomer),
+        cmocka_unit_test(test_other_lineage),
+        cmocka_unit_test(test_lineages_part),
+        cmocka_unit_test(test_no_lineage),
+        cmocka_unit_test(test_id_taken),
+        cmocka_unit_test(test_id_taken_together),
+    };
+    return cmocka_run_group_tests_name("membership", tests, NULL, NULL);
+}
