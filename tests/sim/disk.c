@@ -126,6 +126,31 @@ void sim_disk_lose(sim_disk_t *self)
     sim_disk_abort(self);
 }
 
+static void copy_row(sim_disk_t *self, const row_t *from)
+{
+    row_t *row = mem_zero(1, sizeof *row);
+    buf_append_slice(&row->name, buf_slice(&from->name));
+    buf_append_slice(&row->value, buf_slice(&from->value));
+    HASH_ADD_KEYPTR(hh, self->rows, row->name.data, row->name.size, row);
+}
+
+void sim_disk_put_back(sim_disk_t *self, const sim_disk_t *copy)
+{
+    sim_disk_lose(self);
+    self->begin = copy->begin;
+    buf_append_slice(&self->log, buf_slice(&copy->log));
+    self->synced = sim_disk_end(self);
+    for (const row_t *row = copy->rows; row != NULL; row = row->hh.next)
+        copy_row(self, row);
+}
+
+sim_disk_t *sim_disk_copy(const sim_disk_t *self)
+{
+    sim_disk_t *copy = sim_disk_new();
+    sim_disk_put_back(copy, self);
+    return copy;
+}
+
 /* ---- the checkpoint ---- */
 
 void sim_disk_begin(sim_disk_t *self, bool is_whole)

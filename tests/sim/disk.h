@@ -31,6 +31,10 @@ void sim_disk_cut_power(sim_disk_t *self, uint64_t kept);
 uint64_t sim_disk_unsynced(const sim_disk_t *self);
 void sim_disk_lose(sim_disk_t *self);
 
+/* A copy of the folder, as it is when the process is stopped; put back in place of what is. */
+sim_disk_t *sim_disk_copy(const sim_disk_t *self);
+void sim_disk_put_back(sim_disk_t *self, const sim_disk_t *copy);
+
 /* A checkpoint: nothing of it counts before the commit. */
 void sim_disk_begin(sim_disk_t *self, bool is_whole);
 void sim_disk_rows(sim_disk_t *self, uint8_t table, slice_t run);

@@ -65,6 +65,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"disks full", c->read_only},
         {"clock jumps", c->clock_jumps},
         {"disks lost", c->disks_lost},
+        {"old folders put back", c->put_back},
         {"power cuts", c->power_cuts},
         {"disks damaged", c->damages},
         {"damaged disks repaired", c->repairs},

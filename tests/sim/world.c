@@ -57,6 +57,7 @@ typedef struct proc {
     replica_t *replica;
     uint64_t incarnation;
     sim_disk_t *disk;
+    sim_disk_t *copy; /* of its folder, that somebody made; NULL */
     audit_t *audit;
     hlc_t horizon;             /* at the end of its last turn */
     uint64_t transfers;        /* states it has taken over by then */
@@ -404,6 +405,18 @@ static void schedule_sync(world_t *w, const proc_t *p)
                       .life = p->life});
 }
 
+/* People put back the copy of a folder that they have: the node is what it was. */
+static bool put_back(world_t *w, proc_t *p)
+{
+    if (p->copy == NULL || w->is_disk_lost || w->is_healing || chance(w, 30))
+        return false;
+    w->is_disk_lost = true;
+    w->coverage->put_back++;
+    checker_disk_lost(w->checker, p->index, true);
+    sim_disk_put_back(p->disk, p->copy);
+    return true;
+}
+
 /* Once in a run a machine loses its disk, or in a power cut what was not on it yet. */
 static void lose_disk(world_t *w, proc_t *p)
 {
@@ -443,7 +456,7 @@ static void damage_disk(world_t *w, proc_t *p)
 
 static void start_node(world_t *w, proc_t *p)
 {
-    if (p->disk != NULL)
+    if (p->disk != NULL && !put_back(w, p))
         lose_disk(w, p);
     p->incarnation = random_u64(&w->random) | 1;
     char host[4];
@@ -1301,10 +1314,18 @@ static void leave_out(world_t *w)
     forget(w, &w->procs[node]);
 }
 
+static void copy_folder(proc_t *p)
+{
+    if (p->copy == NULL && !sim_disk_is_empty(p->disk) && !sim_disk_is_aside(p->disk))
+        p->copy = sim_disk_copy(p->disk);
+}
+
 static void rough_fault(world_t *w)
 {
     if (chance(w, 25))
         black_out(w);
+    else if (chance(w, 10))
+        copy_folder(&w->procs[random_below(&w->random, w->nodes)]);
     else
         deafen(w);
 }
@@ -1796,6 +1817,7 @@ static void clean_up(world_t *w)
         frontend_destroy(&p->frontend);
         client_destroy(&p->client);
         sim_disk_destroy(&p->disk);
+        sim_disk_destroy(&p->copy);
         audit_destroy(&p->audit);
         for (size_t k = 0; k < SESSIONS_PER_CLIENT; k++)
             vec_free(&p->seen[k]);

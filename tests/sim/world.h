@@ -59,6 +59,7 @@ typedef struct sim_coverage {
     uint64_t read_only;
     uint64_t clock_jumps;
     uint64_t disks_lost;
+    uint64_t put_back; /* old copies of folders */
     uint64_t power_cuts;
     uint64_t damages;
     uint64_t repairs;
