@@ -645,6 +645,12 @@ static bool lacks(const replica_t *self, const vec_t *other)
     return false;
 }
 
+/* Not while the state is about to be that of another, nor before a start that has it taken over. */
+static bool keeps_its_state(const replica_t *self)
+{
+    return self->joining.state == JOINING_NOT && !self->is_forgotten;
+}
+
 /* Applies from the hold-back queue until nothing more can be. */
 static void drain_holdback(replica_t *self)
 {
@@ -736,7 +742,7 @@ static void take_batch(replica_t *self, slice_t message)
         return;
     /* Of who is no member, or while our state is about to be another, it is pulled later. */
     if (peer == NULL || !members_has(self->members, peer->id, peer->incarnation) ||
-        self->joining.state != JOINING_NOT)
+        !keeps_its_state(self))
         return;
     if (!self->is_read_only)
         take_records(self, batch.records);
@@ -843,7 +849,7 @@ static void consider_pull(replica_t *self)
     int64_t now_ms = self->now.boot_ms;
     /* Records say nothing of their lineage, which must be known before the first one is applied. */
     if (self->status == STATUS_OFFLINE || !self->is_started || !self->lineage_is_fixed ||
-        self->joining.state != JOINING_NOT)
+        !keeps_its_state(self))
         return;
     if (self->pull.is_open && now_ms - self->pull.since_ms < PULL_TIMEOUT_MS)
         return;
@@ -938,7 +944,7 @@ static void take_pulled(replica_t *self, peer_t *peer, slice_t message)
         self->status == STATUS_OFFLINE)
         return; /* an answer that came too late */
     self->pull.is_open = false;
-    if (self->joining.state != JOINING_NOT || self->is_read_only)
+    if (!keeps_its_state(self) || self->is_read_only)
         return;
     if (records.has_gap) {
         peer->gap_until_ms = self->now.boot_ms + GAP_AGAIN_MS;

@@ -139,7 +139,7 @@ void sim_disk_put_back(sim_disk_t *self, const sim_disk_t *copy)
     sim_disk_lose(self);
     self->begin = copy->begin;
     buf_append_slice(&self->log, buf_slice(&copy->log));
-    self->synced = sim_disk_end(self);
+    self->synced = copy->synced;
     for (const row_t *row = copy->rows; row != NULL; row = row->hh.next)
         copy_row(self, row);
 }

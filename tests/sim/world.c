@@ -141,6 +141,7 @@ typedef struct world {
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
+    uint32_t leave_percent;  /* of faults: nodes that are left out */
     uint32_t wrong_clock;    /* the node whose machine has one, for a while */
     bool has_wrong_clock;    /* it had it by now */
     bool is_clock_wrong;     /* and has it still */
@@ -1336,7 +1337,7 @@ static void fault(world_t *w)
         return;
     int64_t most_ms = w->is_rough ? 800 : 1500;
     int64_t wait_us = between(w, 50 * MS, most_ms * MS);
-    bool leaves_out = w->is_rough && chance(w, 4);
+    bool leaves_out = w->is_rough && chance(w, w->leave_percent);
     if (leaves_out)
         wait_us += between(w, 500 * MS, 2000 * MS); /* so that the others go on without it */
     push(w, (event_t){.at = w->now + wait_us, .kind = EV_FAULT});
@@ -1767,6 +1768,7 @@ static void roughen(world_t *w, uint64_t seed)
         if (random_chance(&random, 300000))
             w->procs[i].sync_ms = 3000;
     }
+    w->leave_percent = random_chance(&random, 300000) ? 25 : 4;
     if (!random_chance(&random, 150000))
         return;
     w->wrong_clock = (uint32_t)random_below(&random, w->nodes);

@@ -223,6 +223,27 @@ static void test_forgotten_by_one_another(void **state)
     node_free(d);
 }
 
+/* Who was forgotten while it was up is of no use until it is started again, and changes no more. */
+static void test_forgotten_while_it_is_up(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    assert_int_equal(has(b, 10), 1);
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    pass(a, 250);
+    set(a, 1, 2, "y");
+    for (int i = 0; i < 40; i++)
+        pass(a, 250);
+    assert_false(replica_is_ready(b->replica));
+    assert_int_equal(has(b, 10), 1);
+    node_free(a);
+    node_free(b);
+}
+
 /*
  * What all members have is forgotten without regard to one that was left out: whoever was shown the
  * data since is told who that is, and is not served there as long as it does not know.
@@ -700,6 +721,7 @@ int main(void)
         cmocka_unit_test(test_held_back_of_one_that_is_over),
         cmocka_unit_test(test_crash_while_joining),
         cmocka_unit_test(test_forgotten_by_one_another),
+        cmocka_unit_test(test_forgotten_while_it_is_up),
         cmocka_unit_test(test_left_out_unawares),
         cmocka_unit_test(test_taken_back_on_disk),
         cmocka_unit_test(test_handed_in_twice),
