@@ -763,9 +763,14 @@ static void take_round(replica_t *self, slice_t message)
         return;
     }
     peer_t *peer = gossip_peer(self, round.incarnation);
-    if (!is_ours(self, round.cluster) || peer == NULL || drift_is_too_far(self, round.clock) ||
+    if (!is_ours(self, round.cluster) || peer == NULL ||
         !is_our_lineage(self, peer, round.lineage, round.lineage_is_fixed))
         return;
+    if (drift_is_too_far(self, round.clock)) {
+        if (peer->state == PEER_READY)
+            lose(self, peer, "its clock is too far ahead"); /* greeted again, it is refused */
+        return;
+    }
     if (!peer_vector_read(round.vector, round.ended, &self->vector, &self->wire)) {
         self->counts.malformed++;
         return;
