@@ -468,7 +468,10 @@ size_t store_key_bytes(const store_t *self, slice_t key)
     return slot != TABLE_NONE ? entry_bytes(store_entry(self, slot, &room)) : 0;
 }
 
-/* By how much the operation makes its key greater; entry NULL: it is not there yet. */
+/*
+ * By how much the operation makes its key greater; entry NULL: it is not there yet. To take away
+ * what is not there leaves a tombstone.
+ */
 static int64_t growth(const entry_t *entry, const op_t *op)
 {
     const cell_t *cell = entry != NULL ? find_cell(entry, op) : NULL;
@@ -488,7 +491,7 @@ bool store_outgrows(const store_t *self, const op_t *ops, size_t size)
     int64_t grown = 0;
     for (size_t i = 0; i < size; i++) {
         const op_t *op = &ops[i];
-        if (op->code == OP_SET || op->code == OP_DEL || op->code == OP_EXPIRE || takes_away(op))
+        if (op->code == OP_SET || op->code == OP_DEL || op->code == OP_EXPIRE)
             continue;
         if (!slice_equal(key, op->key)) {
             key = op->key;

@@ -799,7 +799,8 @@ static void test_key_bytes(void **state)
     assert_false(outgrows(store, hset("g", mib, 1)));
     assert_false(outgrows(store, (op_t){.code = OP_DEL, .key = key}));
     assert_false(outgrows(store, (op_t){.code = OP_SET, .key = key, .value = slice_of(mib, MIB)}));
-    assert_false(outgrows(store, (op_t){.code = OP_HDEL, .key = key, .field = slice_text("x")}));
+    assert_false(outgrows(store, (op_t){.code = OP_HDEL, .key = key, .field = slice_text("f3")}));
+    assert_true(outgrows(store, (op_t){.code = OP_HDEL, .key = key, .field = slice_text("x")}));
     assert_false(outgrows(store, (op_t){.code = OP_EXPIRE, .key = key, .amount = 9}));
 
     apply_next(store, (op_t){.code = OP_HDEL, .key = key, .field = slice_text("f3")});
