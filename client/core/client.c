@@ -655,11 +655,14 @@ static void take_reply(client_t *self, const reply_t *reply)
         turn_back_from(self, session, request, reply->outcome);
         return;
     }
-    vec_reset(&request->news); /* the replica has looked at it */
+    /* The replica has looked at what it brought. */
     if (reply->outcome == OUTCOME_MISSING && session->relaxes && !request->is_doubtful) {
+        vec_reset(&request->news);
         relax(self, session, request, reply);
         return;
     }
+    vec_merge(&session->token.seen, &request->news); /* another one may have relaxed meanwhile */
+    vec_reset(&request->news);
     learn(self, session, reply);
     outcome_t outcome = reply->outcome;
     /* An earlier transmission may have been executed where this one was refused. */
