@@ -205,13 +205,13 @@ static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
  * gone on with its own state, as we have: two clusters of one lineage. The one that went on later
  * stays.
  */
-static bool has_parted(const replica_t *self, const peer_member_t *row)
+static bool has_parted(const replica_t *self, bool is_alone, const peer_member_t *row)
 {
     const peer_member_t *own = members_find(self->members, self->config.id);
     const peer_member_t *before = members_find(self->members, row->id);
     return self->is_started && self->joining.state == JOINING_NOT && own != NULL &&
-           own->state == MEMBER_IN && members_count(self->members) == 1 && before != NULL &&
-           before->state != MEMBER_IN && row->state == MEMBER_IN && row->stamp > before->stamp;
+           own->state == MEMBER_IN && is_alone && before != NULL && before->state != MEMBER_IN &&
+           row->state == MEMBER_IN && row->stamp > before->stamp;
 }
 
 static void end_parting(replica_t *self, const peer_member_t *row)
@@ -229,10 +229,11 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
     peer_member_t rows[PEER_MEMBERS_MAX];
     uint32_t count;
     bool has_changed = false;
+    bool is_alone = members_count(self->members) == 1;
     if (!peer_members_read(bytes, rows, &count))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        bool parted = has_parted(self, &rows[i]);
+        bool parted = has_parted(self, is_alone, &rows[i]);
         has_changed |= members_merge(self->members, &rows[i]);
         if (parted)
             end_parting(self, &rows[i]);

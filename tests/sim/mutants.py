@@ -253,8 +253,8 @@ MUTANTS = {
     ),
     "two that went on apart both stay": (
         "replica/core/stability.c",
-        "        bool parted = has_parted(self, &rows[i]);",
-        "        bool parted = false && has_parted(self, &rows[i]);",
+        "        bool parted = has_parted(self, is_alone, &rows[i]);",
+        "        bool parted = false && has_parted(self, is_alone, &rows[i]);",
     ),
     "who has seen what is lost is not told": (
         "replica/core/intake.c",
