@@ -371,24 +371,24 @@ static bool keep_waiting(replica_t *self, session_t *session, const request_t *r
 static void explain_missing(const replica_t *self, const session_t *session, buf_t *text)
 {
     vec_part_t part;
-    if (lost_find(&self->lost, &session->token, &part))
+    if (!vec_covers_or(&self->applied, &session->token, &part))
+        buf_printf(text,
+                   "update %llu of replica incarnation %016llx, which this session has seen, has "
+                   "not arrived here: bring back the node that has it and ask again, or go on "
+                   "without it (--relax)",
+                   (unsigned long long)part.count, (unsigned long long)part.incarnation);
+    else if (lost_find(&self->lost, &session->token, &part))
         buf_printf(text,
                    "update %llu of replica incarnation %016llx, which this session has seen, is "
                    "lost: the node that had taken it was left out of the cluster; the file "
                    "lost+found of a node has it: begin a new session, or go on without it "
                    "(--relax)",
                    (unsigned long long)part.count, (unsigned long long)part.incarnation);
-    else if (vec_covers_or(&self->applied, &session->token, &part))
+    else
         buf_append_text(text,
                         "the node was left out of the cluster, as this session has heard and the "
                         "node has not: connect it to the others and ask again, use another node, "
                         "or go on with what it has (--relax)");
-    else
-        buf_printf(text,
-                   "update %llu of replica incarnation %016llx, which this session has seen, has "
-                   "not arrived here: bring back the node that has it and ask again, or go on "
-                   "without it (--relax)",
-                   (unsigned long long)part.count, (unsigned long long)part.incarnation);
 }
 
 void session_miss(replica_t *self, session_t *session, const request_t *request)
