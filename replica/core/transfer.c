@@ -463,6 +463,8 @@ static void adopt(replica_t *self)
     self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
     logindex_destroy(&self->index);
     self->index = logindex_new();
+    self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */
+    vec_reset(&self->known);
     recovery_take_meta(self, &j->meta);
     vec_copy(&self->dropped, &self->applied);
     self->log_begin = self->log_end;

@@ -482,6 +482,34 @@ static void test_own_count_never_goes_back(void **state)
     node_free(d);
 }
 
+/* Who went on alone may have forgotten more than those whose state it takes over: that is void. */
+static void test_horizon_is_that_of_the_state(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *c = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, c);
+    set(a, 1, 1, "x");
+    a->peer = c->peer = NULL;
+    assert_int_equal(replica_forget(c->replica, c->now, 0, &err), 0);
+    set(c, 2, 1, "y");
+    for (int i = 0; i < 200; i++)
+        pass_synced(c);
+    const hlc_t alone = replica_info(c->replica, c->now).horizon;
+    assert_true(alone > clock_of(a));
+    node_t *b = node_that_left_behind(a, a->log.size, 11, c);
+    b->now = a->now; /* it has not gone on meanwhile */
+    meet(b, c);
+    for (int i = 0; i < 20; i++)
+        pass_synced(c);
+    assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
+    assert_true(replica_info(c->replica, c->now).horizon < alone);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 /* Who has seen an update that does not count any more is told so, also after a restart. */
 static void test_lost_is_told(void **state)
 {
@@ -729,6 +757,7 @@ int main(void)
         cmocka_unit_test(test_handed_in_twice),
         cmocka_unit_test(test_both_went_on),
         cmocka_unit_test(test_own_count_never_goes_back),
+        cmocka_unit_test(test_horizon_is_that_of_the_state),
         cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_starts_do_not_bring_back),
         cmocka_unit_test(test_joining_forgets_nobody),
