@@ -224,6 +224,18 @@ static void end_parting(replica_t *self, const peer_member_t *row)
         change_row(self, own->id, own->incarnation, MEMBER_LEFT_BEHIND);
 }
 
+/*
+ * Others have left us out and taken us back since what is on our disk: it is an old copy of the
+ * folder, with updates that do not count any more. Starts alone add ticks, and no milliseconds.
+ */
+static bool is_old_folder(const replica_t *self, const peer_member_t *row)
+{
+    const peer_member_t *own = members_find(self->members, self->config.id);
+    return self->is_started && self->joining.state == JOINING_NOT && own != NULL &&
+           own->state == MEMBER_IN && row->id == self->config.id && row->state == MEMBER_IN &&
+           hlc_ms(row->stamp) > hlc_ms(own->stamp);
+}
+
 bool stability_take_rows(replica_t *self, slice_t bytes)
 {
     peer_member_t rows[PEER_MEMBERS_MAX];
@@ -234,9 +246,12 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         bool parted = has_parted(self, is_alone, &rows[i]);
+        bool is_old = is_old_folder(self, &rows[i]);
         has_changed |= members_merge(self->members, &rows[i]);
         if (parted)
             end_parting(self, &rows[i]);
+        if (is_old)
+            change_row(self, self->config.id, self->config.incarnation, MEMBER_LEFT_BEHIND);
     }
     if (self->is_started)
         has_changed |= assert_own(self);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants faults, one at a time, and asks that the simulator finds each.
 
-Usage: tests/sim/mutants.py [NAME ...]      MAKE, CC and MUTANT_SEEDS (1500) from the environment
+Usage: tests/sim/mutants.py [NAME ...]      MAKE, CC and MUTANT_SEEDS (6000) from the environment
        tests/sim/mutants.py --check         only that each piece is found
 
 A rule of the algorithm that no seed needs is a rule that nobody tests. Each entry names a file and
@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "mutants"
-SEEDS = int(os.environ.get("MUTANT_SEEDS", "1500"))
+SEEDS = int(os.environ.get("MUTANT_SEEDS", "6000"))
 
 # name: (file, what is there, what it becomes)
 MUTANTS = {
@@ -251,6 +251,21 @@ MUTANTS = {
         "        stability_drop_unsure(self);\n        buf_reset(&run);",
         "        buf_reset(&run);",
     ),
+    "an old folder is taken for the member's": (
+        "replica/core/stability.c",
+        "        bool is_old = is_old_folder(self, &rows[i]);",
+        "        bool is_old = false && is_old_folder(self, &rows[i]);",
+    ),
+    "the horizon outlives the state": (
+        "replica/core/transfer.c",
+        "    self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */\n",
+        "",
+    ),
+    "who was forgotten while it was up goes on taking in": (
+        "replica/core/gossip.c",
+        "    return self->joining.state == JOINING_NOT && !self->is_forgotten;",
+        "    return self->joining.state == JOINING_NOT;",
+    ),
     "two that went on apart both stay": (
         "replica/core/stability.c",
         "        bool parted = has_parted(self, is_alone, &rows[i]);",
@@ -372,7 +387,7 @@ def run(name):
         sim = [str(COPY / "obj/tests/hearsay-sim"), "--seeds", str(SEEDS),
                "--first"]
         try:
-            out = subprocess.run(sim, capture_output=True, text=True, timeout=300)
+            out = subprocess.run(sim, capture_output=True, text=True, timeout=1200)
         except subprocess.TimeoutExpired:
             return None  # a run that never ends is found as well
         if out.returncode < 0:

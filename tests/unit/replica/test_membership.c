@@ -574,6 +574,35 @@ static void test_starts_do_not_bring_back(void **state)
     node_free(d);
 }
 
+/* Put back is a copy of the folder from before the node was left out and taken back. */
+static void test_old_folder(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    err_t err;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    a->peer = b->peer = NULL;
+    set(b, 2, 1, "of b alone");
+    assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
+    for (uint64_t start = 21; start < 23; start++) {
+        node_t *c = node_replayed(b, start);
+        c->now = a->now;
+        meet(a, c);
+        for (int i = 0; i < 40; i++)
+            pass_synced(a);
+        assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
+        assert_true(replica_is_ready(c->replica));
+        assert_true(replica_digest(a->replica, clock_of(a)) ==
+                    replica_digest(c->replica, clock_of(a)));
+        node_free(c);
+    }
+    assert_true(has_lost(a, "of b alone"));
+    node_free(a);
+    node_free(b);
+}
+
 /* Who has to take a state over itself may be about to forget the only one that has it. */
 static void test_joining_forgets_nobody(void **state)
 {
@@ -760,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_horizon_is_that_of_the_state),
         cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_starts_do_not_bring_back),
+        cmocka_unit_test(test_old_folder),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only_and_a_newcomer),
