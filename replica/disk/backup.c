@@ -204,6 +204,15 @@ int backup_add(backup_t *self, slice_t bytes, bool ends_part, err_t *err)
     return rc;
 }
 
+/* A backup that was begun under the same name later has taken it. */
+static bool is_own(const backup_t *self)
+{
+    struct stat ours;
+    struct stat named;
+    return fstat(self->fd, &ours) == 0 && lstat(self->partial, &named) == 0 &&
+           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
 int backup_end(backup_t *self, err_t *err)
 {
     buf_t payload = {0};
@@ -213,6 +222,10 @@ int backup_end(backup_t *self, err_t *err)
     buf_free(&payload);
     if (rc != 0 || self->path == NULL)
         return rc;
+    if (!is_own(self))
+        return err_set(err, OUTCOME_USAGE,
+                       "another backup writes %s: have them one at a time, or name another file",
+                       self->path);
     if (fsync(self->fd) != 0 || rename(self->partial, self->path) != 0)
         return fail_write(self, errno, err);
     self->is_ended = true;
@@ -236,7 +249,7 @@ void backup_close(backup_t **self_p)
     if (self == NULL)
         return;
     if (self->path != NULL && self->fd >= 0) {
-        if (!self->is_ended)
+        if (!self->is_ended && is_own(self))
             unlink(self->partial);
         close(self->fd);
     }

@@ -51,7 +51,10 @@ int backup_begin(backup_t **out, const char *path, const backup_about_t *about, 
  */
 int backup_add(backup_t *self, slice_t bytes, bool ends_part, err_t *err);
 
-/* Ends the file, brings it to the device and gives it its name. -1 with err. */
+/*
+ * Ends the file, brings it to the device and gives it its name. -1 with err: USAGE when another
+ * backup was begun with the same path meanwhile, which is left alone.
+ */
 int backup_end(backup_t *self, err_t *err);
 
 /* What was written so far. */

@@ -227,6 +227,32 @@ static void test_partial_of_others(void **state)
     assert_int_equal(status.st_size, 5);
 }
 
+/* The later of two with one name takes it: what it has not ended does not get that name. */
+static void test_two_with_one_name(void **state)
+{
+    (void)state;
+    const backup_about_t about = {.id = 1};
+    char file[512];
+    char partial[1024];
+    backup_t *earlier;
+    backup_t *later;
+    err_t err;
+    name_in("backup", file);
+    snprintf(partial, sizeof partial, "%s.partial", file);
+    assert_int_equal(backup_begin(&earlier, file, &about, &err), 0);
+    assert_int_equal(backup_begin(&later, file, &about, &err), 0);
+    assert_int_equal(backup_end(earlier, &err), -1);
+    assert_int_equal(err.outcome, OUTCOME_USAGE);
+    assert_non_null(strstr(err.text, "another backup writes"));
+    assert_int_equal(access(file, F_OK), -1);
+    backup_close(&earlier);
+    assert_int_equal(access(partial, F_OK), 0);
+    assert_int_equal(backup_end(later, &err), 0);
+    backup_close(&later);
+    assert_int_equal(access(file, F_OK), 0);
+    assert_int_equal(access(partial, F_OK), -1);
+}
+
 /* ---- a disk that fails ---- */
 
 static struct {
@@ -393,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partial_of_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_with_one_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_are_synced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
