@@ -726,6 +726,24 @@ static void leave_session(frontend_t *self, const client_t *client, const replic
     emit(self, FRONTEND_SEND_REPLICA, replica->link, offset);
 }
 
+/* Returns what it says: nobody can answer it who has not read it. */
+static uint64_t ping_client(frontend_t *self, const client_t *client)
+{
+    const frame_t ping = {.kind = FRAME_PING,
+                          .message = siphash(&self->config.secret, self->pings++)};
+    send_client(self, client, &ping);
+    return ping.message;
+}
+
+/* Asks about what it was sent, unless it is asked already. */
+static void mark_unread(frontend_t *self, client_t *client)
+{
+    if (client->marked != 0 || client->unread < FRONTEND_MARK)
+        return;
+    client->mark = ping_client(self, client);
+    client->marked = client->unread;
+}
+
 /* A client that does not read is to get no more. */
 static bool reads_too_slowly(const frontend_t *self, const client_t *client)
 {
@@ -785,6 +803,7 @@ static frontend_forward_t take_hello(frontend_t *self, client_t *client, frame_t
     if (is_busy) {
         self->counts.busy++;
         welcome_failure(self, client, hello.session, OUTCOME_BUSY, why);
+        mark_unread(self, client);
         return done;
     }
     if (replica == NULL) {
@@ -888,24 +907,6 @@ static void let_go(frontend_t *self, client_t *client)
     client->is_leaving = true;
     client->probe_ms = self->now.boot_ms + FRONTEND_LEAVE_MS;
     self->probe_ms = time_earlier(self->probe_ms, client->probe_ms);
-}
-
-/* Returns what it says: nobody can answer it who has not read it. */
-static uint64_t ping_client(frontend_t *self, const client_t *client)
-{
-    const frame_t ping = {.kind = FRAME_PING,
-                          .message = siphash(&self->config.secret, self->pings++)};
-    send_client(self, client, &ping);
-    return ping.message;
-}
-
-/* Asks about what it was sent, unless it is asked already. */
-static void mark_unread(frontend_t *self, client_t *client)
-{
-    if (client->marked != 0 || client->unread < FRONTEND_MARK)
-        return;
-    client->mark = ping_client(self, client);
-    client->marked = client->unread;
 }
 
 /* It has read all that was sent before the PING that it answers. */
@@ -1027,7 +1028,10 @@ void frontend_client_full(frontend_t *self, now_t now, uint32_t connection)
 {
     enter(self, now);
     client_t *client = client_by_connection(self, connection);
-    if (client == NULL || client->is_leaving)
+    if (client == NULL)
+        return;
+    client->marked = 0; /* the PING may be what was lost: nobody would ever answer it */
+    if (client->is_leaving)
         return;
     self->counts.client_losses++;
     let_go(self, client);
