@@ -654,31 +654,54 @@ static void test_connections(void **state)
     rig_free(rig);
 }
 
+/* Two replicas with the same growth, of which 0 spoke a little earlier; what 1 has is in vector. */
+static rig_t *rig_with_old_news(vec_t *vector)
+{
+    rig_t *rig = rig_new(2);
+    for (uint64_t count = 10; count <= 110; count += 100) {
+        vec_raise(vector, 5, count);
+        for (uint16_t id = 0; id < 2; id++)
+            status(rig, id, FRAME_STATUS, STATUS_ACTIVE, 1, vector);
+    }
+    vec_raise(vector, 5, 160);
+    status(rig, 1, FRAME_STATUS, STATUS_ACTIVE, 1, vector);
+    return rig;
+}
+
+static void expect_spread(rig_t *rig, const vec_t *token)
+{
+    unsigned sessions[3] = {0};
+    for (uint64_t i = 1; i <= 20; i++) {
+        from_client(rig, (uint32_t)i, frames_hello((frame_t){0}, i, token, -1, 0));
+        sessions[expect(rig, FRAME_HELLO, false).target]++;
+    }
+    assert_int_equal(sessions[1], 10);
+}
+
 /* What a replica may have got since it spoke last is no reason to choose another one. */
 static void test_lag_of_old_news(void **state)
 {
     (void)state;
-    rig_t *rig = rig_new(2);
     vec_t vector = {0};
-    unsigned sessions[3] = {0};
-    vec_raise(&vector, 5, 10);
-    for (uint16_t id = 0; id < 2; id++)
-        status(rig, id, FRAME_STATUS, STATUS_ACTIVE, 1, &vector);
-    vec_raise(&vector, 5, 110);
-    for (uint16_t id = 0; id < 2; id++)
-        status(rig, id, FRAME_STATUS, STATUS_ACTIVE, 1, &vector);
-    vec_raise(&vector, 5, 160);
-    status(rig, 1, FRAME_STATUS, STATUS_ACTIVE, 1, &vector); /* 0 speaks a little later */
-    for (uint64_t i = 1; i <= 20; i++) {
-        from_client(rig, (uint32_t)i, frames_hello((frame_t){0}, i, &vector, -1, 0));
-        sessions[expect(rig, FRAME_HELLO, false).target]++;
-    }
-    assert_int_equal(sessions[1], 10);
+    rig_t *rig = rig_with_old_news(&vector);
+    expect_spread(rig, &vector);
     vec_raise(&vector, 5, 10000); /* that much it cannot have got meanwhile */
     status(rig, 1, FRAME_STATUS, STATUS_ACTIVE, 1, &vector);
     from_client(rig, 99, frames_hello((frame_t){0}, 99, &vector, -1, 0));
     assert_int_equal(expect(rig, FRAME_HELLO, false).target, 2);
     vec_free(&vector);
+    rig_free(rig);
+}
+
+/* That a node has left is not something that a replica lacks updates of. */
+static void test_lag_is_of_no_node(void **state)
+{
+    (void)state;
+    vec_t token = {0};
+    rig_t *rig = rig_with_old_news(&token);
+    vec_raise(&token, vec_node(3), 1000000);
+    expect_spread(rig, &token);
+    vec_free(&token);
     rig_free(rig);
 }
 
@@ -901,6 +924,7 @@ int main(void)
         cmocka_unit_test(test_unread_of_all),
         cmocka_unit_test(test_connections),
         cmocka_unit_test(test_lag_of_old_news),
+        cmocka_unit_test(test_lag_is_of_no_node),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_draining_before_welcome),
         cmocka_unit_test(test_late_welcome),
