@@ -131,8 +131,9 @@ int hearsay_session_merge(hearsay_session_t *session, const char *token);
 
 /*
  * relax not 0: a request that would end with "MISSING", since the session has seen what no replica
- * in reach has, goes again without that: the session gives up what is missing, and is told no lie
- * but less than it had seen. Said of the reply (hearsay_reply_relaxed). 0 as at first: it ends.
+ * in reach has or what was lost with a node that had been left out, goes again without that: the
+ * session gives up what is missing, and is told no lie but less than it had seen. Said of the reply
+ * (hearsay_reply_relaxed). 0 as at first: it ends.
  */
 void hearsay_session_relax(hearsay_session_t *session, int relax);
 
@@ -234,7 +235,7 @@ typedef enum hearsay_outcome {
     HEARSAY_TOO_LARGE = 6,
     HEARSAY_BUSY = 7,    /* a limit was reached */
     HEARSAY_BEHIND = 8,  /* what the session has seen is not there yet */
-    HEARSAY_MISSING = 9, /* no replica that can be reached has what the session has seen */
+    HEARSAY_MISSING = 9, /* what the session has seen no replica in reach has, or it was lost */
     HEARSAY_LOST = 10,   /* a read whose answer was lost: ask again */
     HEARSAY_CLOCK = 11,  /* a clock is too far ahead */
     HEARSAY_CLASH = 12,  /* two programs share one client id */
