@@ -151,7 +151,7 @@ static int write_head(backup_t *self, const backup_about_t *about, err_t *err)
 
 int backup_begin(backup_t **out, const char *path, const backup_about_t *about, err_t *err)
 {
-    if (is_folder(path)) /* which no file takes the place of in the end */
+    if (!is_stream(path) && is_folder(path)) /* which no file takes the place of in the end */
         return err_set(err, OUTCOME_USAGE, "cannot create %s: it is a folder; name a file in it",
                        path);
     backup_t *self = mem_zero(1, sizeof *self);

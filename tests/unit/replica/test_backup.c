@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,40 @@ static void test_two_with_one_name(void **state)
     assert_int_equal(access(partial, F_OK), -1);
 }
 
+/* Standard output, whatever has the name "-" where the program was started. */
+static void test_stream(void **state)
+{
+    (void)state;
+    const backup_about_t about = {.id = 1};
+    char file[512];
+    char dash[512];
+    backup_t *backup;
+    struct stat status;
+    err_t err;
+    char *before = getcwd(NULL, 0);
+    assert_non_null(before);
+    assert_int_equal(mkdir(name_in("-", dash), 0700), 0);
+    assert_int_equal(chdir(folder), 0);
+    fflush(stdout);
+    int out = dup(STDOUT_FILENO);
+    int fd = open(name_in("stream", file), O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(out >= 0 && fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0);
+    int rc = backup_begin(&backup, "-", &about, &err);
+    if (rc == 0) {
+        rc = backup_end(backup, &err);
+        backup_close(&backup);
+    }
+    assert_true(dup2(out, STDOUT_FILENO) >= 0);
+    close(out);
+    close(fd);
+    assert_int_equal(rc, 0);
+    assert_int_equal(stat(file, &status), 0);
+    assert_int_not_equal(status.st_size, 0);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(rmdir(dash), 0);
+    free(before);
+}
+
 /* ---- a disk that fails ---- */
 
 static struct {
@@ -420,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partial_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_two_with_one_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stream, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_are_synced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
