@@ -189,7 +189,8 @@ static int ask(check_t *self, control_command_t command)
     self->command = command;
     for (size_t i = 0; i < self->count; i++)
         self->subjects[i].has_replied = false;
-    if (survey_ask(self->survey, &request, CONTROL_NODE, self->deadline_ms, take_reply, self) != 0)
+    if (survey_ask(self->survey, &request, CONTROL_NODE, survey_patience(self->deadline_ms),
+                   take_reply, self) != 0)
         return -1;
     if (net_now().boot_ms >= self->deadline_ms)
         return 0; /* that it was too late says nothing of anybody */

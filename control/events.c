@@ -86,7 +86,8 @@ static int collect(eventing_t *self, survey_t *survey, int64_t deadline_ms)
 {
     const control_request_t request = {.command = CONTROL_EVENTS};
 
-    if (survey_ask(survey, &request, CONTROL_NOBODY, deadline_ms, take_kept, self) != 0)
+    if (survey_ask(survey, &request, CONTROL_NOBODY, survey_patience(deadline_ms), take_kept,
+                   self) != 0)
         return -1;
     merge_end(self->merge);
     return 0;

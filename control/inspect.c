@@ -145,7 +145,8 @@ int inspect_key(buf_t *out, survey_t *survey, slice_t key, bool as_json, int64_t
 
     begin(&listing, as_json, "replicas", sizeof(headings) / sizeof(headings[0]), headings);
     listing.kept = mem_zero(SURVEY_MEMBERS_MAX, sizeof(*listing.kept));
-    int rc = survey_ask(survey, &request, CONTROL_NODE, deadline_ms, keep_key, &listing);
+    int rc = survey_ask(survey, &request, CONTROL_NODE, survey_patience(deadline_ms), keep_key,
+                        &listing);
     qsort(listing.kept, listing.nodes, sizeof(*listing.kept), compare_keys);
     for (size_t i = 0; i < listing.nodes; i++) {
         put_key(&listing, buf_slice(&listing.kept[i]));
@@ -224,7 +225,8 @@ int inspect_sessions(buf_t *out, survey_t *survey, bool as_json, int64_t deadlin
     listing_t listing = {.survey = survey, .json = json_open(out)};
 
     begin(&listing, as_json, "brokers", sizeof(headings) / sizeof(headings[0]), headings);
-    int rc = survey_ask(survey, &request, CONTROL_BROKER, deadline_ms, take_sessions, &listing);
+    int rc = survey_ask(survey, &request, CONTROL_BROKER, survey_patience(deadline_ms),
+                        take_sessions, &listing);
     end(&listing, out);
     return rc == 0 ? listing.count : -1;
 }

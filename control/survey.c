@@ -514,11 +514,14 @@ static bool is_anybody_asked(const survey_t *self)
     return false;
 }
 
+int64_t survey_patience(int64_t deadline_ms)
+{
+    return time_earlier(deadline_ms, net_now().boot_ms + PATIENT_MS);
+}
+
 int survey_ask(survey_t *self, const control_request_t *request, control_kind_t kind,
                int64_t deadline_ms, survey_reply_fn *fn, void *arg)
 {
-    int64_t until_ms = time_earlier(deadline_ms, net_now().boot_ms + PATIENT_MS);
-
     for (size_t i = 0; i < self->size; i++) {
         entry_t *entry = self->entries[i];
         let_go(self, entry); /* an INFO under way would be taken for the reply */
@@ -527,8 +530,8 @@ int survey_ask(survey_t *self, const control_request_t *request, control_kind_t 
     }
     self->reply_fn = fn;
     self->reply_arg = arg;
-    while (!self->interrupted && is_anybody_asked(self) && net_now().boot_ms < until_ms)
-        wait_once(self, until_ms);
+    while (!self->interrupted && is_anybody_asked(self) && net_now().boot_ms < deadline_ms)
+        wait_once(self, deadline_ms);
     self->reply_fn = NULL;
     for (size_t i = 0; i < self->size; i++)
         let_go(self, self->entries[i]);

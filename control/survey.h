@@ -94,9 +94,15 @@ typedef void survey_reply_fn(void *arg, const survey_member_t *member,
                              const control_reply_t *reply);
 
 /*
+ * How long to wait for who is silent, where it is enough to know that: as in a round, from now on
+ * and until the deadline at the latest.
+ */
+int64_t survey_patience(int64_t deadline_ms);
+
+/*
  * Sends a request to all members of a kind (CONTROL_NOBODY: of both) that answered in the last
- * round, and gives each reply to fn. Who is silent is waited for no longer than in a round. Returns
- * 0, or -1 when a signal interrupted it.
+ * round, and gives each reply to fn, until all have replied or the deadline has come. Returns 0, or
+ * -1 when a signal interrupted it.
  */
 int survey_ask(survey_t *self, const control_request_t *request, control_kind_t kind,
                int64_t deadline_ms, survey_reply_fn *fn, void *arg);
