@@ -1169,12 +1169,12 @@ static void probe_clients(frontend_t *self)
     client_t *following;
     HASH_ITER(hh, self->clients, client, following)
     {
+        if (self->now.boot_ms >= client->probe_ms) {
+            client->probe_ms = self->now.boot_ms + FRONTEND_PROBE_MS;
+            ping_client(self, client);
+        }
         if (client->is_leaving)
-            self->probe_ms = time_earlier(self->probe_ms, self->now.boot_ms + FRONTEND_LEAVE_MS);
-        if (self->now.boot_ms < client->probe_ms)
-            continue;
-        client->probe_ms = self->now.boot_ms + FRONTEND_PROBE_MS;
-        ping_client(self, client);
+            self->probe_ms = time_earlier(self->probe_ms, client->probe_ms);
     }
 }
 
