@@ -74,30 +74,57 @@ static unsigned broker_readiness(const control_broker_t *broker, buf_t *body)
 }
 
 /* As "hearsayctl --json nodes" has it for this one. */
-static void put_node_status(const control_node_t *node, buf_t *body)
+static unsigned node_status(const control_node_t *node, buf_t *body)
 {
     json_t json = json_open(body);
     json_object(&json, NULL);
     json_uint(&json, "id", node->id);
     control_node_json(&json, node);
     json_end(&json);
-    buf_append_u8(body, '\n');
+    return say(body, 200, "\n");
 }
 
-static void put_broker_status(const control_broker_t *broker, buf_t *body)
+static unsigned broker_status(const control_broker_t *broker, buf_t *body)
 {
     json_t json = json_open(body);
     json_object(&json, NULL);
     control_broker_json(&json, broker);
     json_end(&json);
-    buf_append_u8(body, '\n');
+    return say(body, 200, "\n");
 }
 
-/* The paths that are answered from the document, which is not made for others. */
-static bool needs_document(const char *path)
+static unsigned node_metrics(const control_node_t *node, buf_t *body)
 {
-    return strcmp(path, "/readyz") == 0 || strcmp(path, "/metrics") == 0 ||
-           strcmp(path, "/v1/status") == 0;
+    metrics_put_node(body, node);
+    return 200;
+}
+
+static unsigned broker_metrics(const control_broker_t *broker, buf_t *body)
+{
+    metrics_put_broker(body, broker);
+    return 200;
+}
+
+/* A path that is answered from the document, which is not made for others. */
+typedef struct page {
+    const char *path;
+    const char *type;
+    unsigned (*of_node)(const control_node_t *node, buf_t *body);
+    unsigned (*of_broker)(const control_broker_t *broker, buf_t *body);
+} page_t;
+
+static const page_t pages[] = {
+    {"/readyz", TEXT, node_readiness, broker_readiness},
+    {"/metrics", METRICS, node_metrics, broker_metrics},
+    {"/v1/status", JSON, node_status, broker_status},
+};
+
+static const page_t *find_page(const char *path)
+{
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        if (strcmp(path, pages[i].path) == 0)
+            return &pages[i];
+    return NULL;
 }
 
 unsigned http_answer(const char *path, http_document_fn *fn, void *arg, buf_t *body,
@@ -109,22 +136,15 @@ unsigned http_answer(const char *path, http_document_fn *fn, void *arg, buf_t *b
     *type = TEXT;
     if (strcmp(path, "/healthz") == 0)
         return say(body, 200, "ok\n");
-    if (!needs_document(path))
+    const page_t *page = find_page(path);
+    if (page == NULL)
         return say(body, 404, "there are /metrics, /healthz, /readyz and /v1/status\n");
     slice_t document = fn(arg);
     bool is_node = control_node_read(document, &node);
     if (!is_node && !control_broker_read(document, &broker))
         return say(body, 500, "no document\n"); /* our own mistake */
-    if (strcmp(path, "/readyz") == 0)
-        return is_node ? node_readiness(&node, body) : broker_readiness(&broker, body);
-    if (strcmp(path, "/metrics") == 0) {
-        *type = METRICS;
-        is_node ? metrics_put_node(body, &node) : metrics_put_broker(body, &broker);
-        return 200;
-    }
-    *type = JSON;
-    is_node ? put_node_status(&node, body) : put_broker_status(&broker, body);
-    return 200;
+    *type = page->type;
+    return is_node ? page->of_node(&node, body) : page->of_broker(&broker, body);
 }
 
 /* Answers at once, before any body of the request is read: then the connection ends. */
