@@ -38,9 +38,7 @@ enum {
 /* Beside path, were it written with slashes behind it. */
 static char *partial_name(const char *path)
 {
-    size_t size = strlen(path);
-    while (size > 1 && path[size - 1] == '/')
-        size--;
+    size_t size = files_name_size(path);
     char *name = mem_alloc(size + sizeof PARTIAL);
     memcpy(name, path, size);
     memcpy(name + size, PARTIAL, sizeof PARTIAL);

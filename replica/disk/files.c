@@ -67,12 +67,18 @@ bool files_is_full(int error)
     return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
-/* The folder that a name lies in; the caller frees it. */
-static char *folder_above(const char *path)
+size_t files_name_size(const char *path)
 {
     size_t size = strlen(path);
     while (size > 1 && path[size - 1] == '/')
         size--;
+    return size;
+}
+
+/* The folder that a name lies in; the caller frees it. */
+static char *folder_above(const char *path)
+{
+    size_t size = files_name_size(path);
     while (size > 0 && path[size - 1] != '/')
         size--;
     return size == 0 ? mem_text(".", 1) : mem_text(path, size);

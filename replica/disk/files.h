@@ -59,6 +59,9 @@ int files_start_thread(pthread_t *out, void *(*run)(void *arg), void *arg, const
 /* The errno is one of a device, quota or limit that has no room. */
 bool files_is_full(int error);
 
+/* The bytes of a path without the slashes behind it, which a shell adds to the name of a folder. */
+size_t files_name_size(const char *path);
+
 /*
  * Makes the name of a file or folder durable by syncing the folder that it lies in. 0 or the errno;
  * 0 as well where that folder may not be read, or its file system has no such thing.
