@@ -374,26 +374,28 @@ bool peer_ack_read(slice_t message, uint64_t *incarnation, slice_t *vector)
 void peer_join_put(buf_t *out, const peer_join_t *join, const vec_t *vector)
 {
     preamble(out, PEER_JOIN);
-    mp_put_array(out, 6);
+    mp_put_array(out, 7);
     mp_put_uint(out, join->id);
     mp_put_uint(out, join->incarnation);
     mp_put_uint(out, join->transfer);
     mp_put_uint(out, join->part);
     mp_put_vector(out, vector);
     put_array(out, join->ended);
+    mp_put_bool(out, join->has_left);
 }
 
 bool peer_join_read(slice_t message, peer_join_t *out)
 {
     uint32_t items;
-    mp_t in = open_body(message, 6, &items);
+    mp_t in = open_body(message, 7, &items);
     out->id = fields_u16(&in);
     out->incarnation = mp_uint(&in);
     out->transfer = mp_uint(&in);
     out->part = mp_uint(&in);
     out->vector = fields_vector(&in);
     out->ended = array_at(&in);
-    return fields_close(&in, items, 6) && out->incarnation != 0;
+    out->has_left = mp_bool(&in);
+    return fields_close(&in, items, 7) && out->incarnation != 0;
 }
 
 void peer_state_put(buf_t *out, const peer_state_part_t *state)

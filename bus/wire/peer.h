@@ -153,6 +153,7 @@ typedef struct peer_join {
     uint64_t part;     /* the part that is wanted, from 0 */
     slice_t vector;    /* what it has itself, to be handed in first */
     slice_t ended;     /* as in HELLO */
+    bool has_left;     /* it was no member, and may be one again by now: that does not count */
 } peer_join_t;
 
 typedef struct peer_state_part {

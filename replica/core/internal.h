@@ -49,6 +49,7 @@ typedef struct peer {
     int64_t gap_until_ms; /* its log lacks what we lack; asked again after that */
     bool is_joining;
     int64_t hands_in_since_ms;
+    bool has_left;             /* what it hands in does not count */
     int64_t hands_in_until_ms; /* it has left, and is to be pulled from before it comes back */
     bool must_pull;            /* ask it whatever we know of its vector */
 } peer_t;
@@ -142,6 +143,7 @@ typedef struct joining {
     int64_t wanted_ms;        /* when it began */
     uint64_t position;        /* of the log: it says that we are joining */
     bool is_unlogged;         /* nothing may go to the log now */
+    bool has_left;            /* that is why, and others do not count what we hand in */
     bool is_short;            /* what the donor lacks of ours is in our log no more */
     bool knows_lineage;       /* from our own disk */
     bool has_said_waiting;    /* for a donor */

@@ -136,6 +136,7 @@ static void have_left(replica_t *self, const peer_member_t *row)
 {
     bool is_us = row->incarnation == self->config.incarnation;
     if (row->state != MEMBER_FORGOTTEN || !is_us) {
+        self->joining.has_left = true;
         transfer_want(self);
         return;
     }

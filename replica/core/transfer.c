@@ -205,6 +205,7 @@ static void ask(replica_t *self, const peer_t *donor)
         .transfer = j->transfer,
         .part = j->part,
         .ended = buf_slice(&self->ended_bytes),
+        .has_left = j->has_left,
     };
     self->joining.asked_ms = self->now.boot_ms;
     size_t offset = self->arena.size;
@@ -313,6 +314,7 @@ static void go_on(replica_t *self)
         stability_take_back(self, self->config.id, self->config.incarnation);
     drop_staged(self);
     self->joining.state = JOINING_NOT;
+    self->joining.has_left = false;
     log_joining(self, false);
     if (self->void_before != 0)
         recovery_want_checkpoint(self, false);
@@ -476,6 +478,7 @@ static void adopt(replica_t *self)
     self->counts.transfers++;
     drop_staged(self);
     j->state = JOINING_WRITING;
+    j->has_left = false;
     recovery_want_checkpoint(self, true);
     replica_note(self, NOTE_INFO, "state taken over keys=%zu", store_keys(self->store));
 }
@@ -609,6 +612,7 @@ static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
 {
     const peer_member_t *row = members_find(self->members, join->id);
     bool has_left = row != NULL && row->state != MEMBER_IN;
+    peer->has_left = has_left || join->has_left;
     if (!peer_vector_read(join->vector, join->ended, &self->vector, &self->wire))
         return false;
     if (vec_covers(&self->applied, &self->vector)) {
@@ -720,16 +724,14 @@ int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
 /*
  * What a member hands in counts. What one brings who had left does not: the others have gone on
  * without it, some may have forgotten what it would have to be compared with, and whoever it hands
- * it in to, also a second time after the first one died, must decide the same. Such a node may be a
- * member again by now: then its row is from after that.
+ * it in to, also a second time after the first one died, must decide the same.
  */
 static bool counts(const replica_t *self, const peer_t *joiner, const record_t *record)
 {
     const peer_member_t *row = members_of(self->members, record->origin);
     if (row != NULL && row->state == MEMBER_IN && row->incarnation != joiner->incarnation)
         return true; /* it comes from there as well, as it is */
-    row = members_find(self->members, joiner->id);
-    return row != NULL && row->state == MEMBER_IN && record->tag.hlc > row->stamp;
+    return !joiner->has_left && members_has(self->members, joiner->id, joiner->incarnation);
 }
 
 slice_t transfer_hand_in(replica_t *self, const peer_t *joiner, slice_t raw, buf_t *out)

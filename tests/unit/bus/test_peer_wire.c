@@ -340,7 +340,8 @@ static void check_small(random_t *rng)
     assert_true(peer_joined_read(buf_slice(&out), &cluster, &incarnation));
     assert_true(cluster == a && incarnation == b);
 
-    const peer_join_t join = {.id = 3, .incarnation = a | 1, .transfer = b, .part = a / 7};
+    const peer_join_t join = {
+        .id = 3, .incarnation = a | 1, .transfer = b, .part = a / 7, .has_left = (b & 1) != 0};
     peer_join_t got_join;
     buf_reset(&out);
     peer_join_put(&out, &join, &vector);
@@ -348,6 +349,7 @@ static void check_small(random_t *rng)
     assert_true(peer_join_read(buf_slice(&out), &got_join));
     assert_true(got_join.id == 3 && got_join.incarnation == join.incarnation);
     assert_true(got_join.transfer == b && got_join.part == join.part);
+    assert_true(got_join.has_left == join.has_left);
     assert_vector(got_join.vector, &vector);
     const peer_state_part_t state = {b, a, (a & 1) != 0, slice_text("rows")};
     peer_state_part_t got_state;
