@@ -422,6 +422,7 @@ void checker_relaxed(checker_t *self, uint32_t number)
 void checker_gave_up(checker_t *self, uint32_t session)
 {
     self->sessions[session].is_mute = true;
+    self->sessions[session].is_relaxed = true; /* the request that would say so may be cancelled */
     for (uint32_t i = 0; i < self->issued_size; i++)
         if (self->issued[i].session == session && !self->issued[i].is_done)
             self->issued[i].context = (context_t){0};
