@@ -232,7 +232,7 @@ static void end_parting(replica_t *self, const peer_member_t *row)
 static bool is_old_folder(const replica_t *self, const peer_member_t *row)
 {
     const peer_member_t *own = members_find(self->members, self->config.id);
-    return self->is_started && self->joining.state == JOINING_NOT && own != NULL &&
+    return self->was_member && self->joining.state == JOINING_NOT && own != NULL &&
            own->state == MEMBER_IN && row->id == self->config.id && row->state == MEMBER_IN &&
            hlc_ms(row->stamp) > hlc_ms(own->stamp);
 }
@@ -615,6 +615,7 @@ void stability_start(replica_t *self)
     self->said_view = 0; /* said with the first mark */
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     self->lag_since_ms = self->now.boot_ms;
+    self->was_member = members_find(self->members, self->config.id) != NULL;
     /*
      * Whoever took us back counts on a state that we do not have: what we handed in was emptied
      * there, and is not to be taken whole by others as a member's.
