@@ -378,11 +378,6 @@ static bool takes_away(const op_t *op)
     return op->code == OP_HDEL || op->code == OP_SREM;
 }
 
-static bool adds(const op_t *op)
-{
-    return op->code == OP_INCR || op->code == OP_HINCR;
-}
-
 /* The text that it sets; NULL for a delete. */
 static const slice_t *text_of(const op_t *op)
 {
@@ -392,7 +387,7 @@ static const slice_t *text_of(const op_t *op)
 /* What it asks for is there already. */
 static bool agrees(const cell_t *cell, const op_t *op)
 {
-    return !adds(op) && cell_is_set_to(cell, text_of(op));
+    return !op_adds(op) && cell_is_set_to(cell, text_of(op));
 }
 
 /* An increment over a text that is no number, unless the text had expired before it. */
@@ -405,8 +400,8 @@ static bool is_void(const entry_t *entry, const cell_t *cell, const mark_t *mark
 static uint64_t apply_to_cell(const entry_t *entry, cell_t *cell, const op_t *op,
                               const mark_t *mark)
 {
-    bool shows = adds(op) ? cell_add(cell, mark, op->amount) && !is_void(entry, cell, mark)
-                          : cell_set(cell, mark, text_of(op));
+    bool shows = op_adds(op) ? cell_add(cell, mark, op->amount) && !is_void(entry, cell, mark)
+                             : cell_set(cell, mark, text_of(op));
     return shows || agrees(cell, op) ? 0 : cell->base.dot.incarnation;
 }
 
@@ -443,14 +438,6 @@ static uint64_t apply_field(const store_t *self, entry_t *entry, const op_t *op,
     return lost_to;
 }
 
-static const cell_t *find_cell(const entry_t *entry, const op_t *op)
-{
-    store_type_t type = store_op_type(op->code);
-    if (type == STORE_REGISTER)
-        return entry->cell;
-    return group_find(entry_group(entry, type), op->field);
-}
-
 /* ---- how great a key may be ---- */
 
 static size_t entry_bytes(const entry_t *entry)
@@ -474,10 +461,10 @@ size_t store_key_bytes(const store_t *self, slice_t key)
  */
 static int64_t growth(const entry_t *entry, const op_t *op)
 {
-    const cell_t *cell = entry != NULL ? find_cell(entry, op) : NULL;
+    const cell_t *cell = entry != NULL ? entry_cell(entry, op) : NULL;
     bool is_register = store_op_type(op->code) == STORE_REGISTER;
     size_t bytes = cell == NULL && !is_register ? sizeof(field_t) + op->field.size : 0;
-    if (adds(op))
+    if (op_adds(op))
         return (int64_t)(bytes + cell_add_bytes(cell));
     return (int64_t)(bytes + op->value.size) - (int64_t)(cell != NULL ? cell_bytes(cell) : 0);
 }
@@ -510,7 +497,7 @@ bool store_outgrows(const store_t *self, const op_t *ops, size_t size)
 /* What is under a kill has lost to that, or to what was set again since. */
 static uint64_t dead_lost_to(const entry_t *entry, const op_t *op, const mark_t *kill)
 {
-    const cell_t *cell = find_cell(entry, op);
+    const cell_t *cell = entry_cell(entry, op);
     if (cell == NULL || tag_is_zero(cell->base.tag))
         return takes_away(op) ? 0 : kill->dot.incarnation;
     return agrees(cell, op) ? 0 : cell->base.dot.incarnation;

@@ -154,6 +154,20 @@ static inline const cell_t *group_find(const group_t *group, slice_t name)
     return slot != TABLE_NONE ? field_cell(group, slot) : NULL;
 }
 
+static inline bool op_adds(const op_t *op)
+{
+    return op->code == OP_INCR || op->code == OP_HINCR;
+}
+
+/* The cell that an operation on a register, field or element is for; NULL when it is not there. */
+static inline const cell_t *entry_cell(const entry_t *entry, const op_t *op)
+{
+    store_type_t type = store_op_type(op->code);
+    if (type == STORE_REGISTER)
+        return entry->cell;
+    return group_find(entry_group(entry, type), op->field);
+}
+
 /* ---- store.c ---- */
 
 /* The greatest operation of a type on a key: its live cells know, or the kills do. */

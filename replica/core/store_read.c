@@ -47,12 +47,8 @@ bool store_hides(const store_t *self, const op_t *op, tag_t tag)
     store_type_t type = store_op_type(op->code);
     if (tag_compare(entry_kill(entry, type).tag, tag) >= 0)
         return true;
-    const cell_t *cell =
-        type == STORE_REGISTER ? entry->cell : group_find(entry_group(entry, type), op->field);
-    if (cell == NULL)
-        return false;
-    bool adds = op->code == OP_INCR || op->code == OP_HINCR;
-    return tag_compare(adds ? cell->base.tag : cell_top(cell), tag) >= 0;
+    const cell_t *cell = entry_cell(entry, op);
+    return cell != NULL && tag_compare(op_adds(op) ? cell->base.tag : cell_top(cell), tag) >= 0;
 }
 
 /* ---- reading ---- */
