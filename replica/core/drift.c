@@ -13,14 +13,9 @@
 
 enum { REFUSED_MS = 15000 }; /* who is there greets us more often, and is refused anew */
 
-static hlc_t own_clock(const replica_t *self, now_t now)
-{
-    return hlc_max(hlc_at(now.wall_ms), hlc_add_ms(self->clock, now.boot_ms - self->clock_boot_ms));
-}
-
 static int64_t ahead_ms(const replica_t *self, now_t now, hlc_t clock)
 {
-    return hlc_ms(clock) - hlc_ms(own_clock(self, now));
+    return hlc_ms(clock) - hlc_ms(replica_clock_at(self, now));
 }
 
 static void log_lead(replica_t *self)

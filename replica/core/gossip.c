@@ -645,12 +645,6 @@ static bool lacks(const replica_t *self, const vec_t *other)
     return false;
 }
 
-/* Not while the state is about to be that of another, nor before a start that has it taken over. */
-static bool keeps_its_state(const replica_t *self)
-{
-    return self->joining.state == JOINING_NOT && !self->is_forgotten;
-}
-
 /* Applies from the hold-back queue until nothing more can be. */
 static void drain_holdback(replica_t *self)
 {
@@ -903,8 +897,7 @@ static void consider_gaps(replica_t *self)
         is_lacking = true;
         can_be_had |= !has_gap(self, peer);
     }
-    if (!is_lacking || can_be_had || self->is_read_only || self->is_forgotten ||
-        self->joining.state != JOINING_NOT)
+    if (!is_lacking || can_be_had || self->is_read_only || !keeps_its_state(self))
         self->gap_since_ms = INT64_MAX;
     else if (self->gap_since_ms == INT64_MAX)
         self->gap_since_ms = self->now.boot_ms;

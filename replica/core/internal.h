@@ -337,6 +337,8 @@ __attribute__((format(printf, 2, 3))) void replica_stop(replica_t *self, const c
 
 /* The clock now: max of wall time, the last value moved on by elapsed time, and all taken in. */
 hlc_t replica_clock(replica_t *self);
+/* What it is at another moment than that of the event at hand. */
+hlc_t replica_clock_at(const replica_t *self, now_t now);
 void replica_clock_raise(replica_t *self, hlc_t to);
 
 /* Fixes the lineage and logs it. */
@@ -386,6 +388,12 @@ bool gossip_has_handed_over(const replica_t *self);
 
 /* What we say to have: applied, and with sync_always on disk. */
 const vec_t *gossip_vector(const replica_t *self);
+
+/* Not while our state is about to be that of another, nor before a start that takes one over. */
+static inline bool keeps_its_state(const replica_t *self)
+{
+    return self->joining.state == JOINING_NOT && !self->is_forgotten;
+}
 
 /* ---- stability.c ---- */
 

@@ -135,10 +135,14 @@ void replica_stop(replica_t *self, const char *format, ...)
 
 /* ---- the clock ---- */
 
+hlc_t replica_clock_at(const replica_t *self, now_t now)
+{
+    return hlc_max(hlc_at(now.wall_ms), hlc_add_ms(self->clock, now.boot_ms - self->clock_boot_ms));
+}
+
 hlc_t replica_clock(replica_t *self)
 {
-    hlc_t moved = hlc_add_ms(self->clock, self->now.boot_ms - self->clock_boot_ms);
-    self->clock = hlc_max(hlc_at(self->now.wall_ms), moved);
+    self->clock = replica_clock_at(self, self->now);
     self->clock_boot_ms = self->now.boot_ms;
     return self->clock;
 }
@@ -344,8 +348,8 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
 
 bool replica_is_ready(const replica_t *self)
 {
-    return self->is_settled && !self->is_stopping && !self->is_forgotten &&
-           self->joining.state == JOINING_NOT && self->catch_up.size == 0;
+    return self->is_settled && !self->is_stopping && keeps_its_state(self) &&
+           self->catch_up.size == 0;
 }
 
 int64_t replica_deadline(const replica_t *self)

@@ -38,6 +38,11 @@ void stability_free(replica_t *self)
 
 /* ---- members ---- */
 
+static const peer_member_t *own_row(const replica_t *self)
+{
+    return members_find(self->members, self->config.id);
+}
+
 static void encode_rows(replica_t *self)
 {
     uint32_t count;
@@ -109,7 +114,7 @@ bool stability_has_left(const replica_t *self, const session_t *session)
 {
     if (session->left == 0)
         return false;
-    const peer_member_t *own = members_find(self->members, self->config.id);
+    const peer_member_t *own = own_row(self);
     return own == NULL || own->stamp < session->left;
 }
 
@@ -155,7 +160,7 @@ static void have_left(replica_t *self, const peer_member_t *row)
 /* Our own row, above whatever is said of our id, unless we have left. */
 static bool assert_own(replica_t *self)
 {
-    const peer_member_t *row = members_find(self->members, self->config.id);
+    const peer_member_t *row = own_row(self);
     if (row != NULL && row->state != MEMBER_IN) {
         have_left(self, row);
         return false;
@@ -201,6 +206,11 @@ static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
     members_merge(self->members, &row);
 }
 
+static void change_own_row(replica_t *self, peer_member_state_t state)
+{
+    change_row(self, self->config.id, self->config.incarnation, state);
+}
+
 /*
  * The only member takes back itself who had left. One that is a member again by another hand has
  * gone on with its own state, as we have: two clusters of one lineage. The one that went on later
@@ -208,7 +218,7 @@ static void change_row(replica_t *self, uint16_t id, uint64_t incarnation,
  */
 static bool has_parted(const replica_t *self, bool is_alone, const peer_member_t *row)
 {
-    const peer_member_t *own = members_find(self->members, self->config.id);
+    const peer_member_t *own = own_row(self);
     const peer_member_t *before = members_find(self->members, row->id);
     return self->is_started && self->joining.state == JOINING_NOT && own != NULL &&
            own->state == MEMBER_IN && is_alone && before != NULL && before->state != MEMBER_IN &&
@@ -217,12 +227,12 @@ static bool has_parted(const replica_t *self, bool is_alone, const peer_member_t
 
 static void end_parting(replica_t *self, const peer_member_t *row)
 {
-    const peer_member_t *own = members_find(self->members, self->config.id);
+    const peer_member_t *own = own_row(self);
     bool stays = own->stamp != row->stamp ? own->stamp > row->stamp : own->id < row->id;
     if (stays)
         change_row(self, row->id, row->incarnation, MEMBER_LEFT_BEHIND);
     else
-        change_row(self, own->id, own->incarnation, MEMBER_LEFT_BEHIND);
+        change_own_row(self, MEMBER_LEFT_BEHIND);
 }
 
 /*
@@ -231,7 +241,7 @@ static void end_parting(replica_t *self, const peer_member_t *row)
  */
 static bool is_old_folder(const replica_t *self, const peer_member_t *row)
 {
-    const peer_member_t *own = members_find(self->members, self->config.id);
+    const peer_member_t *own = own_row(self);
     return self->was_member && self->joining.state == JOINING_NOT && own != NULL &&
            own->state == MEMBER_IN && row->id == self->config.id && row->state == MEMBER_IN &&
            hlc_ms(row->stamp) > hlc_ms(own->stamp);
@@ -252,7 +262,7 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
         if (parted)
             end_parting(self, &rows[i]);
         if (is_old)
-            change_row(self, self->config.id, self->config.incarnation, MEMBER_LEFT_BEHIND);
+            change_own_row(self, MEMBER_LEFT_BEHIND);
     }
     if (self->is_started)
         has_changed |= assert_own(self);
@@ -362,17 +372,17 @@ bool stability_go_on_alone(replica_t *self)
         if (rows[i].state == MEMBER_IN || waits || goes_on)
             return false;
     }
-    change_row(self, self->config.id, self->config.incarnation, MEMBER_IN);
+    change_own_row(self, MEMBER_IN);
     rows_changed(self);
     return true;
 }
 
 void stability_stand_back(replica_t *self)
 {
-    const peer_member_t *own = members_find(self->members, self->config.id);
+    const peer_member_t *own = own_row(self);
     if (own == NULL || own->state != MEMBER_IN || members_count(self->members) != 1)
         return;
-    change_row(self, self->config.id, self->config.incarnation, MEMBER_LEFT_BEHIND);
+    change_own_row(self, MEMBER_LEFT_BEHIND);
     rows_changed(self);
     gossip_round_now(self);
 }
@@ -386,7 +396,7 @@ int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
     if (id == self->config.id)
         return err_set(err, OUTCOME_USAGE, "a node does not forget itself: ask another one");
     /* It may be the very one whose state is wanted here. */
-    if (self->joining.state != JOINING_NOT || self->is_forgotten)
+    if (!keeps_its_state(self))
         return err_set(err, OUTCOME_BUSY,
                        "this node has to take over the state of another one first: ask another "
                        "node, or ask again when it is ready");
@@ -615,13 +625,13 @@ void stability_start(replica_t *self)
     self->said_view = 0; /* said with the first mark */
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     self->lag_since_ms = self->now.boot_ms;
-    self->was_member = members_find(self->members, self->config.id) != NULL;
+    self->was_member = own_row(self) != NULL;
     /*
      * Whoever took us back counts on a state that we do not have: what we handed in was emptied
      * there, and is not to be taken whole by others as a member's.
      */
     if (self->must_join)
-        change_row(self, self->config.id, self->config.incarnation, MEMBER_LEFT_BEHIND);
+        change_own_row(self, MEMBER_LEFT_BEHIND);
     assert_own(self);
     rows_changed(self);
 }

@@ -86,7 +86,7 @@ void transfer_stop(replica_t *self)
 
 void transfer_want(replica_t *self)
 {
-    if (self->joining.state != JOINING_NOT || self->is_forgotten)
+    if (!keeps_its_state(self))
         return;
     self->joining.state = JOINING_WANTED;
     self->joining.donor = 0;
@@ -461,8 +461,7 @@ static void adopt(replica_t *self)
     self->executed = j->executed;
     j->store = NULL;
     j->executed = NULL;
-    holdback_destroy(&self->holdback);
-    self->holdback = holdback_new(REPLICA_HELD_BYTES_MAX);
+    stability_drop_unsure(self);
     logindex_destroy(&self->index);
     self->index = logindex_new();
     self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */
@@ -641,8 +640,7 @@ static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
 
 static bool may_donate(const replica_t *self)
 {
-    return self->lineage_is_fixed && self->joining.state == JOINING_NOT && !self->is_forgotten &&
-           self->status != STATUS_OFFLINE;
+    return self->lineage_is_fixed && keeps_its_state(self) && self->status != STATUS_OFFLINE;
 }
 
 void transfer_take_join(replica_t *self, uint32_t link, slice_t message)

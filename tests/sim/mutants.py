@@ -270,7 +270,7 @@ MUTANTS = {
         MEMBERSHIP,
     ),
     "who was forgotten while it was up goes on taking in": (
-        "replica/core/gossip.c",
+        "replica/core/internal.h",
         "    return self->joining.state == JOINING_NOT && !self->is_forgotten;",
         "    return self->joining.state == JOINING_NOT;",
         MEMBERSHIP,
@@ -314,7 +314,7 @@ MUTANTS = {
     ),
     "who joins may forget others": (
         "replica/core/stability.c",
-        "if (self->joining.state != JOINING_NOT || self->is_forgotten)",
+        "if (!keeps_its_state(self))",
         "if (false)",
         MEMBERSHIP,
     ),
