@@ -73,6 +73,38 @@ static void test_damaged_waits(void **state)
     node_free(before);
 }
 
+/*
+ * A member that has to take over a state since its disk is damaged never left: what only it had,
+ * also from behind the damage, counts as it is.
+ */
+static void test_damaged_hands_in(void **state)
+{
+    (void)state;
+    node_t *before = served(0, 10, 1);
+    node_t *other = node_new(1, 20);
+    connect_nodes(before, other);
+    set(before, 1, 1, "first");
+    set(before, 1, 2, "second");
+    before->peer = other->peer = NULL;
+    set(before, 1, 3, "third");
+    set(before, 1, 4, "fourth");
+    node_t *n = damaged(false, before, slice_text(""));
+    meet(other, n);
+    for (int i = 0; i < 80; i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(n->replica));
+    assert_int_equal(replica_info(n->replica, n->now).counts->repairs, 1);
+    assert_int_equal(has(other, 10), 4);
+    assert_int_equal(other->lost.size, 0);
+    link_up(other);
+    hello(other, 1, NULL);
+    item_t got = call(other, (ask_t){.session = 1, .seq = 5, .command = COMMAND_GET, .a = "k"});
+    assert_value(&got, "fourth");
+    node_free(n);
+    node_free(other);
+    node_free(before);
+}
+
 /* With --salvage it goes on, what does not follow is for people, and nothing of before is taken. */
 static void test_damaged_salvage(void **state)
 {
@@ -168,9 +200,8 @@ static void test_damaged_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_damaged_waits),
-        cmocka_unit_test(test_damaged_salvage),
-        cmocka_unit_test(test_salvaged_after_it_had_left),
+        cmocka_unit_test(test_damaged_waits),   cmocka_unit_test(test_damaged_hands_in),
+        cmocka_unit_test(test_damaged_salvage), cmocka_unit_test(test_salvaged_after_it_had_left),
         cmocka_unit_test(test_damaged_read),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

@@ -603,6 +603,27 @@ static void test_old_folder(void **state)
     node_free(b);
 }
 
+/* Who has no data is no old folder, whoever had its id before and however far its clock is behind. */
+static void test_new_under_a_used_id(void **state)
+{
+    (void)state;
+    node_t *a = node_new(0, 10);
+    node_t *early = node_new(1, 20);
+    early->now.wall_ms += 5000;
+    buf_reset(&early->log);
+    node_t *b = node_replayed(early, 21); /* as new, 5 s later */
+    connect_nodes(a, b);
+    node_t *c = node_new(1, 22);
+    meet(a, c);
+    for (int i = 0; i < 20; i++)
+        pass(a, 250);
+    assert_true(replica_is_ready(c->replica));
+    node_free(a);
+    node_free(early);
+    node_free(b);
+    node_free(c);
+}
+
 /* Who has to take a state over itself may be about to forget the only one that has it. */
 static void test_joining_forgets_nobody(void **state)
 {
@@ -790,6 +811,7 @@ int main(void)
         cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_starts_do_not_bring_back),
         cmocka_unit_test(test_old_folder),
+        cmocka_unit_test(test_new_under_a_used_id),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only_and_a_newcomer),
