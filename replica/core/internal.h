@@ -87,6 +87,7 @@ typedef struct refused_clock {
 /* A state of the log that is on its way to the disk; when it is there, it is what we say. */
 typedef struct sync_mark {
     bool is_open;
+    int64_t since_ms;
     uint64_t position;
     vec_t vector;
     hlc_t floor;

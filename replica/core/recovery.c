@@ -168,6 +168,7 @@ static void put_rows(replica_t *self)
         return;
     c->state = CHECKPOINTING_COMMIT;
     replica_emit(self, REPLICA_CHECKPOINT_COMMIT, 0, self->arena.size)->position = c->next_position;
+    replica_emit(self, REPLICA_SYNC, 0, self->arena.size);
 }
 
 int64_t recovery_deadline(const replica_t *self)

@@ -102,6 +102,7 @@ typedef enum replica_effect_kind {
     REPLICA_CHECKPOINT_ROWS,
     REPLICA_CHECKPOINT_COMMIT,
     REPLICA_CHECKPOINT_ABORT,
+    REPLICA_SYNC,     /* something waits for the log to be on disk: whatever --sync says, soon */
     REPLICA_TRUNCATE, /* the log before position is needed no more */
     REPLICA_LOST,     /* bytes: text for the file lost+found */
 } replica_effect_kind_t;

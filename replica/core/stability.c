@@ -503,11 +503,22 @@ static bool has_to_forget(const replica_t *self)
     return store_unstable(self->store) != 0 || executed_clients(self->executed) != 0;
 }
 
-void stability_mark(replica_t *self)
+/*
+ * With --sync never nothing gets to the disk by itself. Others may wait to hear that we know the
+ * members, and nothing is forgotten anywhere before our floor moves.
+ */
+static bool wants_sync(const replica_t *self)
+{
+    const sync_mark_t *mark = &self->round_mark;
+    return mark->is_open && (!stability_is_on_disk(self) ||
+                             self->now.boot_ms - mark->since_ms >= self->config.retry_horizon_ms);
+}
+
+static void open_mark(replica_t *self)
 {
     sync_mark_t *mark = &self->round_mark;
     hlc_t floor = hlc_add_ms(replica_clock(self), -self->config.retry_horizon_ms);
-    if (mark->is_open || !self->lineage_is_fixed || self->joining.state != JOINING_NOT)
+    if (!self->lineage_is_fixed || self->joining.state != JOINING_NOT)
         return;
     if (self->has_unlogged_lineage || self->has_unlogged_members)
         return; /* what is said of the disk includes who has left */
@@ -524,10 +535,19 @@ void stability_mark(replica_t *self)
         replica_log(self, SEGLOG_KIND_FLOOR, buf_slice(&self->encoded));
     }
     mark->is_open = true;
+    mark->since_ms = self->now.boot_ms;
     mark->position = self->log_end;
     mark->floor = self->logged_floor;
     mark->view = own_view(self);
     vec_copy(&mark->vector, &self->applied);
+}
+
+void stability_mark(replica_t *self)
+{
+    if (!self->round_mark.is_open)
+        open_mark(self);
+    if (wants_sync(self))
+        replica_emit(self, REPLICA_SYNC, 0, self->arena.size);
 }
 
 static bool reaches(sync_mark_t *mark, uint64_t position)

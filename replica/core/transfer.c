@@ -68,6 +68,7 @@ static void log_joining(replica_t *self, bool is_joining)
     seglog_number_put(&self->encoded, is_joining);
     replica_log(self, SEGLOG_KIND_JOINING, buf_slice(&self->encoded));
     self->joining.position = self->log_end;
+    replica_emit(self, REPLICA_SYNC, 0, self->arena.size);
 }
 
 void transfer_log_again(replica_t *self)

@@ -100,6 +100,9 @@ static void carry_out_one(node_t *self, const replica_effect_t *effect, slice_t 
     case REPLICA_CHECKPOINT_ABORT:
         node_checkpoint_abort(self);
         break;
+    case REPLICA_SYNC:
+        disk_ask_sync(self->disk);
+        break;
     case REPLICA_TRUNCATE:
         disk_drop_before(self->disk, effect->position);
         break;

@@ -361,11 +361,8 @@ static void pump_checkpoint(node_t *self)
     }
     if (!self->has_commit || self->rows.size != 0)
         return;
-    if (disk_synced(self->disk) < self->commit_position) {
-        if (self->settings->sync == DISK_SYNC_NEVER)
-            disk_ask_sync(self->disk); /* nobody else does */
+    if (disk_synced(self->disk) < self->commit_position)
         return;
-    }
     self->has_commit = false;
     self->is_committed = true;
     checkpoint_commit(self->checkpoint);

@@ -8,6 +8,7 @@ teardown() { cluster_teardown; }
 
 # unsynced: bytes of the log of the only node that are not synced.
 unsynced() { ctl --json nodes | json_field log_unsynced_bytes; }
+was_synced() { [ "$(unsynced)" -lt "$(ctl --json nodes | json_field log_bytes)" ]; }
 is_synced() { [ "$(unsynced)" = 0 ]; }
 
 # one_node ARGUMENTS...: and a broker.
@@ -28,8 +29,11 @@ one_node() {
         [ "$status" -eq 0 ]
     done
     one_node --sync never
+    hearsay set key first
+    wait_until 10 was_synced # who the members are
+    head -c 100000 /dev/zero | tr '\0' x | hearsay --stdin set big
     hearsay set key never
-    [ "$(unsynced)" -gt 0 ]
+    [ "$(unsynced)" -gt 100000 ]
     end_program node_0 TERM
     [ "$status" -eq 0 ]
     node 0
@@ -44,6 +48,14 @@ one_node() {
         hearsay set "big:$i" --value-file "$folder/value"
     done
     wait_until 20 log_has node_0 "checkpoint written"
+}
+
+@test "--sync never: who comes late waits for no more than it takes to sync who the members are" {
+    one_node --sync never
+    for i in 1 2 3; do hearsay set "key:$i" "$i"; done
+    node 1 --sync never
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    [ "$(hearsay --no-session --replica 1 get key:3)" = 3 ]
 }
 
 @test "--sync with a word that is none of them: what there is" {

@@ -83,6 +83,7 @@ static void carry_out(bench_t *self, const replica_effect_t *effect, slice_t byt
     case REPLICA_CHECKPOINT_ROWS:
     case REPLICA_CHECKPOINT_COMMIT:
     case REPLICA_CHECKPOINT_ABORT:
+    case REPLICA_SYNC:
     case REPLICA_TRUNCATE:
     case REPLICA_LOST:
         break;

@@ -67,6 +67,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"disks lost", c->disks_lost},
         {"old folders put back", c->put_back},
         {"power cuts", c->power_cuts},
+        {"syncs that were asked for", c->asked_syncs},
         {"disks damaged", c->damages},
         {"damaged disks repaired", c->repairs},
         {"damage met when the log was read", c->damaged_reads},

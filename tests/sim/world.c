@@ -31,6 +31,7 @@ enum {
     FAULTS_MS = 15000,
     HEAL_MS = 40000, /* all must have converged so long after the last fault */
     PIPELINE_MAX = 12,
+    SEGMENT_BYTES = 50000, /* of a log, which is synced when it is full */
 };
 
 #define MS 1000 /* virtual time runs in microseconds */
@@ -51,7 +52,8 @@ typedef struct proc {
     bool loses_power;  /* with this kill, if that may still be */
     bool is_forgotten; /* while it was up: it is of no use until people start it again */
     int64_t sync_ms;   /* a sync takes so long at most */
-    int64_t read_ms;   /* and so long what a peer pulls out of the log */
+    bool asks_for_sync;
+    int64_t read_ms; /* and so long what a peer pulls out of the log */
     int64_t wall_skew_ms;
     /* a node */
     replica_t *replica;
@@ -138,7 +140,8 @@ typedef struct world {
     uint64_t checkpoint_bytes;
     uint64_t log_max;
     bool sync_always;
-    bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
+    bool sync_never;   /* but when asked, or when so much was written that a segment is full */
+    bool is_disk_lost; /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
     uint32_t leave_percent;  /* of faults: nodes that are left out */
@@ -727,6 +730,9 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
         return true;
     case REPLICA_CHECKPOINT_ABORT:
         sim_disk_abort(p->disk);
+        return true;
+    case REPLICA_SYNC:
+        p->asks_for_sync = true;
         return true;
     case REPLICA_TRUNCATE:
         if (chance(w, 70)) /* files go as a whole or not at all */
@@ -1627,8 +1633,12 @@ static void handle(world_t *w, event_t *e)
             kill_proc(w, p);
             return;
         }
-        audit_synced(p->audit);
-        replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
+        if (!w->sync_never || p->asks_for_sync || sim_disk_unsynced(p->disk) > SEGMENT_BYTES) {
+            audit_synced(p->audit);
+            replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
+        }
+        w->coverage->asked_syncs += w->sync_never && p->asks_for_sync;
+        p->asks_for_sync = false;
         step_disk(w, p);
         end_repair(w, p);
         schedule_sync(w, p);
@@ -1786,6 +1796,7 @@ static void populate(world_t *w, uint64_t seed)
     w->retry_horizon_ms = chance(w, 50) ? between(w, 20, 400) : between(w, 400, 5000);
     w->gossip_interval_ms = between(w, 150, 2500);
     w->sync_always = chance(w, 20);
+    w->sync_never = !w->sync_always && chance(w, 12);
     w->checkpoint_bytes = (uint64_t)between(w, 5000, 200000);
     w->log_max = chance(w, 30) ? (uint64_t)between(w, 10000, 200000) : UINT64_C(1) << 30;
     w->replica_window = chance(w, 25) ? (uint32_t)between(w, 200, 2000) : 0;

@@ -61,6 +61,7 @@ typedef struct sim_coverage {
     uint64_t disks_lost;
     uint64_t put_back; /* old copies of folders */
     uint64_t power_cuts;
+    uint64_t asked_syncs; /* where nothing is synced otherwise */
     uint64_t damages;
     uint64_t repairs;
     uint64_t damaged_reads;
