@@ -455,10 +455,8 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     /* Others may count on nothing older coming from this id: the floor it had is not known here. */
     if (self->applied.size == 0)
         stability_raise_floor(self, hello.floor);
-    if (hello.has_gap && self->applied.size == 0)
+    if (self->applied.size == 0 && peer->vector.size != 0)
         transfer_want(self);
-    else if (self->applied.size == 0)
-        vec_copy(&self->catch_up, &peer->vector);
     replica_note(self, NOTE_INFO,
                  "[join] peer joined id=%u incarnation=%016llx host=%s port=%u status=%s", peer->id,
                  (unsigned long long)peer->incarnation, peer->host, peer->port,
@@ -1231,20 +1229,8 @@ void gossip_round_now(replica_t *self)
     self->after_burst_ms = self->now.boot_ms;
 }
 
-/* A fresh node serves when it has what its first peer had, or when nobody can give it that. */
-static void consider_catching_up(replica_t *self)
-{
-    bool can_be_had = false;
-    for (size_t i = 0; i < self->peers_size; i++)
-        can_be_had |= gossip_may_with(self, &self->peers[i]) && lacks(self, &self->peers[i].vector);
-    if (!can_be_had || vec_covers(&self->applied, &self->catch_up))
-        vec_reset(&self->catch_up);
-}
-
 void gossip_turn(replica_t *self)
 {
-    if (self->catch_up.size != 0)
-        consider_catching_up(self);
     if (self->turn.own_count != 0 || self->turn.own_skipped) {
         if (self->status != STATUS_OFFLINE)
             publish_own(self);

@@ -255,7 +255,6 @@ struct replica {
     holdback_t *salvaged;  /* records from behind the damage; NULL: none */
     bool is_salvage_short; /* there was no room for all */
     uint64_t void_before;  /* the log before it is to go with the next checkpoint */
-    vec_t catch_up;        /* what a fresh node must have before it serves */
     uint64_t synced_to;    /* position */
     members_t *members;
     buf_t member_rows;      /* as they go into messages and the log */
@@ -436,6 +435,8 @@ bool stability_go_on_alone(replica_t *self);
  * take them in.
  */
 void stability_stand_back(replica_t *self);
+/* All others that are members have left, as people say; who is there after all joins again. */
+void stability_leave_others(replica_t *self);
 /* Takes out of a token what it says of nodes; what of that is about this one the session keeps. */
 void stability_take_token(const replica_t *self, session_t *session, vec_t *token);
 /* True when the session knows that this node has left the members, and the node does not. */

@@ -348,8 +348,7 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
 
 bool replica_is_ready(const replica_t *self)
 {
-    return self->is_settled && !self->is_stopping && keeps_its_state(self) &&
-           self->catch_up.size == 0;
+    return self->is_settled && !self->is_stopping && keeps_its_state(self);
 }
 
 int64_t replica_deadline(const replica_t *self)

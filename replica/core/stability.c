@@ -387,6 +387,16 @@ void stability_stand_back(replica_t *self)
     gossip_round_now(self);
 }
 
+void stability_leave_others(replica_t *self)
+{
+    uint32_t count;
+    const peer_member_t *rows = members_rows(self->members, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i].id != self->config.id && rows[i].state == MEMBER_IN)
+            change_row(self, rows[i].id, rows[i].incarnation, MEMBER_LEFT_BEHIND);
+    rows_changed(self);
+}
+
 int replica_forget(replica_t *self, now_t now, uint16_t id, err_t *err)
 {
     replica_enter(self, now);

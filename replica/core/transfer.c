@@ -1,12 +1,11 @@
 /*
  * Joining, and coming back after having been left behind or forgotten: one path.
  *
- * Who cannot follow by the log, since what it lacks is gone from it, hands in what it has, takes
- * over the state of another member as a whole, and goes on from there. Cells are never merged one
- * by one: what was folded on one side could not be told from what came after. What is handed in
- * keeps its origin and number; an update whose tag is at or under the donor's floor keeps nothing
- * else, since others may have forgotten what it would have to be compared with: it goes to the file
- * lost+found.
+ * Who has no data yet, or cannot follow by the log since what it lacks is gone from it, hands in
+ * what it has, takes over the state of another member as a whole, and goes on from there. Cells are
+ * never merged one by one: what was folded on one side could not be told from what came after. What
+ * is handed in keeps its origin and number; what one brings who had left keeps nothing else, since
+ * others may have forgotten what it would have to be compared with: it goes to the file lost+found.
  *
  * A member whose disk was damaged takes the same path: it has less than it said to have, as one
  * that was left behind. It hands in what it can still read, also from behind the damage, and does
@@ -97,13 +96,15 @@ void transfer_want(replica_t *self)
     log_joining(self, true);
     self->joining.wanted_ms = self->now.boot_ms;
     sessions_turn_back_all(self);
-    replica_note(
-        self, NOTE_WARN,
-        self->is_damaged
-            ? "[damaged] joining: a part of this node's data is damaged, it takes over the state "
-              "that another node has and serves nothing until then"
-            : "[joining] joining: what this node lacks is in no log any more, it takes over the "
-              "state of another node and serves nothing until then");
+    const char *why = "what this node lacks is in no log any more";
+    if (self->is_damaged)
+        why = "a part of this node's data is damaged";
+    else if (self->applied.size == 0)
+        why = "this node has no data yet";
+    replica_note(self, NOTE_WARN,
+                 "[%s] joining: %s, it takes over the state of another node and serves nothing "
+                 "until then",
+                 self->is_damaged ? "damaged" : "joining", why);
 }
 
 /* ---- what was found behind damage ---- */
@@ -328,29 +329,46 @@ static void go_on_alone(replica_t *self)
     go_on(self);
 }
 
+/* What people can do when there will never be another member. */
+static const char *way_out(const replica_t *self)
+{
+    if (self->is_damaged)
+        return "start this node with --salvage, and it goes on with what is left";
+    if (self->applied.size == 0)
+        return "remove this node's data folder, which has nothing yet, and start it again";
+    return "begin anew with a backup of what this node has (hearsayctl backup and restore)";
+}
+
 /*
- * Damaged, and there is nobody to take a state from. People may have said that what is left is to
- * do then.
+ * There is nobody to take a state from. Damaged, people may have said that what is left is to do
+ * then. Who was left behind may lack what the others have forgotten: with that one a cluster begins
+ * anew or not at all. Who has nothing makes way for those that have left and wait for it.
  */
 static void wait_or_go_on(replica_t *self)
 {
     joining_t *j = &self->joining;
     if (self->now.boot_ms - j->wanted_ms < 2 * DONOR_MS)
         return;
-    if (!self->config.salvage && !j->has_said_waiting)
+    if (self->is_damaged && self->config.salvage) {
         replica_note(self, NOTE_ERROR,
-                     "[damaged] waiting for another member, to take over its state: start one, or, "
-                     "if there is none any more, start this node with --salvage, and it goes on "
-                     "with what is left members=%u",
-                     members_count(self->members));
-    j->has_said_waiting = true;
-    if (!self->config.salvage)
+                     "[damaged] going on with what is left, as --salvage says: what was behind the "
+                     "damage is lost keys=%zu",
+                     store_keys(self->store));
+        /* They went on without us: if they are back after all, there is to be one state. */
+        if (!members_has(self->members, self->config.id, self->config.incarnation))
+            stability_leave_others(self);
+        go_on(self);
         return;
-    replica_note(self, NOTE_ERROR,
-                 "[damaged] going on with what is left, as --salvage says: what was behind the "
-                 "damage is lost keys=%zu",
-                 store_keys(self->store));
-    go_on(self);
+    }
+    if (!j->has_said_waiting)
+        replica_note(self, NOTE_ERROR,
+                     "[%s] waiting for another member, to take over its state: start one, or, if "
+                     "there is none any more, %s members=%u keys=%zu",
+                     self->is_damaged ? "damaged" : "joining", way_out(self),
+                     members_count(self->members), store_keys(self->store));
+    j->has_said_waiting = true;
+    if (!self->is_damaged && self->applied.size == 0)
+        stability_stand_back(self);
 }
 
 void transfer_tick(replica_t *self)
@@ -376,10 +394,8 @@ void transfer_tick(replica_t *self)
             begin_joining(self, donor);
         else if (may_go_on_alone(self) && stability_go_on_alone(self))
             go_on_alone(self);
-        else if (self->is_damaged)
+        else
             wait_or_go_on(self);
-        else if (self->applied.size == 0 && self->now.boot_ms - j->wanted_ms >= 2 * DONOR_MS)
-            stability_stand_back(self);
         j->asked_ms = self->now.boot_ms;
     } else if (self->now.boot_ms - j->asked_ms >= ASK_MS) {
         ask(self, donor);
@@ -692,7 +708,8 @@ int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
     replica_enter(self, now);
     if (!self->lineage_is_fixed)
         return err_set(err, OUTCOME_MISSING, "it has no data yet: there is nothing to back up");
-    if (self->joining.state != JOINING_NOT)
+    bool is_waiting = self->joining.state == JOINING_WANTED && self->joining.has_said_waiting;
+    if (self->joining.state != JOINING_NOT && (!is_waiting || self->is_damaged))
         return err_set(err, OUTCOME_BUSY, "it takes over the state of another node: ask that one");
     bool is_backup = d->is_open && d->joiner == BACKUP;
     if (transfer == 0 && is_backup)
@@ -760,7 +777,6 @@ void transfer_free(replica_t *self)
     drop_staged(self);
     buf_free(&self->joining.members);
     buf_free(&self->donating.rows);
-    vec_free(&self->catch_up);
     vec_free(&self->dropped);
     lost_free(&self->lost);
 }

@@ -11,6 +11,7 @@ status_of() { ctl nodes | awk -v id="$1" '$1 == id { print $2 }'; }
 is_off() { [ "$(status_of "$1")" = off ]; }
 is_known() { ctl nodes | awk -v id="$1" '$1 == id { found = 1 } END { exit !found }'; }
 is_unknown() { ! is_known "$1"; }
+is_copied() { [ "$(hearsay --no-session --replica 1 get a)" = 1 ]; }
 
 @test "a member that is off is listed with since when; forgotten, it is not; started again it joins" {
     cluster 3
@@ -42,6 +43,27 @@ is_unknown() { ! is_known "$1"; }
     node 2
     wait_until 20 ctl wait --nodes 3 --brokers 1 --timeout 10s
     [ "$(hearsay --no-session --replica 2 get a)" = 1 ]
+}
+
+@test "left out by those that are gone: it waits and says so, and a cluster begins anew with its backup" {
+    cluster 2
+    hearsay set a 1
+    wait_until 10 is_copied
+    ctl forget 1 --yes
+    wait_until 10 log_has node_1 'taken out of the cluster'
+    end_program node_0 KILL
+    end_program node_1 TERM
+    node 1
+    wait_until 20 log_has node_1 'waiting for another member'
+    log_has node_1 'hearsayctl backup and restore'
+    run hearsay --no-session --timeout 500ms get a
+    [ "$status" -eq 3 ]
+    ctl backup 1 "$folder/backup"
+    end_program node_1 TERM
+    ctl restore "$folder/backup" "$folder/replica_5"
+    node 5
+    ctl wait --nodes 1 --brokers 1 --timeout 20s
+    [ "$(hearsay --no-session get a)" = 1 ]
 }
 
 @test "forget: wrong ids, and nobody to ask" {

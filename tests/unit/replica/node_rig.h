@@ -67,6 +67,8 @@ typedef struct node {
     unsigned gaps;        /* pulls answered so */
     unsigned checkpoints; /* begun */
     bool has_commit;      /* of a checkpoint, which is not on the disk yet */
+    bool asks_for_sync;
+    bool syncs_when_asked; /* --sync never */
     buf_t lost;
     uint32_t connect; /* link of the last CONNECT */
     uint32_t read_link;
@@ -174,6 +176,9 @@ static inline void carry_out(node_t *n, const replica_effect_t *effect, slice_t 
                      (const char *)bytes.data);
         }
         n->damaged_notes += strncmp((const char *)bytes.data, "[damaged] ", 10) == 0;
+        break;
+    case REPLICA_SYNC:
+        n->asks_for_sync = true;
         break;
     case REPLICA_LOST:
         buf_append_slice(&n->lost, bytes);
@@ -461,13 +466,25 @@ static inline void pass_synced(node_t *n)
 {
     pass(n, 250);
     for (node_t *r = n; r != NULL; r = r == n ? n->peer : NULL) {
-        replica_synced(r->replica, r->now, LOG_START + r->log.size);
+        if (!r->syncs_when_asked || r->asks_for_sync)
+            replica_synced(r->replica, r->now, LOG_START + r->log.size);
+        r->asks_for_sync = false;
         if (r->has_commit)
             replica_checkpoint_done(r->replica, r->now, true, slice_text(""));
         r->has_commit = false;
         replica_checkpoint_room(r->replica, r->now, 1024 * 1024);
     }
     settle(n);
+}
+
+/* A new node, which takes over what the other has. */
+static inline void join(node_t *n, node_t *fresh)
+{
+    connect_nodes(n, fresh);
+    for (int i = 0; i < 40 && !replica_is_ready(fresh->replica); i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(fresh->replica));
+    pass(n, 250); /* it says so */
 }
 
 /* Time passes, and what is written is on disk. */

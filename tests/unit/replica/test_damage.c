@@ -12,13 +12,13 @@
  * Node 0 started again from the log of one that accepted `updates`, of which the second is damaged:
  * what is before it is replayed, what is behind it was found.
  */
-static node_t *damaged(bool salvage, const node_t *before, slice_t members)
+static node_t *damaged(bool with_salvage, const node_t *before, slice_t members)
 {
     node_t *n = mem_zero(1, sizeof *n);
     n->now = before->now;
     n->incarnation = before->incarnation + 1;
     replica_config_t config = config_of(0, n->incarnation);
-    config.salvage = salvage;
+    config.salvage = with_salvage;
     n->replica = replica_new(&config);
     slice_t log = buf_slice(&before->log);
     uint64_t position = LOG_START;
@@ -157,6 +157,50 @@ static void test_salvaged_after_it_had_left(void **state)
 }
 
 /*
+ * It had been left behind, by members that are there after all, and one of them is not even alone:
+ * nobody goes on with both.
+ */
+static void test_salvaged_and_the_others_are_back(void **state)
+{
+    (void)state;
+    node_t *before = four_updates();
+    node_t *other = node_new(1, 20);
+    node_t *third = node_new(2, 30);
+    err_t err;
+    join(before, other);
+    before->peer = NULL;
+    join(other, third);
+    other->peer = NULL;
+    assert_int_equal(replica_forget(other->replica, other->now, 0, &err), 0);
+    settle(other);
+    link_up(other);
+    hello(other, 2, NULL);
+    set(other, 2, 1, "of the others");
+    const peer_member_t rows[] = {{0, 10, clock_of(other), MEMBER_FORGOTTEN},
+                                  {1, 20, clock_of(before), MEMBER_IN},
+                                  {2, 30, clock_of(before), MEMBER_IN}};
+    buf_t members = {0};
+    peer_members_put(&members, rows, 3);
+    node_t *n = damaged(true, before, buf_slice(&members));
+    pass_on_disk(n, 12000);
+    assert_true(replica_is_ready(n->replica));
+    link_up(n);
+    hello(n, 1, NULL);
+    set(n, 1, 5, "of one");
+    meet(n, other);
+    for (int i = 0; i < 100; i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(n->replica) && replica_is_ready(other->replica));
+    assert_true(replica_digest(n->replica, 0) == replica_digest(other->replica, 0));
+    assert_true(has_lost(other, "# 4 updates that only the state of node 1 had"));
+    buf_free(&members);
+    node_free(before);
+    node_free(other);
+    node_free(third);
+    node_free(n);
+}
+
+/*
  * A log that is damaged where a peer reads: a gap, at once, and the next checkpoint makes that log
  * void.
  */
@@ -200,8 +244,11 @@ static void test_damaged_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_damaged_waits),   cmocka_unit_test(test_damaged_hands_in),
-        cmocka_unit_test(test_damaged_salvage), cmocka_unit_test(test_salvaged_after_it_had_left),
+        cmocka_unit_test(test_damaged_waits),
+        cmocka_unit_test(test_damaged_hands_in),
+        cmocka_unit_test(test_damaged_salvage),
+        cmocka_unit_test(test_salvaged_after_it_had_left),
+        cmocka_unit_test(test_salvaged_and_the_others_are_back),
         cmocka_unit_test(test_damaged_read),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

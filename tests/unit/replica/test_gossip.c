@@ -392,7 +392,7 @@ static void test_copies(void **state)
     node_t *b = node_new(1, 20);
     item_t alone = set(a, 7, 1, "x");
     assert_int_equal(alone.copies, 1);
-    connect_nodes(a, b);
+    join(a, b);
     item_t copied = set(a, 7, 2, "y");
     assert_int_equal(copied.outcome, OUTCOME_OK);
     assert_int_equal(copied.copies, 2);

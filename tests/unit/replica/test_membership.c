@@ -624,6 +624,79 @@ static void test_new_under_a_used_id(void **state)
     node_free(c);
 }
 
+/*
+ * A newcomer takes part in nothing before it is on disk elsewhere that it is a member: who forgot it
+ * in a power cut would forget, for good, what its updates are to be compared with.
+ */
+static void test_newcomer_is_known_first(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    const size_t on_disk = a->log.size;
+    pass_synced(a);
+    connect_nodes(a, b);
+    for (int i = 0; i < 20; i++) {
+        pass(a, 100);
+        replica_synced(b->replica, b->now, LOG_START + b->log.size);
+    }
+    assert_false(replica_is_ready(b->replica));
+    a->log.size = on_disk;
+    node_t *again = node_replayed(a, 11);
+    assert_int_equal(replica_info(again->replica, again->now).members, 1);
+    a->peer = b->peer = NULL;
+    pass_on_disk(b, 20000);
+    assert_false(replica_is_ready(b->replica));
+    join(again, b);
+    assert_int_equal(has(b, 10), 1);
+    assert_int_equal(replica_info(again->replica, again->now).members, 2);
+    node_free(a);
+    node_free(b);
+    node_free(again);
+}
+
+/* With --sync never nothing is synced by itself: who waits for it asks. */
+static void test_join_asks_for_syncs(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    a->syncs_when_asked = b->syncs_when_asked = true;
+    set(a, 1, 1, "x");
+    pass_synced(a);
+    set(a, 1, 2, "y");
+    join(a, b);
+    assert_int_equal(has(b, 10), 2);
+    node_free(a);
+    node_free(b);
+}
+
+static int begin_backup(node_t *n)
+{
+    replica_part_t part;
+    err_t err;
+    return replica_backup(n->replica, n->now, 0, 0, &part, &err);
+}
+
+/* It was left out by members that are gone for good: it waits, and what it has can be had. */
+static void test_left_behind_alone(void **state)
+{
+    (void)state;
+    node_t *before = served(0, 10, 1);
+    set(before, 1, 1, "x");
+    const peer_member_t rows[] = {{0, 10, clock_of(before), MEMBER_LEFT_BEHIND},
+                                  {1, 77, clock_of(before), MEMBER_IN}};
+    node_t *n = node_with_rows(before, before->log.size, 11, rows);
+    pass_on_disk(n, 1000);
+    assert_int_equal(begin_backup(n), -1);
+    pass_on_disk(n, 11000);
+    assert_false(replica_is_ready(n->replica));
+    assert_int_equal(begin_backup(n), 0);
+    node_free(n);
+    node_free(before);
+}
+
 /* Who has to take a state over itself may be about to forget the only one that has it. */
 static void test_joining_forgets_nobody(void **state)
 {
@@ -685,7 +758,8 @@ static void test_read_only_and_a_newcomer(void **state)
     assert_int_equal(b->log.size, log_size);
     assert_int_equal(replica_info(b->replica, b->now).members, 2);
     replica_set_read_only(b->replica, b->now, NULL);
-    pass(a, 500);
+    for (int i = 0; i < 10; i++)
+        pass_synced(a);
     seglog_entry_t first;
     assert_int_equal(seglog_next(buf_slice(&b->log), LOG_START, &first), SEGLOG_GOOD);
     assert_int_equal(first.kind, SEGLOG_KIND_META);
@@ -812,6 +886,9 @@ int main(void)
         cmocka_unit_test(test_starts_do_not_bring_back),
         cmocka_unit_test(test_old_folder),
         cmocka_unit_test(test_new_under_a_used_id),
+        cmocka_unit_test(test_newcomer_is_known_first),
+        cmocka_unit_test(test_join_asks_for_syncs),
+        cmocka_unit_test(test_left_behind_alone),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only_and_a_newcomer),
