@@ -25,6 +25,7 @@ enum {
     PEER_RECORDS_MAX = 65536,         /* records in one message */
     PEER_MEMBERS_MAX = 256,           /* rows of members in one message */
     PEER_IS_JOINING = 0x80,           /* in a status: it is about to take over another's state */
+    PEER_IS_WRITING = 0x40,           /* with that: it has it, but not on its disk yet */
     PEER_STATE_TARGET = 256 * 1024,   /* bytes of rows in one STATE */
 };
 
@@ -73,7 +74,7 @@ typedef struct peer_hello {
     uint16_t id;
     uint64_t incarnation;
     int64_t age_ms; /* since its start: of two nodes with one id the older one stays */
-    uint8_t status; /* replica_status_t, with PEER_IS_JOINING; so in PING, PONG and ROUND */
+    uint8_t status; /* replica_status_t, with the two above; so in PING, PONG and ROUND */
     hlc_t clock;
     slice_t vector;         /* value timestamp */
     peer_address_t address; /* host empty: as the receiver sees it */

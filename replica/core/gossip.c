@@ -176,7 +176,14 @@ void gossip_greet_again(replica_t *self, uint64_t incarnation)
 static uint8_t said_status(const replica_t *self)
 {
     unsigned joining = self->joining.state != JOINING_NOT ? PEER_IS_JOINING : 0;
+    if (self->joining.state == JOINING_WRITING)
+        joining |= PEER_IS_WRITING;
     return (uint8_t)(self->status | joining);
+}
+
+static uint8_t plain_status(uint8_t said)
+{
+    return (uint8_t)(said & ~(PEER_IS_JOINING | PEER_IS_WRITING));
 }
 
 static void take_status(peer_t *peer, uint8_t status)
@@ -187,7 +194,8 @@ static void take_status(peer_t *peer, uint8_t status)
         peer->must_pull = true;
     }
     peer->is_joining = (status & PEER_IS_JOINING) != 0;
-    peer->status = (uint8_t)(status & ~PEER_IS_JOINING);
+    peer->is_writing = (status & PEER_IS_WRITING) != 0;
+    peer->status = plain_status(status);
 }
 
 static void put_hello(replica_t *self, peer_kind_t kind, bool is_too_far_back)
@@ -1144,7 +1152,7 @@ void replica_peer(replica_t *self, now_t now, uint32_t link, slice_t message)
     } else if (kind == PEER_STATE && peer->state == PEER_READY) {
         transfer_take_state(self, peer, message);
     } else if (kind == PEER_PONG && peer_ping_read(message, &incarnation, &status)) {
-        if (peer->status == STATUS_OFFLINE && (status & ~PEER_IS_JOINING) != STATUS_OFFLINE)
+        if (peer->status == STATUS_OFFLINE && plain_status(status) != STATUS_OFFLINE)
             peer->must_pull = true;
         take_status(peer, status);
     } else {

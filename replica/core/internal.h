@@ -48,6 +48,7 @@ typedef struct peer {
     int64_t pull_ms;      /* pull no earlier, if it has what we lack */
     int64_t gap_until_ms; /* its log lacks what we lack; asked again after that */
     bool is_joining;
+    bool is_writing; /* what it has taken over, and goes on with as soon as that is on its disk */
     int64_t hands_in_since_ms;
     bool has_left;             /* what it hands in does not count */
     int64_t hands_in_until_ms; /* it has left, and is to be pulled from before it comes back */
@@ -486,7 +487,8 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta);
 void transfer_want(replica_t *self);
 /*
  * Of two that both want to join, and nobody is there who could give them a state, the peer goes on
- * with its own: the one that has more, or, of two that have as much, the one with the lesser id.
+ * with its own: the one that has taken over a state and writes it, the one that has more, or, of two
+ * that have as much, the one with the lesser id.
  */
 bool transfer_goes_first(const replica_t *self, const peer_t *peer);
 /*

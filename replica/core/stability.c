@@ -220,9 +220,10 @@ static bool has_parted(const replica_t *self, bool is_alone, const peer_member_t
 {
     const peer_member_t *own = own_row(self);
     const peer_member_t *before = members_find(self->members, row->id);
-    return self->is_started && self->joining.state == JOINING_NOT && own != NULL &&
-           own->state == MEMBER_IN && is_alone && before != NULL && before->state != MEMBER_IN &&
-           row->state == MEMBER_IN && row->stamp > before->stamp;
+    bool has_state = self->joining.state == JOINING_NOT || self->joining.state == JOINING_WRITING;
+    return self->is_started && has_state && own != NULL && own->state == MEMBER_IN && is_alone &&
+           before != NULL && before->state != MEMBER_IN && row->state == MEMBER_IN &&
+           row->stamp > before->stamp;
 }
 
 static void end_parting(replica_t *self, const peer_member_t *row)

@@ -250,6 +250,8 @@ bool transfer_goes_first(const replica_t *self, const peer_t *peer)
     static const vec_t nothing = {0};
     uint64_t its = vec_lag(&nothing, &peer->vector);
     uint64_t own = vec_lag(&nothing, &self->applied);
+    if (peer->is_writing)
+        return true;
     return its != own ? its > own : peer->id < self->config.id;
 }
 

@@ -312,6 +312,18 @@ MUTANTS = {
         "if (members_has(self->members, peer->id, peer->incarnation) && !peer->is_joining) {",
         "if (members_has(self->members, peer->id, peer->incarnation)) {",
     ),
+    "who writes a state is not waited for": (
+        "replica/core/transfer.c",
+        "    if (peer->is_writing)\n        return true;\n",
+        "",
+        MEMBERSHIP,
+    ),
+    "who is new serves before it is known": (
+        "replica/core/gossip.c",
+        "    if (self->applied.size == 0 && peer->vector.size != 0)\n",
+        "    if (self->applied.size == 0 && hello.has_gap)\n",
+        MEMBERSHIP,
+    ),
     "who joins may forget others": (
         "replica/core/stability.c",
         "if (!keeps_its_state(self))",

@@ -672,6 +672,42 @@ static void test_join_asks_for_syncs(void **state)
     node_free(b);
 }
 
+/* Its own state is old, and another one's is not on the disk yet: that one is to be waited for. */
+static void test_waits_for_who_writes(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    const size_t before = a->log.size;
+    set(a, 1, 2, "y");
+    connect_nodes(a, b);
+    for (int i = 0; i < 20; i++) {
+        pass(a, 250);
+        replica_synced(a->replica, a->now, LOG_START + a->log.size);
+        replica_synced(b->replica, b->now, LOG_START + b->log.size);
+        replica_checkpoint_room(b->replica, b->now, 1024 * 1024);
+    }
+    assert_true(b->has_commit);
+    a->peer = b->peer = NULL;
+    const peer_member_t rows[] = {{0, 10, clock_of(b), MEMBER_FORGOTTEN}, {1, 20, 1, MEMBER_IN}};
+    node_t *c = node_with_rows(a, before, 11, rows);
+    meet(b, c);
+    for (int i = 0; i < 60; i++) {
+        pass(b, 250);
+        replica_synced(b->replica, b->now, LOG_START + b->log.size);
+        replica_synced(c->replica, c->now, LOG_START + c->log.size);
+    }
+    assert_false(replica_is_ready(c->replica) || replica_is_ready(b->replica));
+    for (int i = 0; i < 60; i++)
+        pass_synced(b);
+    assert_true(replica_is_ready(c->replica) && replica_is_ready(b->replica));
+    assert_int_equal(has(c, 10), 2);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 static int begin_backup(node_t *n)
 {
     replica_part_t part;
@@ -888,6 +924,7 @@ int main(void)
         cmocka_unit_test(test_new_under_a_used_id),
         cmocka_unit_test(test_newcomer_is_known_first),
         cmocka_unit_test(test_join_asks_for_syncs),
+        cmocka_unit_test(test_waits_for_who_writes),
         cmocka_unit_test(test_left_behind_alone),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_lineage_before_records),
