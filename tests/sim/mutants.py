@@ -295,6 +295,7 @@ MUTANTS = {
         "replica/core/stability.c",
         "(peer != NULL && gossip_may_with(self, peer));",
         "(peer != NULL && gossip_is_at_hand(self, peer));",
+        MEMBERSHIP,
     ),
     "two starts hide that the member was forgotten": (
         "replica/core/stability.c",

@@ -238,6 +238,7 @@ static inline void pass(node_t *n, int64_t ms)
 
 static uint32_t ack = 1; /* of the nodes that are made */
 static uint64_t checkpoint_bytes;
+static uint64_t log_max;
 static bool sync_always;
 
 static inline replica_config_t config_of(uint16_t id, uint64_t incarnation)
@@ -255,6 +256,7 @@ static inline replica_config_t config_of(uint16_t id, uint64_t incarnation)
         .value_max = 1024 * 1024,
         .ack = ack,
         .checkpoint_bytes = checkpoint_bytes,
+        .log_max = log_max,
         .sync_always = sync_always,
     };
 }

@@ -708,6 +708,36 @@ static void test_waits_for_who_writes(void **state)
     node_free(c);
 }
 
+/* One of three is off, and one joins: what that one will have does not make a majority yet. */
+static void test_who_joins_has_no_say(void **state)
+{
+    (void)state;
+    log_max = 2000;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    node_t *c = node_new(2, 30);
+    log_max = 0;
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    a->peer = b->peer = NULL;
+    for (uint64_t seq = 2; a->log.size < 2200; seq++)
+        set(a, 1, seq, "x");
+    for (int i = 0; i < 8; i++)
+        pass(a, 250);
+    connect_nodes(a, c);
+    for (int i = 0; i < 40; i++)
+        pass(a, 250); /* without a sync */
+    assert_true(replica_info(c->replica, c->now).is_joining);
+    assert_int_equal(replica_info(a->replica, a->now).members, 3);
+    for (int i = 0; i < 40; i++)
+        pass_synced(a);
+    assert_true(replica_is_ready(c->replica));
+    assert_int_equal(replica_info(a->replica, a->now).members, 2);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 static int begin_backup(node_t *n)
 {
     replica_part_t part;
@@ -925,6 +955,7 @@ int main(void)
         cmocka_unit_test(test_newcomer_is_known_first),
         cmocka_unit_test(test_join_asks_for_syncs),
         cmocka_unit_test(test_waits_for_who_writes),
+        cmocka_unit_test(test_who_joins_has_no_say),
         cmocka_unit_test(test_left_behind_alone),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_lineage_before_records),
