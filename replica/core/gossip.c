@@ -463,7 +463,7 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     /* Others may count on nothing older coming from this id: the floor it had is not known here. */
     if (self->applied.size == 0)
         stability_raise_floor(self, hello.floor);
-    if (self->applied.size == 0 && peer->vector.size != 0)
+    if (self->applied.size == 0 && (peer->vector.size != 0 || peer->is_joining))
         transfer_want(self);
     replica_note(self, NOTE_INFO,
                  "[join] peer joined id=%u incarnation=%016llx host=%s port=%u status=%s", peer->id,

@@ -221,10 +221,7 @@ void replica_drain(replica_t *self, now_t now);
  */
 bool replica_is_drained(const replica_t *self);
 
-/*
- * Everything before this position of the log survives a power cut. With --sync never the node says
- * so of all that is written.
- */
+/* Everything before this position of the log survives a power cut. */
 void replica_synced(replica_t *self, now_t now, uint64_t position);
 
 /* Until the next turn the node takes about so many bytes of rows for a checkpoint. */

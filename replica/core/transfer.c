@@ -289,7 +289,7 @@ static bool is_first_of_all(replica_t *self)
     if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
         return false;
     bool all_here = are_all_here(self);
-    if (!all_here && (self->is_damaged || !is_member))
+    if (!all_here && (self->is_damaged || !is_member || self->applied.size == 0))
         return false;
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];
@@ -337,7 +337,8 @@ static const char *way_out(const replica_t *self)
     if (self->is_damaged)
         return "start this node with --salvage, and it goes on with what is left";
     if (self->applied.size == 0)
-        return "remove this node's data folder, which has nothing yet, and start it again";
+        return "stop all nodes that wait, remove their data folders, which have nothing yet, and "
+               "start them again";
     return "begin anew with a backup of what this node has (hearsayctl backup and restore)";
 }
 
@@ -555,6 +556,8 @@ void transfer_is_on_disk(replica_t *self)
         self->peers[i].must_pull = true;
     gossip_round_now(self);
     replica_note(self, NOTE_INFO, "[joined] joined keys=%zu", store_keys(self->store));
+    if (!members_has(self->members, self->config.id, self->config.incarnation))
+        transfer_want(self); /* it has left meanwhile */
 }
 
 /* ---- the donor ---- */
@@ -695,7 +698,7 @@ void transfer_take_join(replica_t *self, uint32_t link, slice_t message)
     if (is_ready) {
         begin_donation(self, join.incarnation);
         answer_part(self, link);
-    } else {
+    } else if (!self->is_read_only) { /* that may last: it asks another */
         const peer_state_part_t later = {0};
         answer(self, link, &later);
     }
@@ -708,7 +711,7 @@ int replica_backup(replica_t *self, now_t now, uint64_t transfer, uint64_t part,
 {
     donating_t *d = &self->donating;
     replica_enter(self, now);
-    if (!self->lineage_is_fixed)
+    if (!self->lineage_is_fixed || self->applied.size == 0)
         return err_set(err, OUTCOME_MISSING, "it has no data yet: there is nothing to back up");
     bool is_waiting = self->joining.state == JOINING_WANTED && self->joining.has_said_waiting;
     if (self->joining.state != JOINING_NOT && (!is_waiting || self->is_damaged))

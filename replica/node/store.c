@@ -448,10 +448,7 @@ void node_watch_room(node_t *self)
 
 void node_tell_disk(node_t *self)
 {
-    uint64_t synced = disk_synced(self->disk);
-    if (self->settings->sync == DISK_SYNC_NEVER)
-        synced = disk_end(self->disk);
-    replica_synced(self->replica, net_now(), synced);
+    replica_synced(self->replica, net_now(), disk_synced(self->disk));
     pump_checkpoint(self);
     size_t room = self->rows.size == 0 ? ROWS_BYTES : 0;
     replica_checkpoint_room(self->replica, net_now(), room);

@@ -58,6 +58,17 @@ one_node() {
     [ "$(hearsay --no-session --replica 1 get key:3)" = 3 ]
 }
 
+few_unsynced() { [ "$(unsynced)" -lt 100000 ]; }
+
+@test "--sync never: what is to be forgotten is synced after the retry horizon" {
+    one_node --sync never --retry-horizon 2s
+    hearsay incr counter
+    wait_until 10 was_synced # who the members are
+    head -c 100000 /dev/zero | tr '\0' x | hearsay --stdin set big
+    hearsay incr counter
+    wait_until 20 few_unsynced
+}
+
 @test "--sync with a word that is none of them: what there is" {
     run timeout 10 "$BUILD/hearsay-node" 0 --sync sometimes --data "$folder/replica_0"
     [ "$status" -eq 2 ]

@@ -313,6 +313,29 @@ MUTANTS = {
         "if (members_has(self->members, peer->id, peer->incarnation) && !peer->is_joining) {",
         "if (members_has(self->members, peer->id, peer->incarnation)) {",
     ),
+    "nobody asks for a sync": (
+        "replica/core/stability.c",
+        "    return mark->is_open && (!stability_is_on_disk(self) ||",
+        "    return false && mark->is_open && (!stability_is_on_disk(self) ||",
+    ),
+    "a sync is asked for the members alone": (
+        "replica/core/stability.c",
+        "self->now.boot_ms - mark->since_ms >= self->config.retry_horizon_ms);",
+        "false);",
+    ),
+    "two that are new go on with nothing": (
+        "replica/core/transfer.c",
+        "if (!all_here && (self->is_damaged || !is_member || self->applied.size == 0))",
+        "if (!all_here && (self->is_damaged || !is_member))",
+        MEMBERSHIP,
+    ),
+    "who left while it wrote a state goes on with it": (
+        "replica/core/transfer.c",
+        "    if (!members_has(self->members, self->config.id, self->config.incarnation))\n"
+        "        transfer_want(self); /* it has left meanwhile */\n",
+        "",
+        MEMBERSHIP,
+    ),
     "who writes a state is not waited for": (
         "replica/core/transfer.c",
         "    if (peer->is_writing)\n        return true;\n",
@@ -321,7 +344,7 @@ MUTANTS = {
     ),
     "who is new serves before it is known": (
         "replica/core/gossip.c",
-        "    if (self->applied.size == 0 && peer->vector.size != 0)\n",
+        "    if (self->applied.size == 0 && (peer->vector.size != 0 || peer->is_joining))\n",
         "    if (self->applied.size == 0 && hello.has_gap)\n",
         MEMBERSHIP,
     ),

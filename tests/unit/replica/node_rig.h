@@ -24,6 +24,7 @@ enum {
     SLOT = 3,
     GENERATION = 1,
     LEFT_MS = 5000,
+    LINKS_MAX = 4096,
 };
 
 typedef struct item {
@@ -65,12 +66,14 @@ typedef struct node {
     bool log_first;
     unsigned damaged_notes;
     unsigned gaps;        /* pulls answered so */
+    unsigned states;      /* parts of a state given, or promised */
     unsigned checkpoints; /* begun */
     bool has_commit;      /* of a checkpoint, which is not on the disk yet */
     bool asks_for_sync;
     bool syncs_when_asked; /* --sync never */
     buf_t lost;
-    uint32_t connect; /* link of the last CONNECT */
+    uint32_t connect;          /* link of the last CONNECT */
+    uint16_t ports[LINKS_MAX]; /* where the links go */
     uint32_t read_link;
     uint64_t read_request;
     uint64_t read_position;
@@ -129,6 +132,11 @@ static inline void read_log(node_t *n)
                       slice_of(n->log.data + from, n->log.size - from));
 }
 
+static inline uint16_t port_of(const node_t *n)
+{
+    return (uint16_t)(7710 + 10 * replica_info(n->replica, n->now).id);
+}
+
 static inline void carry_out(node_t *n, const replica_effect_t *effect, slice_t bytes)
 {
     peer_batch_t batch;
@@ -148,12 +156,13 @@ static inline void carry_out(node_t *n, const replica_effect_t *effect, slice_t 
         break;
     case REPLICA_TO_PEER:
         n->pulls += peer_kind(bytes) == PEER_PULL;
-        if (n->peer != NULL)
+        if (n->peer != NULL && n->ports[effect->link % LINKS_MAX] == port_of(n->peer))
             replica_peer_router(n->peer->replica, n->peer->now, effect->link, bytes);
         break;
     case REPLICA_TO_PEER_ROUTER:
         n->gaps += peer_kind(bytes) == PEER_RECORDS && peer_records_read(bytes, &records) &&
                    records.has_gap;
+        n->states += peer_kind(bytes) == PEER_STATE;
         if (n->peer != NULL)
             replica_peer(n->peer->replica, n->peer->now, effect->link, bytes);
         break;
@@ -165,6 +174,7 @@ static inline void carry_out(node_t *n, const replica_effect_t *effect, slice_t 
         break;
     case REPLICA_CONNECT:
         n->connect = effect->link;
+        n->ports[effect->link % LINKS_MAX] = effect->port;
         break;
     case REPLICA_NOTE:
         n->clock_notes += strncmp((const char *)bytes.data, "[clock] ", 8) == 0;
@@ -411,7 +421,7 @@ static inline void meet(node_t *a, node_t *b)
     a->peer = b;
     b->peer = a;
     const uint16_t id = replica_info(a->replica, a->now).id;
-    replica_candidate(b->replica, b->now, id, a->incarnation, slice_text("h"), 7710);
+    replica_candidate(b->replica, b->now, id, a->incarnation, slice_text("h"), port_of(a));
     settle(a);
 }
 

@@ -672,6 +672,141 @@ static void test_join_asks_for_syncs(void **state)
     node_free(b);
 }
 
+static int begin_backup(node_t *n)
+{
+    replica_part_t part;
+    err_t err;
+    return replica_backup(n->replica, n->now, 0, 0, &part, &err);
+}
+
+/* As pass_synced, but no checkpoint gets to the disk. */
+static void pass_without_commit(node_t *n)
+{
+    pass(n, 250);
+    for (node_t *r = n; r != NULL; r = r == n ? n->peer : NULL) {
+        replica_synced(r->replica, r->now, LOG_START + r->log.size);
+        replica_checkpoint_room(r->replica, r->now, 1024 * 1024);
+    }
+    settle(n);
+}
+
+/* A new node takes over what the other has, but has not written it yet. */
+static void begin_writing(node_t *n, node_t *fresh)
+{
+    connect_nodes(n, fresh);
+    for (int i = 0; i < 20; i++)
+        pass_without_commit(n);
+    assert_true(fresh->has_commit && !replica_is_ready(fresh->replica));
+}
+
+/*
+ * A newcomer has nothing to give as long as it waits, or writes what it has got: another one that
+ * meets nobody else has nothing either.
+ */
+static void test_newcomer_meets_another(void **state)
+{
+    (void)state;
+    for (int is_writing = 0; is_writing < 2; is_writing++) {
+        node_t *a = served(0, 10, 1);
+        node_t *b = node_new(1, 20);
+        node_t *c = node_new(2, 30);
+        set(a, 1, 1, "x");
+        if (is_writing)
+            begin_writing(a, b);
+        else
+            connect_nodes(a, b);
+        a->peer = NULL;
+        connect_nodes(b, c);
+        for (int i = 0; i < 60; i++)
+            pass_without_commit(b);
+        assert_false(replica_is_ready(b->replica) || replica_is_ready(c->replica));
+        if (is_writing) {
+            for (int i = 0; i < 60; i++)
+                pass_synced(b);
+            assert_true(replica_is_ready(b->replica) && replica_is_ready(c->replica));
+            assert_int_equal(has(c, 10), 1);
+        }
+        node_free(a);
+        node_free(b);
+        node_free(c);
+    }
+}
+
+/* Two newcomers know of one that has data, which is away: they wait, as one does. */
+static void test_two_newcomers_wait(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    node_t *c = node_new(2, 30);
+    set(a, 1, 1, "x");
+    connect_nodes(a, b);
+    b->peer = NULL;
+    connect_nodes(a, c);
+    a->peer = NULL;
+    meet(b, c);
+    for (int i = 0; i < 80; i++)
+        pass_synced(b);
+    assert_false(replica_is_ready(b->replica) || replica_is_ready(c->replica));
+    assert_int_equal(begin_backup(b), -1); /* of nothing */
+    c->peer = NULL;
+    meet(a, b);
+    for (int i = 0; i < 80; i++)
+        pass_synced(a);
+    assert_true(replica_is_ready(b->replica));
+    assert_int_equal(has(b, 10), 1);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
+/* Who cannot write down that another is a member promises nothing: that one asks elsewhere. */
+static void test_read_only_donor_is_silent(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    replica_set_read_only(a->replica, a->now, "no room");
+    connect_nodes(a, b);
+    for (int i = 0; i < 20; i++)
+        pass_synced(a);
+    assert_true(replica_info(b->replica, b->now).is_joining);
+    assert_int_equal(a->states, 0);
+    replica_set_read_only(a->replica, a->now, NULL);
+    for (int i = 0; i < 40; i++)
+        pass_synced(a);
+    assert_true(replica_is_ready(b->replica));
+    node_free(a);
+    node_free(b);
+}
+
+/* It hears that it has left when it has taken over a state, but not written it: it joins again. */
+static void test_left_while_writing(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    begin_writing(a, b);
+    const hlc_t later = hlc_add_ms(clock_of(b), 1000);
+    const peer_member_t rows[] = {{0, 10, later, MEMBER_IN}, {1, 20, later, MEMBER_LEFT_BEHIND}};
+    node_t *c = node_with_rows(a, a->log.size, 11, rows);
+    a->peer = NULL;
+    meet(c, b);
+    c->peer = b->peer = NULL;
+    for (int i = 0; i < 20; i++)
+        pass_synced(b);
+    assert_false(replica_is_ready(b->replica));
+    meet(c, b);
+    for (int i = 0; i < 80; i++)
+        pass_synced(c);
+    assert_true(replica_is_ready(b->replica) && replica_is_ready(c->replica));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 /* Its own state is old, and another one's is not on the disk yet: that one is to be waited for. */
 static void test_waits_for_who_writes(void **state)
 {
@@ -681,23 +816,13 @@ static void test_waits_for_who_writes(void **state)
     set(a, 1, 1, "x");
     const size_t before = a->log.size;
     set(a, 1, 2, "y");
-    connect_nodes(a, b);
-    for (int i = 0; i < 20; i++) {
-        pass(a, 250);
-        replica_synced(a->replica, a->now, LOG_START + a->log.size);
-        replica_synced(b->replica, b->now, LOG_START + b->log.size);
-        replica_checkpoint_room(b->replica, b->now, 1024 * 1024);
-    }
-    assert_true(b->has_commit);
-    a->peer = b->peer = NULL;
+    begin_writing(a, b);
     const peer_member_t rows[] = {{0, 10, clock_of(b), MEMBER_FORGOTTEN}, {1, 20, 1, MEMBER_IN}};
     node_t *c = node_with_rows(a, before, 11, rows);
+    a->peer = NULL;
     meet(b, c);
-    for (int i = 0; i < 60; i++) {
-        pass(b, 250);
-        replica_synced(b->replica, b->now, LOG_START + b->log.size);
-        replica_synced(c->replica, c->now, LOG_START + c->log.size);
-    }
+    for (int i = 0; i < 60; i++)
+        pass_without_commit(b);
     assert_false(replica_is_ready(c->replica) || replica_is_ready(b->replica));
     for (int i = 0; i < 60; i++)
         pass_synced(b);
@@ -736,13 +861,6 @@ static void test_who_joins_has_no_say(void **state)
     node_free(a);
     node_free(b);
     node_free(c);
-}
-
-static int begin_backup(node_t *n)
-{
-    replica_part_t part;
-    err_t err;
-    return replica_backup(n->replica, n->now, 0, 0, &part, &err);
 }
 
 /* It was left out by members that are gone for good: it waits, and what it has can be had. */
@@ -954,6 +1072,10 @@ int main(void)
         cmocka_unit_test(test_new_under_a_used_id),
         cmocka_unit_test(test_newcomer_is_known_first),
         cmocka_unit_test(test_join_asks_for_syncs),
+        cmocka_unit_test(test_newcomer_meets_another),
+        cmocka_unit_test(test_two_newcomers_wait),
+        cmocka_unit_test(test_read_only_donor_is_silent),
+        cmocka_unit_test(test_left_while_writing),
         cmocka_unit_test(test_waits_for_who_writes),
         cmocka_unit_test(test_who_joins_has_no_say),
         cmocka_unit_test(test_left_behind_alone),
