@@ -202,6 +202,7 @@ MUTANTS = {
         "replica/core/stability.c",
         "    if (!members_agree(self->members))\n        return; /* who",
         "    if (false)\n        return; /* who",
+        MEMBERSHIP,
     ),
     "a member is taken back before that is on disk": (
         "replica/core/transfer.c",
@@ -229,6 +230,7 @@ MUTANTS = {
         "replica/core/cell.c",
         "vec_get(stable->known, mark->dot.incarnation) >= mark->dot.count",
         "true",
+        MEMBERSHIP,
     ),
     # C is started again, B lacks C's last updates and reads them slowly. A thinks C's count final
     # and leaves it out of the deps of an update that followed them: B applies that one first.

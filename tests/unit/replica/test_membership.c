@@ -83,6 +83,66 @@ static void test_stability_lag(void **state)
     node_free(b);
 }
 
+/* Time passes for all three, and a talks with both of the others, who do not meet. */
+static void pass_between(node_t *a, node_t *b, node_t *c)
+{
+    a->peer = b;
+    b->peer = a;
+    c->peer = NULL;
+    pass_synced(a);
+    a->peer = c;
+    c->peer = a;
+    b->peer = NULL;
+    c->now.boot_ms += 250;
+    c->now.wall_ms += 250;
+    replica_tick(c->replica, c->now);
+    replica_synced(c->replica, c->now, LOG_START + c->log.size);
+    settle(a);
+}
+
+/*
+ * All that is left have an update on disk, and the floors are past it. But one of them does not
+ * know yet who has left, and may be giving that one what is to be compared with it.
+ */
+static void test_forgets_when_all_agree(void **state)
+{
+    enum { QUARTERS = 60 * 4 };
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    node_t *c = node_new(2, 30);
+    err_t err;
+    connect_nodes(a, b);
+    b->peer = NULL;
+    connect_nodes(a, c);
+    set(a, 1, 1, "x");
+    pass_between(a, b, c);
+    assert_int_equal(has(c, 10), 1);
+    c->is_deaf = true;
+    a->peer = b;
+    b->peer = a;
+    set(a, 1, 2, "y");
+    for (int i = 0; i < QUARTERS; i++)
+        pass_between(a, b, c);
+    assert_int_equal(has(b, 10), 2);
+    assert_int_equal(has(c, 10), 1);
+    assert_true(hlc_ms(replica_info(a->replica, a->now).horizon) > 1000000);
+    assert_int_equal(replica_info(a->replica, a->now).unstable, 1);
+
+    a->peer = b->peer = c->peer = NULL;
+    assert_int_equal(replica_forget(a->replica, a->now, 2, &err), 0);
+    for (int i = 0; i < 8; i++)
+        pass_synced(a);
+    assert_int_equal(replica_info(a->replica, a->now).unstable, 1);
+    meet(a, b);
+    for (int i = 0; i < QUARTERS; i++)
+        pass_synced(a);
+    assert_int_equal(replica_info(a->replica, a->now).unstable, 0);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 /* Who has nothing to forget does not keep those from it who have. */
 static void test_floor_for_others(void **state)
 {
@@ -1054,6 +1114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_too_many_starts),
         cmocka_unit_test(test_stability_lag),
+        cmocka_unit_test(test_forgets_when_all_agree),
         cmocka_unit_test(test_floor_for_others),
         cmocka_unit_test(test_forgotten_while_it_hands_in),
         cmocka_unit_test(test_held_back_of_one_that_is_over),
