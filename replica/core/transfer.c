@@ -279,17 +279,19 @@ static bool may_go_on_alone(const replica_t *self)
 
 /*
  * All that are here want to join, each for something that only the state of another has. That takes
- * two losses at once; the one that has most goes on, or all would wait for ever. Who is damaged, or
- * has left, does so only when there is nobody else to wait for.
+ * two losses at once; the one that has most goes on, or all would wait for ever. Who has no state
+ * of a member does so only when there is nobody else to wait for.
  */
 static bool is_first_of_all(replica_t *self)
 {
     bool has_other = false;
-    bool is_member = members_has(self->members, self->config.id, self->config.incarnation);
+    /* Who has left and was taken back has still the state with which it had left. */
+    bool has_state = members_has(self->members, self->config.id, self->config.incarnation) &&
+                     !self->joining.has_left && !self->is_damaged && self->applied.size != 0;
     if (self->now.boot_ms - self->joining.wanted_ms < 2 * DONOR_MS)
         return false;
     bool all_here = are_all_here(self);
-    if (!all_here && (self->is_damaged || !is_member || self->applied.size == 0))
+    if (!all_here && !has_state)
         return false;
     for (size_t i = 0; i < self->peers_size; i++) {
         const peer_t *peer = &self->peers[i];

@@ -327,8 +327,14 @@ MUTANTS = {
     ),
     "two that are new go on with nothing": (
         "replica/core/transfer.c",
-        "if (!all_here && (self->is_damaged || !is_member || self->applied.size == 0))",
-        "if (!all_here && (self->is_damaged || !is_member))",
+        "!self->is_damaged && self->applied.size != 0;",
+        "!self->is_damaged;",
+        MEMBERSHIP,
+    ),
+    "who was taken back goes on with what it had left with": (
+        "replica/core/transfer.c",
+        "!self->joining.has_left && !self->is_damaged",
+        "!self->is_damaged",
         MEMBERSHIP,
     ),
     "who left while it wrote a state goes on with it": (

@@ -820,6 +820,39 @@ static void test_two_newcomers_wait(void **state)
     node_free(c);
 }
 
+/*
+ * It had left, is a member again, and the one that took it back is away before it gave its state:
+ * what it has itself is what it had left with.
+ */
+static void test_taken_back_and_not_given(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *before = node_new(1, 20);
+    node_t *c = node_new(2, 30);
+    connect_nodes(a, before);
+    set(a, 1, 1, "x");
+    const peer_member_t rows[] = {{0, 10, 1, MEMBER_IN},
+                                  {1, 20, clock_of(before), MEMBER_LEFT_BEHIND}};
+    node_t *b = node_with_rows(before, before->log.size, 21, rows);
+    before->peer = NULL;
+    meet(a, b);
+    for (int i = 0; i < 8; i++) {
+        pass(a, 250); /* which does not get to its disk that b is a member again */
+        replica_synced(b->replica, b->now, LOG_START + b->log.size);
+    }
+    assert_int_equal(replica_info(b->replica, b->now).members, 2);
+    a->peer = NULL;
+    meet(b, c);
+    for (int i = 0; i < 60; i++)
+        pass_synced(b);
+    assert_false(replica_is_ready(b->replica) || replica_is_ready(c->replica));
+    node_free(a);
+    node_free(before);
+    node_free(b);
+    node_free(c);
+}
+
 /* Who cannot write down that another is a member promises nothing: that one asks elsewhere. */
 static void test_read_only_donor_is_silent(void **state)
 {
@@ -1135,6 +1168,7 @@ int main(void)
         cmocka_unit_test(test_join_asks_for_syncs),
         cmocka_unit_test(test_newcomer_meets_another),
         cmocka_unit_test(test_two_newcomers_wait),
+        cmocka_unit_test(test_taken_back_and_not_given),
         cmocka_unit_test(test_read_only_donor_is_silent),
         cmocka_unit_test(test_left_while_writing),
         cmocka_unit_test(test_waits_for_who_writes),
