@@ -487,8 +487,8 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta);
 void transfer_want(replica_t *self);
 /*
  * Of two that both want to join, and nobody is there who could give them a state, the peer goes on
- * with its own: the one that has taken over a state and writes it, the one that has more, or, of two
- * that have as much, the one with the lesser id.
+ * with its own: the one that has taken over a state and writes it, the one that has more, or, of
+ * two that have as much, the one with the lesser id.
  */
 bool transfer_goes_first(const replica_t *self, const peer_t *peer);
 /*

@@ -663,7 +663,7 @@ static void test_old_folder(void **state)
     node_free(b);
 }
 
-/* Who has no data is no old folder, whoever had its id before and however far its clock is behind. */
+/* Who has no data is no old folder, whoever had its id before and however late its clock is. */
 static void test_new_under_a_used_id(void **state)
 {
     (void)state;
@@ -685,8 +685,8 @@ static void test_new_under_a_used_id(void **state)
 }
 
 /*
- * A newcomer takes part in nothing before it is on disk elsewhere that it is a member: who forgot it
- * in a power cut would forget, for good, what its updates are to be compared with.
+ * A newcomer takes part in nothing before it is on disk elsewhere that it is a member: who forgot
+ * it in a power cut would forget, for good, what its updates are to be compared with.
  */
 static void test_newcomer_is_known_first(void **state)
 {
