@@ -246,7 +246,6 @@ struct replica {
     char read_only[ERR_TEXT_SIZE]; /* why */
     bool has_unlogged_lineage;     /* fixed meanwhile */
     bool has_unlogged_members;     /* they changed meanwhile */
-    bool was_member;               /* as our own disk said at the start */
     checkpointing_t checkpoint;
     joining_t joining;
     donating_t donating;

@@ -178,12 +178,11 @@ static bool assert_own(replica_t *self)
 
 void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
 {
-    const peer_member_t *row = members_find(self->members, id);
-    if (row != NULL && (row->state != MEMBER_IN || row->incarnation == incarnation))
+    if (members_find(self->members, id) != NULL)
         return;
     const peer_member_t in = {.id = id,
                               .incarnation = incarnation,
-                              .stamp = stamp_of_start(self, row),
+                              .stamp = replica_clock(self),
                               .state = MEMBER_IN};
     if (members_merge(self->members, &in))
         rows_changed(self);
@@ -237,15 +236,16 @@ static void end_parting(replica_t *self, const peer_member_t *row)
 }
 
 /*
- * Others have left us out and taken us back since what is on our disk: it is an old copy of the
- * folder, with updates that do not count any more. Starts alone add ticks, and no milliseconds.
+ * Others have left us out and taken us back since what we know, so that we have an old copy of the
+ * folder; or another host was started under our id while we were cut off. Our updates since then do
+ * not count any more: nobody reckoned with them. Starts alone add ticks, and no milliseconds.
  */
-static bool is_old_folder(const replica_t *self, const peer_member_t *row)
+static bool is_replaced(const replica_t *self, const peer_member_t *row)
 {
     const peer_member_t *own = own_row(self);
-    return self->was_member && self->joining.state == JOINING_NOT && own != NULL &&
-           own->state == MEMBER_IN && row->id == self->config.id && row->state == MEMBER_IN &&
-           hlc_ms(row->stamp) > hlc_ms(own->stamp);
+    return self->is_started && self->applied.size != 0 && self->joining.state == JOINING_NOT &&
+           own != NULL && own->state == MEMBER_IN && row->id == self->config.id &&
+           row->state == MEMBER_IN && hlc_ms(row->stamp) > hlc_ms(own->stamp);
 }
 
 bool stability_take_rows(replica_t *self, slice_t bytes)
@@ -258,11 +258,11 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         bool parted = has_parted(self, is_alone, &rows[i]);
-        bool is_old = is_old_folder(self, &rows[i]);
+        bool replaced = is_replaced(self, &rows[i]);
         has_changed |= members_merge(self->members, &rows[i]);
         if (parted)
             end_parting(self, &rows[i]);
-        if (is_old)
+        if (replaced)
             change_own_row(self, MEMBER_LEFT_BEHIND);
     }
     if (self->is_started)
@@ -656,7 +656,6 @@ void stability_start(replica_t *self)
     self->said_view = 0; /* said with the first mark */
     self->reckon_ms = self->now.boot_ms + RECKON_MS;
     self->lag_since_ms = self->now.boot_ms;
-    self->was_member = own_row(self) != NULL;
     /*
      * Whoever took us back counts on a state that we do not have: what we handed in was emptied
      * there, and is not to be taken whole by others as a member's.

@@ -261,8 +261,8 @@ MUTANTS = {
     ),
     "an old folder is taken for the member's": (
         "replica/core/stability.c",
-        "        bool is_old = is_old_folder(self, &rows[i]);",
-        "        bool is_old = false && is_old_folder(self, &rows[i]);",
+        "        bool replaced = is_replaced(self, &rows[i]);",
+        "        bool replaced = false && is_replaced(self, &rows[i]);",
         MEMBERSHIP,
     ),
     "the horizon outlives the state": (

@@ -974,6 +974,42 @@ static void test_left_behind_alone(void **state)
     node_free(before);
 }
 
+/*
+ * A host is cut off, and another one is started under its id; the others reckon with that one. What
+ * the first one took in meanwhile is not to be compared with anything any more.
+ */
+static void test_replaced_while_it_was_up(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    node_t *early = node_new(1, 21);
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    assert_int_equal(has(b, 10), 1);
+    a->peer = b->peer = NULL;
+    link_up(b);
+    hello(b, 2, NULL);
+    set(b, 2, 1, "of the first");
+    early->now.wall_ms += 5000;
+    buf_reset(&early->log);
+    node_t *c = node_replayed(early, 22); /* as new, 5 s later */
+    join(a, c);
+    a->peer = NULL;
+    pass_on_disk(a, 3000); /* both are silent */
+    meet(a, b);
+    for (int i = 0; i < 80; i++)
+        pass_synced(a);
+    assert_true(replica_is_ready(a->replica) && replica_is_ready(b->replica));
+    assert_int_equal(replica_info(b->replica, b->now).counts->transfers, 1);
+    assert_true(has_lost(a, "of the first"));
+    assert_true(replica_digest(a->replica, 0) == replica_digest(b->replica, 0));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(early);
+}
+
 /* Who has to take a state over itself may be about to forget the only one that has it. */
 static void test_joining_forgets_nobody(void **state)
 {
@@ -1174,6 +1210,7 @@ int main(void)
         cmocka_unit_test(test_waits_for_who_writes),
         cmocka_unit_test(test_who_joins_has_no_say),
         cmocka_unit_test(test_left_behind_alone),
+        cmocka_unit_test(test_replaced_while_it_was_up),
         cmocka_unit_test(test_joining_forgets_nobody),
         cmocka_unit_test(test_lineage_before_records),
         cmocka_unit_test(test_read_only_and_a_newcomer),
