@@ -280,10 +280,12 @@ typedef struct replica_counts {
     uint64_t applied; /* records, own and others' */
     uint64_t retries; /* answered from the executed table */
     uint64_t retagged;
-    uint64_t waited;  /* requests that had to wait for their token */
-    uint64_t behind;  /* turned back after waiting */
-    uint64_t missing; /* failed after waiting */
-    uint64_t busy;    /* turned back because a limit was reached */
+    uint64_t early_floors; /* of other nodes, heard before the updates that they follow from */
+    uint64_t late_counts;  /* final counts that another node had settled before */
+    uint64_t waited;       /* requests that had to wait for their token */
+    uint64_t behind;       /* turned back after waiting */
+    uint64_t missing;      /* failed after waiting */
+    uint64_t busy;         /* turned back because a limit was reached */
     uint64_t moved;
     /*
      * Operations of other nodes' updates that lost (store.h) to one that this node had accepted

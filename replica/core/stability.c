@@ -180,10 +180,8 @@ void stability_take_in(replica_t *self, uint16_t id, uint64_t incarnation)
 {
     if (members_find(self->members, id) != NULL)
         return;
-    const peer_member_t in = {.id = id,
-                              .incarnation = incarnation,
-                              .stamp = replica_clock(self),
-                              .state = MEMBER_IN};
+    const peer_member_t in = {
+        .id = id, .incarnation = incarnation, .stamp = replica_clock(self), .state = MEMBER_IN};
     if (members_merge(self->members, &in))
         rows_changed(self);
 }
@@ -281,6 +279,7 @@ void stability_take_round(replica_t *self, const peer_round_t *round)
         self->counts.malformed++;
         return;
     }
+    self->counts.early_floors += !vec_covers(&self->applied, &self->vector);
     members_round(self->members, round->id, round->incarnation, &self->vector, round->floor,
                   round->view);
     self->must_reckon = true;
@@ -460,6 +459,7 @@ bool stability_take_ended(replica_t *self, slice_t bytes)
         if (vec_get(&self->applied, part->incarnation) == part->count)
             has_changed |= vec_raise(&self->ended, part->incarnation, part->count);
     }
+    self->counts.late_counts += has_changed;
     if (has_changed)
         ended_changed(self);
     return true;

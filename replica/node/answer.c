@@ -44,6 +44,8 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
         {"applied", core->applied},
         {"retries", core->retries},
         {"retagged", core->retagged},
+        {"early_floors", core->early_floors},
+        {"late_counts", core->late_counts},
         {"waited", core->waited},
         {"behind", core->behind},
         {"missing", core->missing},

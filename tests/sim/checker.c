@@ -42,6 +42,8 @@ typedef struct deletion {
 } deletion_t;
 
 /* The updates of one client id. */
+enum { WAS_ACCEPTED = 0x80 }; /* in what an author has: by a replica, whichever */
+
 typedef struct author {
     uint64_t client;
     uint8_t *has; /* by seq: the replicas that have it, a bit each; 0: none has */
@@ -63,6 +65,7 @@ struct checker {
     bool is_disk_lost;
     bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
     bool is_lost;
+    uint64_t executed_twice;
     bool has_fallen_back;
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
@@ -260,7 +263,12 @@ static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payl
         return false;
     }
     author_t *author = author_of(self, self->record.tag);
-    author->has[self->record.tag.seq] |= (uint8_t)(1U << node);
+    uint8_t *has = &author->has[self->record.tag.seq];
+    *has |= (uint8_t)(1U << node);
+    if (self->record.origin == log->incarnation) {
+        self->executed_twice += (*has & WAS_ACCEPTED) != 0;
+        *has |= WAS_ACCEPTED;
+    }
     if (self->record.origin == log->incarnation &&
         !is_floor_founded(author, node, self->record.floor)) {
         snprintf(why, why_size, "n%u accepted update %llu of %016llx without %llu, under its floor",
@@ -560,6 +568,11 @@ static bool final_register(const checker_t *self, uint32_t key, slice_t value, c
     snprintf(why, why_size, "at the end %s shows %s%u, the fold of all updates %s%u", names[key],
              shows ? "v" : "nothing ", number, is_there ? "v" : "nothing ", winner);
     return false;
+}
+
+uint64_t checker_executed_twice(const checker_t *self)
+{
+    return self->executed_twice;
 }
 
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)

@@ -107,6 +107,9 @@ void checker_relaxed(checker_t *self, uint32_t number);
  */
 void checker_gave_up(checker_t *self, uint32_t session);
 
+/* How often a replica accepted an update that another one had accepted. */
+uint64_t checker_executed_twice(const checker_t *self);
+
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);
 

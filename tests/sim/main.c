@@ -80,11 +80,23 @@ static int print_coverage(const sim_coverage_t *c)
         {"updates handed in that do not count", c->lost_records},
         {"nodes forgotten", c->forgotten_nodes},
         {"updates with two copies or more", c->copied},
+        {"RETAG in the middle of a pipeline", c->retagged_before},
+        {"updates that two replicas accepted", c->executed_twice},
+        {"deadlines of keys that passed in a partition", c->expired_apart},
+        {"transfers of state interrupted", c->transfers_cut},
+        {"members left behind", c->left_behind},
+        {"logs full", c->logs_full},
+        {"brokers killed amid a pipeline", c->brokers_amid},
+        {"floors that came before records", c->early_floors},
+        {"final counts heard of from others", c->late_counts},
+        {"splits into two halves", c->splits},
+        {"all nodes killed at once", c->all_killed},
+        {"updates after all was healed", c->tried},
     };
     size_t size = sizeof rows / sizeof rows[0];
     int missing = 0;
     for (size_t i = 0; i < size; i++) {
-        printf("  %-42s %10llu\n", rows[i].name, (unsigned long long)rows[i].count);
+        printf("  %-44s %10llu\n", rows[i].name, (unsigned long long)rows[i].count);
         missing += rows[i].count == 0;
     }
     return missing;

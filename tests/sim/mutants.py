@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "mutants"
 SIMULATOR = "hearsay-sim"
 SEEDS = int(os.environ.get("MUTANT_SEEDS", "6000"))
+TIMEOUT_S = 3600
 
 # name: (file, what is there, what it becomes[, a unit test])
 #
@@ -434,11 +436,13 @@ def build(program):
 def simulate():
     sim = [str(COPY / "obj/tests" / SIMULATOR), "--seeds", str(SEEDS), "--first"]
     try:
-        out = subprocess.run(sim, capture_output=True, text=True, timeout=1200)
+        out = subprocess.run(sim, capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        return None  # a run that never ends is found as well
-    if out.returncode < 0:
+        return f"NOT FOUND in {TIMEOUT_S} s"
+    if -out.returncode in (signal.SIGABRT, signal.SIGSEGV):
         return None  # it fell over an assertion
+    if out.returncode < 0:
+        return f"ended by signal {-out.returncode}"
     found = re.search(r"^seed (\d+): (.*)$", out.stdout, re.M)
     return None if found else f"SURVIVED {SEEDS} seeds"
 

@@ -30,6 +30,10 @@ enum {
     QUIET_MS = 2000, /* no faults before: two halves that never met would be two clusters */
     FAULTS_MS = 15000,
     HEAL_MS = 40000, /* all must have converged so long after the last fault */
+    TRY_MS = 25000,  /* and what is asked then, be answered */
+    LEFT_MS = 20000, /* of a request, mostly */
+    LATE_MS = 100,
+    EXPIRIES_MAX = 16,
     PIPELINE_MAX = 12,
     SEGMENT_BYTES = 50000, /* of a log, which is synced when it is full */
 };
@@ -140,8 +144,14 @@ typedef struct world {
     uint64_t checkpoint_bytes;
     uint64_t log_max;
     bool sync_always;
-    bool sync_never;   /* but when asked, or when so much was written that a segment is full */
-    bool is_disk_lost; /* at most one in a run: what two replicas had must not be gone */
+    bool sync_never; /* but when asked, or when so much was written that a segment is full */
+    bool is_trying;  /* an update of each client, after all was healed */
+    uint32_t to_try; /* clients whose update was not taken yet */
+    int64_t *due;    /* µs, when a request must have ended, by its number */
+    size_t due_size;
+    int64_t expiries[EXPIRIES_MAX]; /* µs, when keys end; 0: none */
+    uint32_t next_expiry;
+    bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
     uint32_t leave_percent;  /* of faults: nodes that are left out */
@@ -565,6 +575,8 @@ static void add_node_counts(world_t *w, const replica_t *replica)
     c->duplicates += info.counts->duplicates;
     c->pulls_served += info.counts->pulls_served;
     c->forgotten += info.counts->forgotten;
+    c->early_floors += info.counts->early_floors;
+    c->late_counts += info.counts->late_counts;
     c->too_old += info.counts->too_old;
     c->checkpoints += info.counts->checkpoints;
     c->transfers += info.counts->transfers;
@@ -574,15 +586,33 @@ static void add_node_counts(world_t *w, const replica_t *replica)
     c->damaged_reads += info.counts->damaged_reads;
 }
 
+/* A session has more than one request under way through this broker. */
+static bool is_amid(const world_t *w, const proc_t *broker)
+{
+    for (uint32_t i = 0; i < w->chans_size; i++) {
+        const chan_t *c = &w->chans[i];
+        if (!c->is_open || c->to != number_of(w, broker) || w->procs[c->from].kind != CLIENT)
+            continue;
+        for (uint32_t s = 0; s < SESSIONS_PER_CLIENT; s++)
+            if (w->procs[c->from].pending[s] > 1)
+                return true;
+    }
+    return false;
+}
+
 static void kill_proc(world_t *w, proc_t *p)
 {
     if (!p->is_up)
         return;
     p->is_up = p->is_read_only = p->is_forgotten = false;
-    if (p->kind == NODE)
+    if (p->kind == NODE) {
+        w->coverage->transfers_cut += replica_info(p->replica, (now_t){0}).is_joining;
         add_node_counts(w, p->replica);
-    if (p->kind == BROKER)
+    }
+    if (p->kind == BROKER) {
+        w->coverage->brokers_amid += is_amid(w, p);
         w->coverage->busy += frontend_info(p->frontend, (now_t){0}).counts->busy;
+    }
     replica_destroy(&p->replica);
     frontend_destroy(&p->frontend);
     for (uint32_t i = 0; i < w->chans_size; i++)
@@ -680,6 +710,12 @@ static void audit(world_t *w, const proc_t *p, replica_effect_kind_t kind, slice
     violate(w, why);
 }
 
+static bool begins_with(slice_t bytes, const char *text)
+{
+    size_t size = strlen(text);
+    return bytes.size >= size && memcmp(bytes.data, text, size) == 0;
+}
+
 static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, slice_t bytes,
                               bool is_dying)
 {
@@ -710,7 +746,9 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
         violate(w, "a node stopped itself");
         return false;
     case REPLICA_NOTE:
-        p->is_forgotten |= strncmp((const char *)bytes.data, "[forgotten] forgotten", 21) == 0;
+        p->is_forgotten |= begins_with(bytes, "[forgotten] forgotten");
+        w->coverage->left_behind += begins_with(bytes, "[left-behind] member left behind");
+        w->coverage->logs_full += begins_with(bytes, "[log-full] log full");
         if (w->trace != NULL)
             fprintf(w->trace, "%9lld n%u %.*s\n", (long long)w->now, p->index, (int)bytes.size,
                     (const char *)bytes.data);
@@ -848,6 +886,26 @@ static void turn_broker(world_t *w, proc_t *p)
     schedule_tick(w, p);
 }
 
+/* A log that is full gets room only with the next checkpoint, which is waited for. */
+static void take_tried(world_t *w, const proc_t *p, outcome_t outcome)
+{
+    char why[80];
+    bool is_allowed = outcome == OUTCOME_OK || outcome == OUTCOME_MISSING ||
+                      (outcome == OUTCOME_CLOCK && w->has_wrong_clock);
+    if (is_allowed) {
+        w->to_try--;
+    } else if (outcome == OUTCOME_READ_ONLY) {
+        push(w, (event_t){.at = w->now + 500 * MS,
+                          .kind = EV_ISSUE,
+                          .proc = number_of(w, p),
+                          .life = p->life});
+    } else {
+        snprintf(why, sizeof why, "when all was healed an update ended as %s",
+                 outcome_name(outcome));
+        violate(w, why);
+    }
+}
+
 static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t bytes)
 {
     char why[256];
@@ -865,6 +923,13 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     c->relaxed += e->is_relaxed;
     if (e->is_relaxed)
         checker_relaxed(w->checker, number);
+    if (w->now > w->due[number] + LATE_MS * MS) {
+        snprintf(why, sizeof why, "request %u ended %lld ms after its deadline", number,
+                 (long long)((w->now - w->due[number]) / MS));
+        violate(w, why);
+    }
+    if (w->is_trying)
+        take_tried(w, p, e->outcome);
     const checker_end_t end = {e->outcome, e->copies, e->sends, bytes};
     if (!checker_done(w->checker, number, &end, why, sizeof why))
         violate(w, why);
@@ -952,11 +1017,29 @@ static void deliver_forward(world_t *w, proc_t *p, const event_t *e)
 }
 
 /* A message arrives at the DEALER end. */
+/* A session's request was refused with RETAG, and others of it are under way behind it. */
+static void notice_retag(world_t *w, const proc_t *p, slice_t bytes)
+{
+    frame_t frame;
+    reply_t reply;
+    bool is_amid = false;
+    for (uint32_t s = 0; s < SESSIONS_PER_CLIENT; s++)
+        is_amid |= p->pending[s] > 1;
+    if (!is_amid || frame_read(bytes, &frame) != FRAME_GOOD || frame.kind != FRAME_REPLY)
+        return;
+    mp_t in = mp_open(frame_body(bytes));
+    for (uint32_t items = mp_array(&in, FRAME_ITEMS_MAX); items > 0; items--)
+        if (reply_read(&in, &reply))
+            w->coverage->retagged_before += reply.outcome == OUTCOME_RETAG;
+}
+
 static void deliver_backward(world_t *w, proc_t *p, const event_t *e)
 {
     slice_t bytes = slice_of(e->bytes, e->size);
     uint32_t link = w->chans[e->chan].from_link;
     now_t now = time_of(w, p);
+    if (p->kind == CLIENT)
+        notice_retag(w, p, bytes);
     if (p->kind == BROKER)
         forward_frame(w, p, frontend_replica(p->frontend, now, link, e->bytes, e->size), bytes);
     else if (p->kind == CLIENT)
@@ -1006,6 +1089,20 @@ static void hear_beacons(world_t *w, proc_t *p)
                       .life = p->life});
 }
 
+static void submit(world_t *w, proc_t *p, uint32_t s, uint32_t number, const request_t *request,
+                   int64_t left_ms)
+{
+    now_t now = time_of(w, p);
+    if (number >= w->due_size) {
+        w->due_size = 2 * (size_t)number + 64;
+        w->due = mem_resize(w->due, w->due_size * sizeof *w->due);
+    }
+    w->due[number] = w->now + left_ms * MS;
+    p->pending[s]++;
+    client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, request->command,
+                  request->arguments_at, request->arguments, now.boot_ms + left_ms);
+}
+
 /* Types that meet, deadlines that pass: two keys, three fields. */
 static void issue_mixed(world_t *w, proc_t *p, uint32_t s)
 {
@@ -1022,16 +1119,17 @@ static void issue_mixed(world_t *w, proc_t *p, uint32_t s)
     char text[24];
     snprintf(text, sizeof text, "%u", number);
     mp_put_bin(&arguments, slice_text(names[random_below(&w->random, 2)]));
-    if (code == COMMAND_EXPIRE)
-        mp_put_bin(&arguments, slice_text(chance(w, 50) ? "1" : "3"));
-    else if (count > 1)
+    if (code == COMMAND_EXPIRE) {
+        bool is_soon = chance(w, 50);
+        mp_put_bin(&arguments, slice_text(is_soon ? "1" : "3"));
+        w->expiries[w->next_expiry++ % EXPIRIES_MAX] = w->now + (is_soon ? 1000 : 3000) * MS;
+    } else if (count > 1)
         mp_put_bin(&arguments, slice_text(fields[random_below(&w->random, 3)]));
     if (count > 2)
         mp_put_bin(&arguments, slice_text(text));
-    now_t now = time_of(w, p);
-    client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, code,
-                  buf_slice(&arguments), count, now.boot_ms + 20000);
-    p->pending[s]++;
+    const request_t request = {
+        .command = code, .arguments = count, .arguments_at = buf_slice(&arguments)};
+    submit(w, p, s, number, &request, LEFT_MS);
     buf_free(&arguments);
 }
 
@@ -1066,13 +1164,12 @@ static void issue_this(world_t *w, proc_t *p, uint32_t s, check_kind_t kind, uin
         mp_put_bin(&arguments, slice_text(text));
         count = code == COMMAND_MSET ? 4 : 2;
     }
-    now_t now = time_of(w, p);
-    int64_t deadline_ms = now.boot_ms + (chance(w, 10) ? between(w, 20, 400) : 20000);
     p->last_ticket[s] = (uint64_t)number << 8 | s;
     p->last_key[s] = key;
-    client_submit(p->client, now, p->sessions[s], p->last_ticket[s], code, buf_slice(&arguments),
-                  count, deadline_ms);
-    p->pending[s]++;
+    const request_t request = {
+        .command = code, .arguments = count, .arguments_at = buf_slice(&arguments)};
+    submit(w, p, s, number, &request,
+           !w->is_trying && chance(w, 10) ? between(w, 20, 400) : LEFT_MS);
     buf_free(&arguments);
 }
 
@@ -1142,8 +1239,16 @@ static void take_token(world_t *w, proc_t *p, uint32_t s)
     issue_this(w, p, s, key < CHECKER_REGISTERS ? CHECK_GET : CHECK_LOOK, key);
 }
 
+static void try_update(world_t *w, proc_t *p)
+{
+    w->coverage->tried++;
+    issue_this(w, p, 0, CHECK_SET, (uint32_t)random_below(&w->random, CHECKER_REGISTERS));
+}
+
 static void issue(world_t *w, proc_t *p)
 {
+    if (w->is_trying)
+        try_update(w, p);
     if (w->now >= FAULTS_MS * MS)
         return;
     uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
@@ -1181,6 +1286,25 @@ static void set_cuts(world_t *w, bool is_cut)
         }
     }
     w->coverage->partitions += is_cut;
+}
+
+/* Some machines see one another, and the others do. */
+static void split(world_t *w)
+{
+    uint64_t sides = random_u64(&w->random);
+    for (uint32_t i = 0; i < w->procs_size; i++)
+        for (uint32_t j = 0; j < w->procs_size; j++)
+            w->is_cut[i][j] = ((sides >> i ^ sides >> j) & 1) != 0;
+    w->coverage->splits++;
+}
+
+static void kill_all_nodes(world_t *w)
+{
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        w->coverage->node_kills += w->procs[i].is_up;
+        kill_proc(w, &w->procs[i]);
+    }
+    w->coverage->all_killed++;
 }
 
 static void set_status(world_t *w, proc_t *p)
@@ -1357,7 +1481,7 @@ static void fault(world_t *w)
     }
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
-    switch (random_below(&w->random, 12)) {
+    switch (random_below(&w->random, 14)) {
     case 0:
         w->coverage->node_kills += node->is_up;
         kill_proc(w, node);
@@ -1400,6 +1524,13 @@ static void fault(world_t *w)
     case 10:
         if (chance(w, 60))
             damage_disk(w, node);
+        break;
+    case 11:
+        split(w);
+        break;
+    case 12:
+        if (chance(w, 40))
+            kill_all_nodes(w);
         break;
     default:
         w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
@@ -1528,6 +1659,7 @@ static void judge_end(world_t *w)
     for (uint32_t i = 0; i < w->nodes; i++)
         clock = hlc_max(clock, replica_info(w->procs[i].replica, (now_t){0}).clock);
     uint64_t digest = replica_digest(w->procs[0].replica, clock);
+    w->coverage->executed_twice += checker_executed_twice(w->checker);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
@@ -1731,6 +1863,30 @@ static void violate_unconverged(world_t *w)
     buf_free(&why);
 }
 
+/* What was refused is taken again by itself, when there is nothing that stands against it. */
+static void try_all(world_t *w)
+{
+    w->is_trying = true;
+    w->to_try = w->clients;
+    for (uint32_t i = w->nodes + w->brokers; i < w->procs_size; i++) {
+        try_update(w, &w->procs[i]);
+        run_turn(w, &w->procs[i]);
+    }
+}
+
+static void notice_expiries(world_t *w)
+{
+    bool is_cut = false;
+    for (uint32_t i = 0; i < EXPIRIES_MAX; i++) {
+        if (w->expiries[i] == 0 || w->expiries[i] > w->now)
+            continue;
+        w->expiries[i] = 0;
+        for (uint32_t k = 0; k < w->nodes * w->nodes; k++)
+            is_cut |= w->is_cut[k / w->nodes][k % w->nodes];
+        w->coverage->expired_apart += is_cut;
+    }
+}
+
 static void run_events(world_t *w)
 {
     while (w->heap_size != 0 && w->report.is_clean) {
@@ -1744,9 +1900,15 @@ static void run_events(world_t *w)
             resume(w, &w->procs[e.proc]);
         else if (!defer(w, &e))
             take_event(w, &e);
-        if (w->is_healing && w->report.events % 64 == 0 && has_converged(w))
-            return;
-        if (w->now > (FAULTS_MS + HEAL_MS) * (int64_t)MS) {
+        notice_expiries(w);
+        if (w->is_healing && w->report.events % 64 == 0 && has_converged(w)) {
+            if (w->is_trying && w->to_try == 0)
+                return;
+            if (!w->is_trying)
+                try_all(w);
+        }
+        int64_t most_ms = FAULTS_MS + HEAL_MS + (w->is_trying ? TRY_MS : 0);
+        if (w->now > most_ms * MS) {
             violate_unconverged(w);
             return;
         }
@@ -1841,6 +2003,7 @@ static void clean_up(world_t *w)
     for (size_t i = 0; i < w->heap_size; i++)
         free(w->heap[i].bytes);
     free(w->heap);
+    free(w->due);
     free(w->chans);
     checker_destroy(&w->checker);
     XXH3_freeState(w->hash);

@@ -74,6 +74,18 @@ typedef struct sim_coverage {
     uint64_t lost_records;    /* handed in too late */
     uint64_t forgotten_nodes; /* by people */
     uint64_t copied;          /* updates acknowledged with two copies or more */
+    uint64_t retagged_before; /* with others of the session behind it */
+    uint64_t executed_twice;  /* updates that two replicas accepted */
+    uint64_t expired_apart;   /* deadlines of keys that passed while nodes were cut off */
+    uint64_t transfers_cut;   /* nodes killed that were joining */
+    uint64_t left_behind;     /* members, at the limit of the log */
+    uint64_t logs_full;
+    uint64_t brokers_amid; /* brokers killed between two requests of a session */
+    uint64_t early_floors; /* said before the records that they follow from came */
+    uint64_t late_counts;  /* final counts that were heard of from another node */
+    uint64_t splits;       /* of the machines into two halves */
+    uint64_t all_killed;   /* nodes, at once */
+    uint64_t tried;        /* updates when all was healed, which had to be taken */
 } sim_coverage_t;
 
 /*
