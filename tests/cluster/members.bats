@@ -66,6 +66,47 @@ is_copied() { [ "$(hearsay --no-session --replica 1 get a)" = 1 ]; }
     [ "$(hearsay --no-session get a)" = 1 ]
 }
 
+in_replica() { [ "$(hearsay --no-session --replica "$1" get "$2")" = "$3" ]; }
+nobody_holds_it_back() { ctl --json nodes | jq -e '.nodes[0].horizon_ms | . >= 0 and . < 30000' >/dev/null; }
+
+@test "all but one are gone for good: what only they had is MISSING, they are forgotten, it goes on" {
+    cluster 3
+    hearsay set a 1
+    wait_until 10 in_replica 0 a 1
+    end_program node_0 TERM
+    hearsay set only 1 # node 0 never sees it
+    end_program node_1 KILL
+    end_program node_2 KILL
+    rm -r "$folder/replica_1" "$folder/replica_2"
+    node 0
+    ctl wait --nodes 1 --brokers 1 --timeout 20s
+    run hearsay --timeout 1s get a
+    [ "$status" -eq 5 ]
+    [[ "$output" == *MISSING* ]]
+    [ "$(hearsay --relax get a)" = 1 ]
+    run hearsay get only
+    [ "$status" -eq 1 ]
+    ctl forget 1 --yes
+    ctl forget 2 --yes
+    [ "$(hearsay incr counter)" = 1 ]
+    wait_until 40 nobody_holds_it_back
+    node 1
+    ctl wait --nodes 2 --brokers 1 --timeout 20s
+    [ "$(hearsay --replica 1 get counter)" = 1 ]
+}
+
+@test "all members are killed and started again: nothing is lost, sessions go on" {
+    local i
+    cluster 3
+    for i in $(seq 50); do echo "incr counter"; done | hearsay >/dev/null
+    for i in 0 1 2; do end_program "node_$i" KILL; done
+    for i in 0 1 2; do node "$i"; done
+    ctl wait --nodes 3 --brokers 1 --timeout 20s
+    [ "$(hearsay get counter)" = 50 ]
+    [ "$(hearsay incr counter)" = 51 ]
+    for i in 0 1 2; do wait_until 10 in_replica "$i" counter 51; done
+}
+
 @test "forget: wrong ids, and nobody to ask" {
     run ctl forget 900 --yes
     [ "$status" -eq 2 ]
