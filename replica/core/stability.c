@@ -246,6 +246,19 @@ static bool is_replaced(const replica_t *self, const peer_member_t *row)
            row->state == MEMBER_IN && hlc_ms(row->stamp) > hlc_ms(own->stamp);
 }
 
+/*
+ * It was taken in, or back, by one that we do not reckon with, or our horizon would not be past
+ * that: it may have accepted updates under the horizon, which must not come in as they are.
+ */
+static bool comes_late(const replica_t *self, const peer_member_t *row)
+{
+    const peer_member_t *before = members_find(self->members, row->id);
+    bool is_news = before == NULL || (before->state != MEMBER_IN && row->stamp > before->stamp);
+    return self->is_started && self->joining.state == JOINING_NOT && row->state == MEMBER_IN &&
+           row->id != self->config.id && is_news &&
+           self->horizon > hlc_add_ms(row->stamp, -self->config.retry_horizon_ms);
+}
+
 bool stability_take_rows(replica_t *self, slice_t bytes)
 {
     peer_member_t rows[PEER_MEMBERS_MAX];
@@ -257,9 +270,12 @@ bool stability_take_rows(replica_t *self, slice_t bytes)
     for (uint32_t i = 0; i < count; i++) {
         bool parted = has_parted(self, is_alone, &rows[i]);
         bool replaced = is_replaced(self, &rows[i]);
+        bool is_late = comes_late(self, &rows[i]);
         has_changed |= members_merge(self->members, &rows[i]);
         if (parted)
             end_parting(self, &rows[i]);
+        else if (is_late)
+            change_row(self, rows[i].id, rows[i].incarnation, MEMBER_LEFT_BEHIND);
         if (replaced)
             change_own_row(self, MEMBER_LEFT_BEHIND);
     }

@@ -267,6 +267,12 @@ MUTANTS = {
         "        bool replaced = false && is_replaced(self, &rows[i]);",
         MEMBERSHIP,
     ),
+    "a member that nobody reckoned with comes in": (
+        "replica/core/stability.c",
+        "        bool is_late = comes_late(self, &rows[i]);",
+        "        bool is_late = false && comes_late(self, &rows[i]);",
+        MEMBERSHIP,
+    ),
     "the horizon outlives the state": (
         "replica/core/transfer.c",
         "    self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */\n",

@@ -76,6 +76,7 @@ typedef struct proc {
     client_session_t *sessions[SESSIONS_PER_CLIENT];
     bool relaxes[SESSIONS_PER_CLIENT];
     uint32_t pending[SESSIONS_PER_CLIENT];
+    bool tries_again; /* its update after all was healed */
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
     vec_t seen[SESSIONS_PER_CLIENT];        /* their tokens as of the last turn */
     uint32_t last_key[SESSIONS_PER_CLIENT]; /* of the last one that is not mixed */
@@ -887,7 +888,7 @@ static void turn_broker(world_t *w, proc_t *p)
 }
 
 /* A log that is full gets room only with the next checkpoint, which is waited for. */
-static void take_tried(world_t *w, const proc_t *p, outcome_t outcome)
+static void take_tried(world_t *w, proc_t *p, outcome_t outcome)
 {
     char why[80];
     bool is_allowed = outcome == OUTCOME_OK || outcome == OUTCOME_MISSING ||
@@ -895,6 +896,7 @@ static void take_tried(world_t *w, const proc_t *p, outcome_t outcome)
     if (is_allowed) {
         w->to_try--;
     } else if (outcome == OUTCOME_READ_ONLY) {
+        p->tries_again = true;
         push(w, (event_t){.at = w->now + 500 * MS,
                           .kind = EV_ISSUE,
                           .proc = number_of(w, p),
@@ -1247,8 +1249,9 @@ static void try_update(world_t *w, proc_t *p)
 
 static void issue(world_t *w, proc_t *p)
 {
-    if (w->is_trying)
+    if (p->tries_again)
         try_update(w, p);
+    p->tries_again = false;
     if (w->now >= FAULTS_MS * MS)
         return;
     uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);

@@ -716,6 +716,38 @@ static void test_newcomer_is_known_first(void **state)
     node_free(again);
 }
 
+/*
+ * Nobody here reckoned with a member, because who took it in is gone, or was left behind: what it
+ * accepted may be under the horizon by now.
+ */
+static void test_taken_in_elsewhere(void **state)
+{
+    (void)state;
+    node_t *before = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(before, 1, 1, "x");
+    const size_t on_disk = before->log.size;
+    join(before, b);
+    before->peer = b->peer = NULL;
+    link_up(b);
+    hello(b, 2, NULL);
+    set(b, 2, 1, "of b");
+    before->log.size = on_disk;
+    node_t *a = node_replayed(before, 11);
+    pass_on_disk(a, 60000);
+    assert_true(replica_info(a->replica, a->now).horizon > clock_of(b));
+    meet(a, b);
+    for (int i = 0; i < 80; i++)
+        pass_synced(a);
+    assert_true(replica_is_ready(a->replica) && replica_is_ready(b->replica));
+    assert_int_equal(replica_info(b->replica, b->now).counts->transfers, 2);
+    assert_true(has_lost(a, "of b"));
+    assert_true(replica_digest(a->replica, 0) == replica_digest(b->replica, 0));
+    node_free(a);
+    node_free(b);
+    node_free(before);
+}
+
 /* With --sync never nothing is synced by itself: who waits for it asks. */
 static void test_join_asks_for_syncs(void **state)
 {
@@ -1201,6 +1233,7 @@ int main(void)
         cmocka_unit_test(test_old_folder),
         cmocka_unit_test(test_new_under_a_used_id),
         cmocka_unit_test(test_newcomer_is_known_first),
+        cmocka_unit_test(test_taken_in_elsewhere),
         cmocka_unit_test(test_join_asks_for_syncs),
         cmocka_unit_test(test_newcomer_meets_another),
         cmocka_unit_test(test_two_newcomers_wait),
