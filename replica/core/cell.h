@@ -6,6 +6,9 @@
  * may arrive in any order (docs/consistency.md, "How conflicts end"). What can never count again is
  * pruned at once: increments at or under the base, everything at or under a kill tag.
  *
+ * The base is a last-writer-wins register (Shapiro et al., INRIA RR-7506, 2011, section 3.2.1) with
+ * tags for timestamps.
+ *
  * A mark is a tag with the update that brought it (its dot), because a read answers with the dots
  * of what it read (the session's token).
  */
