@@ -303,6 +303,7 @@ void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
 {
     uint64_t floor;
     uint64_t clock;
+    uint64_t joining;
     record_t *record = &self->record;
     if (kind == SEGLOG_KIND_MEMBERS) {
         stability_take_rows(self, payload);
@@ -310,6 +311,8 @@ void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
         stability_raise_floor(self, floor);
     } else if (kind == SEGLOG_KIND_CLOCK && seglog_clock_read(payload, &clock, &self->lead_ms)) {
         replica_clock_raise(self, clock);
+    } else if (kind == SEGLOG_KIND_JOINING && seglog_number_read(payload, &joining)) {
+        self->must_join = joining != 0; /* what it had handed in before may not have counted */
     } else if (kind == SEGLOG_KIND_UPDATE && record_read(payload, record) &&
                record->n > vec_get(&self->applied, record->origin)) {
         self->clock = hlc_max(self->clock, record->tag.hlc + OPS_MAX);

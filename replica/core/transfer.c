@@ -546,6 +546,7 @@ void transfer_is_on_disk(replica_t *self)
     if (self->joining.state != JOINING_WRITING)
         return;
     self->joining.state = JOINING_NOT;
+    log_joining(self, false); /* the checkpoint says so too, but may be damaged one day */
     if (self->is_damaged) {
         self->counts.repairs++;
         replica_note(self, NOTE_WARN, "[repaired] what was damaged is here again, from node %u",

@@ -273,6 +273,12 @@ MUTANTS = {
         "        bool is_late = false && comes_late(self, &rows[i]);",
         MEMBERSHIP,
     ),
+    "a damaged node forgets that it was joining": (
+        "replica/core/replica.c",
+        "self->must_join = joining != 0; /* what",
+        "self->must_join |= false; /* what",
+        "unit/replica/test_damage",
+    ),
     "the horizon outlives the state": (
         "replica/core/transfer.c",
         "    self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */\n",

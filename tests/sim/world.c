@@ -887,7 +887,10 @@ static void turn_broker(world_t *w, proc_t *p)
     schedule_tick(w, p);
 }
 
-/* A log that is full gets room only with the next checkpoint, which is waited for. */
+/*
+ * A log that is full gets room only with the next checkpoint, which is waited for; and an answer
+ * may still be lost.
+ */
 static void take_tried(world_t *w, proc_t *p, outcome_t outcome)
 {
     char why[80];
@@ -895,7 +898,7 @@ static void take_tried(world_t *w, proc_t *p, outcome_t outcome)
                       (outcome == OUTCOME_CLOCK && w->has_wrong_clock);
     if (is_allowed) {
         w->to_try--;
-    } else if (outcome == OUTCOME_READ_ONLY) {
+    } else if (outcome == OUTCOME_READ_ONLY || outcome == OUTCOME_UNKNOWN) {
         p->tries_again = true;
         push(w, (event_t){.at = w->now + 500 * MS,
                           .kind = EV_ISSUE,

@@ -105,6 +105,38 @@ static void test_damaged_hands_in(void **state)
     node_free(before);
 }
 
+/*
+ * Behind the damage its log says that it had left and was about to take over a state: what it had
+ * handed in then did not count, and does not when it is handed in again.
+ */
+static void test_damaged_amid_joining(void **state)
+{
+    (void)state;
+    node_t *before = served(0, 10, 1);
+    node_t *other = node_new(1, 20);
+    buf_t number = {0};
+    connect_nodes(before, other);
+    set(before, 1, 1, "first");
+    set(before, 1, 2, "second");
+    before->peer = other->peer = NULL;
+    set(before, 1, 3, "third");
+    set(before, 1, 4, "fourth");
+    seglog_number_put(&number, 1);
+    seglog_entry_put(&before->log, LOG_START + before->log.size, SEGLOG_KIND_JOINING,
+                     buf_slice(&number));
+    node_t *n = damaged(false, before, slice_text(""));
+    meet(other, n);
+    for (int i = 0; i < 80; i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(n->replica));
+    assert_int_equal(has(other, 10), 4);
+    assert_true(has_lost(other, "third") && has_lost(other, "fourth"));
+    buf_free(&number);
+    node_free(n);
+    node_free(other);
+    node_free(before);
+}
+
 /* With --salvage it goes on, what does not follow is for people, and nothing of before is taken. */
 static void test_damaged_salvage(void **state)
 {
@@ -246,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_waits),
         cmocka_unit_test(test_damaged_hands_in),
+        cmocka_unit_test(test_damaged_amid_joining),
         cmocka_unit_test(test_damaged_salvage),
         cmocka_unit_test(test_salvaged_after_it_had_left),
         cmocka_unit_test(test_salvaged_and_the_others_are_back),
