@@ -298,7 +298,7 @@ void replica_set_damaged(replica_t *self)
     self->salvaged = holdback_new(REPLICA_HELD_BYTES_MAX);
 }
 
-/* What else the entries say only adds to what is known, in whatever order it comes. */
+/* What the entries say only adds to what is known; of joining, the last of them is right. */
 void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
 {
     uint64_t floor;

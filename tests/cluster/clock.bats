@@ -26,7 +26,6 @@ is_ahead() { [[ $(status_of "$1") == *"clock "*"s ahead"* ]]; }
 refused_by() { ctl --json nodes | jq -r ".nodes[] | select(.id == $1) | .refused[].id" | sort | tr '\n' ' '; }
 is_refused_by() { [ "$(refused_by "$1")" = "$2 " ]; }
 clock_s() { ctl --json nodes | jq ".nodes[] | select(.id == $1) | .clock_ms / 1000 | floor"; }
-is_there() { [ "$(hearsay --no-session --replica "$1" get "$2")" = "$3" ]; }
 
 @test "a node an hour ahead is refused and shown; accepted, it is taken in by all, and stays so" {
     node 0

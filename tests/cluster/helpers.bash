@@ -119,6 +119,9 @@ hearsay() {
     XDG_STATE_HOME="$folder/state" "$BUILD/hearsay" --beacon-port "$beacon_port" "$@"
 }
 
+# is_there REPLICA KEY VALUE: that replica shows it.
+is_there() { [ "$(hearsay --no-session --replica "$1" get "$2")" = "$3" ]; }
+
 # json_field NAME: of each object of one line; numbers and plain texts.
 json_field() { sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"; }
 

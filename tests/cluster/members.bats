@@ -11,7 +11,6 @@ status_of() { ctl nodes | awk -v id="$1" '$1 == id { print $2 }'; }
 is_off() { [ "$(status_of "$1")" = off ]; }
 is_known() { ctl nodes | awk -v id="$1" '$1 == id { found = 1 } END { exit !found }'; }
 is_unknown() { ! is_known "$1"; }
-is_copied() { [ "$(hearsay --no-session --replica 1 get a)" = 1 ]; }
 
 @test "a member that is off is listed with since when; forgotten, it is not; started again it joins" {
     cluster 3
@@ -48,7 +47,7 @@ is_copied() { [ "$(hearsay --no-session --replica 1 get a)" = 1 ]; }
 @test "left out by those that are gone: it waits and says so, and a cluster begins anew with its backup" {
     cluster 2
     hearsay set a 1
-    wait_until 10 is_copied
+    wait_until 10 is_there 1 a 1
     ctl forget 1 --yes
     wait_until 10 log_has node_1 'taken out of the cluster'
     end_program node_0 KILL
@@ -66,13 +65,12 @@ is_copied() { [ "$(hearsay --no-session --replica 1 get a)" = 1 ]; }
     [ "$(hearsay --no-session get a)" = 1 ]
 }
 
-in_replica() { [ "$(hearsay --no-session --replica "$1" get "$2")" = "$3" ]; }
 nobody_holds_it_back() { ctl --json nodes | jq -e '.nodes[0].horizon_ms | . >= 0 and . < 30000' >/dev/null; }
 
 @test "all but one are gone for good: what only they had is MISSING, they are forgotten, it goes on" {
     cluster 3
     hearsay set a 1
-    wait_until 10 in_replica 0 a 1
+    wait_until 10 is_there 0 a 1
     end_program node_0 TERM
     hearsay set only 1 # node 0 never sees it
     end_program node_1 KILL
@@ -104,7 +102,7 @@ nobody_holds_it_back() { ctl --json nodes | jq -e '.nodes[0].horizon_ms | . >= 0
     ctl wait --nodes 3 --brokers 1 --timeout 20s
     [ "$(hearsay get counter)" = 50 ]
     [ "$(hearsay incr counter)" = 51 ]
-    for i in 0 1 2; do wait_until 10 in_replica "$i" counter 51; done
+    for i in 0 1 2; do wait_until 10 is_there "$i" counter 51; done
 }
 
 @test "forget: wrong ids, and nobody to ask" {

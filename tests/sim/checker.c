@@ -41,9 +41,9 @@ typedef struct deletion {
     tag_t tag;
 } deletion_t;
 
-/* The updates of one client id. */
 enum { WAS_ACCEPTED = 0x80 }; /* in what an author has: by a replica, whichever */
 
+/* The updates of one client id. */
 typedef struct author {
     uint64_t client;
     uint8_t *has; /* by seq: the replicas that have it, a bit each; 0: none has */
@@ -265,12 +265,11 @@ static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payl
     author_t *author = author_of(self, self->record.tag);
     uint8_t *has = &author->has[self->record.tag.seq];
     *has |= (uint8_t)(1U << node);
-    if (self->record.origin == log->incarnation) {
-        self->executed_twice += (*has & WAS_ACCEPTED) != 0;
+    bool is_own = self->record.origin == log->incarnation;
+    self->executed_twice += is_own && (*has & WAS_ACCEPTED) != 0;
+    if (is_own)
         *has |= WAS_ACCEPTED;
-    }
-    if (self->record.origin == log->incarnation &&
-        !is_floor_founded(author, node, self->record.floor)) {
+    if (is_own && !is_floor_founded(author, node, self->record.floor)) {
         snprintf(why, why_size, "n%u accepted update %llu of %016llx without %llu, under its floor",
                  node, (unsigned long long)self->record.tag.seq, (unsigned long long)author->client,
                  (unsigned long long)(author->founded[node] + 1));

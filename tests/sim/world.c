@@ -1021,7 +1021,6 @@ static void deliver_forward(world_t *w, proc_t *p, const event_t *e)
         replica_peer_router(p->replica, now, e->chan, bytes);
 }
 
-/* A message arrives at the DEALER end. */
 /* A session's request was refused with RETAG, and others of it are under way behind it. */
 static void notice_retag(world_t *w, const proc_t *p, slice_t bytes)
 {
@@ -1038,6 +1037,7 @@ static void notice_retag(world_t *w, const proc_t *p, slice_t bytes)
             w->coverage->retagged_before += reply.outcome == OUTCOME_RETAG;
 }
 
+/* A message arrives at the DEALER end. */
 static void deliver_backward(world_t *w, proc_t *p, const event_t *e)
 {
     slice_t bytes = slice_of(e->bytes, e->size);

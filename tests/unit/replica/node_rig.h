@@ -489,13 +489,24 @@ static inline void pass_synced(node_t *n)
     settle(n);
 }
 
+static inline void pass_synced_times(node_t *n, int times)
+{
+    for (int i = 0; i < times; i++)
+        pass_synced(n);
+}
+
+static inline void pass_until_ready(node_t *n, const node_t *joiner)
+{
+    for (int i = 0; i < 40 && !replica_is_ready(joiner->replica); i++)
+        pass_synced(n);
+    assert_true(replica_is_ready(joiner->replica));
+}
+
 /* A new node, which takes over what the other has. */
 static inline void join(node_t *n, node_t *fresh)
 {
     connect_nodes(n, fresh);
-    for (int i = 0; i < 40 && !replica_is_ready(fresh->replica); i++)
-        pass_synced(n);
-    assert_true(replica_is_ready(fresh->replica));
+    pass_until_ready(n, fresh);
     pass(n, 250); /* it says so */
 }
 

@@ -57,6 +57,19 @@ static node_t *four_updates(void)
     return n;
 }
 
+/* The same, and the other has the first two of them. */
+static node_t *half_with(node_t *other)
+{
+    node_t *n = served(0, 10, 1);
+    connect_nodes(n, other);
+    set(n, 1, 1, "first");
+    set(n, 1, 2, "second");
+    n->peer = other->peer = NULL;
+    set(n, 1, 3, "third");
+    set(n, 1, 4, "fourth");
+    return n;
+}
+
 static void test_damaged_waits(void **state)
 {
     (void)state;
@@ -80,18 +93,11 @@ static void test_damaged_waits(void **state)
 static void test_damaged_hands_in(void **state)
 {
     (void)state;
-    node_t *before = served(0, 10, 1);
     node_t *other = node_new(1, 20);
-    connect_nodes(before, other);
-    set(before, 1, 1, "first");
-    set(before, 1, 2, "second");
-    before->peer = other->peer = NULL;
-    set(before, 1, 3, "third");
-    set(before, 1, 4, "fourth");
+    node_t *before = half_with(other);
     node_t *n = damaged(false, before, slice_text(""));
     meet(other, n);
-    for (int i = 0; i < 80; i++)
-        pass_synced(n);
+    pass_synced_times(n, 80);
     assert_true(replica_is_ready(n->replica));
     assert_int_equal(replica_info(n->replica, n->now).counts->repairs, 1);
     assert_int_equal(has(other, 10), 4);
@@ -112,22 +118,15 @@ static void test_damaged_hands_in(void **state)
 static void test_damaged_amid_joining(void **state)
 {
     (void)state;
-    node_t *before = served(0, 10, 1);
     node_t *other = node_new(1, 20);
+    node_t *before = half_with(other);
     buf_t number = {0};
-    connect_nodes(before, other);
-    set(before, 1, 1, "first");
-    set(before, 1, 2, "second");
-    before->peer = other->peer = NULL;
-    set(before, 1, 3, "third");
-    set(before, 1, 4, "fourth");
     seglog_number_put(&number, 1);
     seglog_entry_put(&before->log, LOG_START + before->log.size, SEGLOG_KIND_JOINING,
                      buf_slice(&number));
     node_t *n = damaged(false, before, slice_text(""));
     meet(other, n);
-    for (int i = 0; i < 80; i++)
-        pass_synced(n);
+    pass_synced_times(n, 80);
     assert_true(replica_is_ready(n->replica));
     assert_int_equal(has(other, 10), 4);
     assert_true(has_lost(other, "third") && has_lost(other, "fourth"));
@@ -177,8 +176,7 @@ static void test_salvaged_after_it_had_left(void **state)
     node_t *fresh = node_new(2, 500);
     fresh->now = n->now;
     meet(n, fresh);
-    for (int i = 0; i < 100; i++)
-        pass_synced(n);
+    pass_synced_times(n, 100);
     assert_true(replica_is_ready(n->replica));
     assert_true(replica_is_ready(fresh->replica));
     assert_int_equal(has(fresh, 10), 1);
@@ -220,8 +218,7 @@ static void test_salvaged_and_the_others_are_back(void **state)
     hello(n, 1, NULL);
     set(n, 1, 5, "of one");
     meet(n, other);
-    for (int i = 0; i < 100; i++)
-        pass_synced(n);
+    pass_synced_times(n, 100);
     assert_true(replica_is_ready(n->replica) && replica_is_ready(other->replica));
     assert_true(replica_digest(n->replica, 0) == replica_digest(other->replica, 0));
     assert_true(has_lost(other, "# 4 updates that only the state of node 1 had"));

@@ -90,8 +90,7 @@ static void test_accept_clock(void **state)
     assert_true(is_with(a, 20));
     pass(a, 5000);
     assert_true(is_with(b, 10));
-    for (int i = 0; i < 40 && !replica_is_ready(b->replica); i++)
-        pass_synced(a);
+    pass_until_ready(a, b);
     link_up(a);
     hello(a, 7, NULL);
     assert_int_equal(set(a, 7, 2, "y").outcome, OUTCOME_OK);

@@ -62,22 +62,18 @@ static void test_stability_lag(void **state)
     node_t *a = served(0, 10, 1);
     node_t *b = node_new(1, 20);
     connect_nodes(a, b);
-    for (int i = 0; i < 2 * (HORIZON + LAG); i++)
-        pass_synced(a); /* with nothing to forget */
+    pass_synced_times(a, 2 * (HORIZON + LAG)); /* with nothing to forget */
     assert_int_equal(a->lag_notes, 0);
     link_up(a);
     hello(a, 1, NULL);
     set(a, 1, 1, "x");
     a->is_deaf = b->is_deaf = true; /* no rounds */
-    for (int i = 0; i < HORIZON + LAG - 8; i++)
-        pass_synced(a);
+    pass_synced_times(a, HORIZON + LAG - 8);
     assert_int_equal(a->lag_notes, 0);
-    for (int i = 0; i < HORIZON + LAG; i++)
-        pass_synced(a);
+    pass_synced_times(a, HORIZON + LAG);
     assert_int_equal(a->lag_notes, 1);
     a->is_deaf = b->is_deaf = false;
-    for (int i = 0; i < 3 * HORIZON; i++)
-        pass_synced(a);
+    pass_synced_times(a, 3 * HORIZON);
     assert_int_equal(a->lag_notes, 2);
     node_free(a);
     node_free(b);
@@ -131,12 +127,10 @@ static void test_forgets_when_all_agree(void **state)
 
     a->peer = b->peer = c->peer = NULL;
     assert_int_equal(replica_forget(a->replica, a->now, 2, &err), 0);
-    for (int i = 0; i < 8; i++)
-        pass_synced(a);
+    pass_synced_times(a, 8);
     assert_int_equal(replica_info(a->replica, a->now).unstable, 1);
     meet(a, b);
-    for (int i = 0; i < QUARTERS; i++)
-        pass_synced(a);
+    pass_synced_times(a, QUARTERS);
     assert_int_equal(replica_info(a->replica, a->now).unstable, 0);
     node_free(a);
     node_free(b);
@@ -152,12 +146,10 @@ static void test_floor_for_others(void **state)
     node_t *b = node_new(1, 20);
     connect_nodes(a, b);
     set(a, 1, 1, "x");
-    for (int i = 0; i < 2 * QUARTERS; i++)
-        pass_synced(a);
+    pass_synced_times(a, 2 * QUARTERS);
     hlc_t floor = replica_info(b->replica, b->now).floor;
     assert_int_equal(replica_info(b->replica, b->now).unstable, 0);
-    for (int i = 0; i < QUARTERS; i++)
-        pass_synced(a);
+    pass_synced_times(a, QUARTERS);
     assert_true(replica_info(b->replica, b->now).floor == floor); /* for nobody */
     link_up(a);
     hello(a, 1, NULL);
@@ -165,8 +157,7 @@ static void test_floor_for_others(void **state)
     set(a, 1, 2, "y");
     b->is_deaf = false;
     a->is_slow = true; /* b does not get it */
-    for (int i = 0; i < QUARTERS; i++)
-        pass_synced(a);
+    pass_synced_times(a, QUARTERS);
     assert_int_equal(replica_info(b->replica, b->now).unstable, 0);
     assert_true(replica_info(b->replica, b->now).floor > floor);
     node_free(a);
@@ -373,14 +364,12 @@ static void test_taken_back_on_disk(void **state)
     node_t *c = node_replayed(b, 21);
     replica_set_read_only(a->replica, a->now, "no room");
     connect_nodes(a, c);
-    for (int i = 0; i < 20; i++)
-        pass_synced(a);
+    pass_synced_times(a, 20);
     assert_true(replica_info(c->replica, c->now).is_joining);
     replica_set_read_only(a->replica, a->now, NULL);
     pass(a, 3000); /* written, and not on disk */
     assert_true(replica_info(c->replica, c->now).is_joining);
-    for (int i = 0; i < 20; i++)
-        pass_synced(a);
+    pass_synced_times(a, 20);
     assert_false(replica_info(c->replica, c->now).is_joining);
     node_free(a);
     node_free(b);
@@ -403,8 +392,7 @@ static void test_handed_in_twice(void **state)
     set(a, 1, 1, "x");
     meet(a, d);
     assert_int_equal(replica_forget(a->replica, a->now, 1, &err), 0);
-    for (int i = 0; i < 20; i++)
-        pass_synced(a);
+    pass_synced_times(a, 20);
     b->peer = NULL;
     set(b, 2, 1, "late");
 
@@ -432,8 +420,7 @@ static void test_handed_in_twice(void **state)
 
     c->now = d->now;
     meet(d, c);
-    for (int i = 0; i < 40; i++)
-        pass_synced(c);
+    pass_synced_times(c, 40);
     assert_int_equal(has(d, 20), 0);
     assert_int_equal(replica_forget(d->replica, d->now, 0, &err), 0);
     for (int i = 0; i < 40 && has(d, 20) == 0; i++)
@@ -477,8 +464,7 @@ static void test_both_went_on(void **state)
     node_t *d = node_with_rows(b, b->log.size, 21, of_b);
     assert_true(replica_is_ready(c->replica) && replica_is_ready(d->replica));
     meet(c, d);
-    for (int i = 0; i < 40; i++)
-        pass_synced(c);
+    pass_synced_times(c, 40);
     assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
     assert_int_equal(replica_info(d->replica, d->now).counts->transfers, 0);
     assert_true(replica_is_ready(c->replica) && replica_is_ready(d->replica));
@@ -509,16 +495,14 @@ static void test_own_count_never_goes_back(void **state)
     meet(b, c);
     for (int i = 0; i < 100 && replica_info(c->replica, c->now).counts->transfers < 1; i++)
         pass_synced(c);
-    for (int i = 0; i < 20; i++)
-        pass_synced(c);
+    pass_synced_times(c, 20);
     assert_true(replica_is_ready(c->replica));
 
     node_t *d = node_that_left_behind(a, before, 12, c);
     meet(d, c);
     for (int i = 0; i < 200 && replica_info(c->replica, c->now).counts->transfers < 2; i++)
         pass_synced(c);
-    for (int i = 0; i < 20; i++)
-        pass_synced(c);
+    pass_synced_times(c, 20);
     assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 2);
     assert_true(replica_is_ready(c->replica));
     assert_int_equal(has(c, 20), 1);
@@ -554,15 +538,13 @@ static void test_horizon_is_that_of_the_state(void **state)
     a->peer = c->peer = NULL;
     assert_int_equal(replica_forget(c->replica, c->now, 0, &err), 0);
     set(c, 2, 1, "y");
-    for (int i = 0; i < 200; i++)
-        pass_synced(c);
+    pass_synced_times(c, 200);
     const hlc_t alone = replica_info(c->replica, c->now).horizon;
     assert_true(alone > clock_of(a));
     node_t *b = node_that_left_behind(a, a->log.size, 11, c);
     b->now = a->now; /* it has not gone on meanwhile */
     meet(b, c);
-    for (int i = 0; i < 20; i++)
-        pass_synced(c);
+    pass_synced_times(c, 20);
     assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
     assert_true(replica_info(c->replica, c->now).horizon < alone);
     node_free(a);
@@ -650,8 +632,7 @@ static void test_old_folder(void **state)
         node_t *c = node_replayed(b, start);
         c->now = a->now;
         meet(a, c);
-        for (int i = 0; i < 40; i++)
-            pass_synced(a);
+        pass_synced_times(a, 40);
         assert_int_equal(replica_info(c->replica, c->now).counts->transfers, 1);
         assert_true(replica_is_ready(c->replica));
         assert_true(replica_digest(a->replica, clock_of(a)) ==
@@ -737,8 +718,7 @@ static void test_taken_in_elsewhere(void **state)
     pass_on_disk(a, 60000);
     assert_true(replica_info(a->replica, a->now).horizon > clock_of(b));
     meet(a, b);
-    for (int i = 0; i < 80; i++)
-        pass_synced(a);
+    pass_synced_times(a, 80);
     assert_true(replica_is_ready(a->replica) && replica_is_ready(b->replica));
     assert_int_equal(replica_info(b->replica, b->now).counts->transfers, 2);
     assert_true(has_lost(a, "of b"));
@@ -813,8 +793,7 @@ static void test_newcomer_meets_another(void **state)
             pass_without_commit(b);
         assert_false(replica_is_ready(b->replica) || replica_is_ready(c->replica));
         if (is_writing) {
-            for (int i = 0; i < 60; i++)
-                pass_synced(b);
+            pass_synced_times(b, 60);
             assert_true(replica_is_ready(b->replica) && replica_is_ready(c->replica));
             assert_int_equal(has(c, 10), 1);
         }
@@ -837,14 +816,12 @@ static void test_two_newcomers_wait(void **state)
     connect_nodes(a, c);
     a->peer = NULL;
     meet(b, c);
-    for (int i = 0; i < 80; i++)
-        pass_synced(b);
+    pass_synced_times(b, 80);
     assert_false(replica_is_ready(b->replica) || replica_is_ready(c->replica));
     assert_int_equal(begin_backup(b), -1); /* of nothing */
     c->peer = NULL;
     meet(a, b);
-    for (int i = 0; i < 80; i++)
-        pass_synced(a);
+    pass_synced_times(a, 80);
     assert_true(replica_is_ready(b->replica));
     assert_int_equal(has(b, 10), 1);
     node_free(a);
@@ -876,8 +853,7 @@ static void test_taken_back_and_not_given(void **state)
     assert_int_equal(replica_info(b->replica, b->now).members, 2);
     a->peer = NULL;
     meet(b, c);
-    for (int i = 0; i < 60; i++)
-        pass_synced(b);
+    pass_synced_times(b, 60);
     assert_false(replica_is_ready(b->replica) || replica_is_ready(c->replica));
     node_free(a);
     node_free(before);
@@ -894,13 +870,11 @@ static void test_read_only_donor_is_silent(void **state)
     set(a, 1, 1, "x");
     replica_set_read_only(a->replica, a->now, "no room");
     connect_nodes(a, b);
-    for (int i = 0; i < 20; i++)
-        pass_synced(a);
+    pass_synced_times(a, 20);
     assert_true(replica_info(b->replica, b->now).is_joining);
     assert_int_equal(a->states, 0);
     replica_set_read_only(a->replica, a->now, NULL);
-    for (int i = 0; i < 40; i++)
-        pass_synced(a);
+    pass_synced_times(a, 40);
     assert_true(replica_is_ready(b->replica));
     node_free(a);
     node_free(b);
@@ -920,12 +894,10 @@ static void test_left_while_writing(void **state)
     a->peer = NULL;
     meet(c, b);
     c->peer = b->peer = NULL;
-    for (int i = 0; i < 20; i++)
-        pass_synced(b);
+    pass_synced_times(b, 20);
     assert_false(replica_is_ready(b->replica));
     meet(c, b);
-    for (int i = 0; i < 80; i++)
-        pass_synced(c);
+    pass_synced_times(c, 80);
     assert_true(replica_is_ready(b->replica) && replica_is_ready(c->replica));
     node_free(a);
     node_free(b);
@@ -949,8 +921,7 @@ static void test_waits_for_who_writes(void **state)
     for (int i = 0; i < 60; i++)
         pass_without_commit(b);
     assert_false(replica_is_ready(c->replica) || replica_is_ready(b->replica));
-    for (int i = 0; i < 60; i++)
-        pass_synced(b);
+    pass_synced_times(b, 60);
     assert_true(replica_is_ready(c->replica) && replica_is_ready(b->replica));
     assert_int_equal(has(c, 10), 2);
     node_free(a);
@@ -979,8 +950,7 @@ static void test_who_joins_has_no_say(void **state)
         pass(a, 250); /* without a sync */
     assert_true(replica_info(c->replica, c->now).is_joining);
     assert_int_equal(replica_info(a->replica, a->now).members, 3);
-    for (int i = 0; i < 40; i++)
-        pass_synced(a);
+    pass_synced_times(a, 40);
     assert_true(replica_is_ready(c->replica));
     assert_int_equal(replica_info(a->replica, a->now).members, 2);
     node_free(a);
@@ -1030,8 +1000,7 @@ static void test_replaced_while_it_was_up(void **state)
     a->peer = NULL;
     pass_on_disk(a, 3000); /* both are silent */
     meet(a, b);
-    for (int i = 0; i < 80; i++)
-        pass_synced(a);
+    pass_synced_times(a, 80);
     assert_true(replica_is_ready(a->replica) && replica_is_ready(b->replica));
     assert_int_equal(replica_info(b->replica, b->now).counts->transfers, 1);
     assert_true(has_lost(a, "of the first"));
@@ -1103,8 +1072,7 @@ static void test_read_only_and_a_newcomer(void **state)
     assert_int_equal(b->log.size, log_size);
     assert_int_equal(replica_info(b->replica, b->now).members, 2);
     replica_set_read_only(b->replica, b->now, NULL);
-    for (int i = 0; i < 10; i++)
-        pass_synced(a);
+    pass_synced_times(a, 10);
     seglog_entry_t first;
     assert_int_equal(seglog_next(buf_slice(&b->log), LOG_START, &first), SEGLOG_GOOD);
     assert_int_equal(first.kind, SEGLOG_KIND_META);
