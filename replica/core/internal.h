@@ -15,6 +15,7 @@
 #include "replica/core/logindex.h"
 #include "replica/core/members.h"
 #include "replica/core/replica.h"
+#include "replica/core/seglog.h"
 #include "replica/core/state.h"
 #include "replica/core/store.h"
 
@@ -144,6 +145,7 @@ typedef struct joining {
     int64_t since_ms;         /* without progress */
     int64_t wanted_ms;        /* when it began */
     uint64_t position;        /* of the log: it says that we are joining */
+    seglog_joining_t logged;  /* or will be */
     bool is_unlogged;         /* nothing may go to the log now */
     bool has_left;            /* that is why, and others do not count what we hand in */
     bool is_short;            /* what the donor lacks of ours is in our log no more */

@@ -247,7 +247,7 @@ static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
         return true;
     }
     if (kind == SEGLOG_KIND_JOINING && seglog_number_read(payload, &value)) {
-        self->must_join = value != 0;
+        self->must_join = value == SEGLOG_JOINING_WANTED;
         return true;
     }
     if (kind == SEGLOG_KIND_FLOOR && seglog_number_read(payload, &value)) {
@@ -298,6 +298,17 @@ void replica_set_damaged(replica_t *self)
     self->salvaged = holdback_new(REPLICA_HELD_BYTES_MAX);
 }
 
+/*
+ * It took over a state. What it had before was handed in then, and whether that counted the others
+ * know: handed in once more, it would count where it had not come to.
+ */
+static void drop_salvaged(replica_t *self)
+{
+    holdback_destroy(&self->salvaged);
+    self->salvaged = holdback_new(REPLICA_HELD_BYTES_MAX);
+    self->is_salvage_short = false;
+}
+
 /* What the entries say only adds to what is known; of joining, the last of them is right. */
 void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
 {
@@ -312,7 +323,9 @@ void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
     } else if (kind == SEGLOG_KIND_CLOCK && seglog_clock_read(payload, &clock, &self->lead_ms)) {
         replica_clock_raise(self, clock);
     } else if (kind == SEGLOG_KIND_JOINING && seglog_number_read(payload, &joining)) {
-        self->must_join = joining != 0; /* what it had handed in before may not have counted */
+        self->must_join = joining == SEGLOG_JOINING_WANTED; /* what it handed in may not count */
+        if (joining == SEGLOG_JOINING_ADOPTED)
+            drop_salvaged(self);
     } else if (kind == SEGLOG_KIND_UPDATE && record_read(payload, record) &&
                record->n > vec_get(&self->applied, record->origin)) {
         self->clock = hlc_max(self->clock, record->tag.hlc + OPS_MAX);

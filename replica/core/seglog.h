@@ -38,7 +38,7 @@ typedef enum seglog_kind {
     SEGLOG_KIND_UPDATE = 1,  /* an update record (bus/wire/record.h) */
     SEGLOG_KIND_META = 2,    /* what the log belongs to (seglog_meta_put) */
     SEGLOG_KIND_MEMBERS = 3, /* the rows of members (peer_members_put) */
-    SEGLOG_KIND_JOINING = 6, /* 1: the state before it is to be replaced by another's; 0: not so */
+    SEGLOG_KIND_JOINING = 6, /* a seglog_joining_t: what becomes of the state before it */
     SEGLOG_KIND_ENDED = 5,   /* final counts: a msgpack vector */
     SEGLOG_KIND_FLOOR = 4, /* no update with a tag at or under it is accepted (seglog_floor_put) */
     SEGLOG_KIND_CLOCK = 7, /* a clock that people accepted (seglog_clock_put) */
@@ -114,6 +114,12 @@ void seglog_meta_put(buf_t *out, uint64_t lineage);
 
 /* Reads it; fields that later versions append are skipped. False when malformed. */
 bool seglog_meta_read(slice_t payload, uint64_t *lineage);
+
+typedef enum seglog_joining {
+    SEGLOG_JOINING_NOT = 0,
+    SEGLOG_JOINING_WANTED = 1,  /* it is to be replaced by another's */
+    SEGLOG_JOINING_ADOPTED = 2, /* it was, and all of that is in the checkpoint */
+} seglog_joining_t;
 
 /* The payload of a FLOOR or JOINING entry, likewise: [number]. */
 void seglog_number_put(buf_t *out, uint64_t number);

@@ -57,14 +57,15 @@ static void drop_staged(replica_t *self)
  * From the moment a donor may take us back others count us as a member again, although our own
  * state is still the old one. A start in between must know that.
  */
-static void log_joining(replica_t *self, bool is_joining)
+static void log_joining(replica_t *self, seglog_joining_t what)
 {
+    self->joining.logged = what;
     self->joining.is_unlogged = self->is_read_only;
     self->joining.position = UINT64_MAX;
     if (self->is_read_only)
         return;
     buf_reset(&self->encoded);
-    seglog_number_put(&self->encoded, is_joining);
+    seglog_number_put(&self->encoded, what);
     replica_log(self, SEGLOG_KIND_JOINING, buf_slice(&self->encoded));
     self->joining.position = self->log_end;
     replica_emit(self, REPLICA_SYNC, 0, self->arena.size);
@@ -73,7 +74,7 @@ static void log_joining(replica_t *self, bool is_joining)
 void transfer_log_again(replica_t *self)
 {
     if (self->joining.is_unlogged)
-        log_joining(self, self->joining.state != JOINING_NOT);
+        log_joining(self, self->joining.logged);
 }
 
 void transfer_stop(replica_t *self)
@@ -93,7 +94,7 @@ void transfer_want(replica_t *self)
     self->joining.asked_ms = self->now.boot_ms;
     self->pull.is_open = false; /* what it brings will be in the state */
     self->gap_since_ms = INT64_MAX;
-    log_joining(self, true);
+    log_joining(self, SEGLOG_JOINING_WANTED);
     self->joining.wanted_ms = self->now.boot_ms;
     sessions_turn_back_all(self);
     const char *why = "what this node lacks is in no log any more";
@@ -321,7 +322,7 @@ static void go_on(replica_t *self)
     drop_staged(self);
     self->joining.state = JOINING_NOT;
     self->joining.has_left = false;
-    log_joining(self, false);
+    log_joining(self, SEGLOG_JOINING_NOT);
     if (self->void_before != 0)
         recovery_want_checkpoint(self, false);
 }
@@ -546,7 +547,7 @@ void transfer_is_on_disk(replica_t *self)
     if (self->joining.state != JOINING_WRITING)
         return;
     self->joining.state = JOINING_NOT;
-    log_joining(self, false); /* the checkpoint says so too, but may be damaged one day */
+    log_joining(self, SEGLOG_JOINING_ADOPTED);
     if (self->is_damaged) {
         self->counts.repairs++;
         replica_note(self, NOTE_WARN, "[repaired] what was damaged is here again, from node %u",

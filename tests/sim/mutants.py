@@ -275,8 +275,14 @@ MUTANTS = {
     ),
     "a damaged node forgets that it was joining": (
         "replica/core/replica.c",
-        "self->must_join = joining != 0; /* what",
+        "self->must_join = joining == SEGLOG_JOINING_WANTED; /* what",
         "self->must_join |= false; /* what",
+        "unit/replica/test_damage",
+    ),
+    "a damaged node hands in what was before the state it had taken over": (
+        "replica/core/replica.c",
+        "        if (joining == SEGLOG_JOINING_ADOPTED)\n            drop_salvaged(self);\n",
+        "",
         "unit/replica/test_damage",
     ),
     "the horizon outlives the state": (

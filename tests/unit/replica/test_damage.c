@@ -111,6 +111,14 @@ static void test_damaged_hands_in(void **state)
     node_free(before);
 }
 
+static void log_joining(node_t *n, seglog_joining_t what)
+{
+    buf_t number = {0};
+    seglog_number_put(&number, what);
+    seglog_entry_put(&n->log, LOG_START + n->log.size, SEGLOG_KIND_JOINING, buf_slice(&number));
+    buf_free(&number);
+}
+
 /*
  * Behind the damage its log says that it had left and was about to take over a state: what it had
  * handed in then did not count, and does not when it is handed in again.
@@ -120,17 +128,35 @@ static void test_damaged_amid_joining(void **state)
     (void)state;
     node_t *other = node_new(1, 20);
     node_t *before = half_with(other);
-    buf_t number = {0};
-    seglog_number_put(&number, 1);
-    seglog_entry_put(&before->log, LOG_START + before->log.size, SEGLOG_KIND_JOINING,
-                     buf_slice(&number));
+    log_joining(before, SEGLOG_JOINING_WANTED);
     node_t *n = damaged(false, before, slice_text(""));
     meet(other, n);
     pass_synced_times(n, 80);
     assert_true(replica_is_ready(n->replica));
     assert_int_equal(has(other, 10), 4);
     assert_true(has_lost(other, "third") && has_lost(other, "fourth"));
-    buf_free(&number);
+    node_free(n);
+    node_free(other);
+    node_free(before);
+}
+
+/*
+ * It had taken one over, and what was before that was still in its log. It is a member again, so
+ * what it hands in counts; what it had handed in when it was none did not, at those who were there.
+ */
+static void test_damaged_after_joining(void **state)
+{
+    (void)state;
+    node_t *other = node_new(1, 20);
+    node_t *before = half_with(other);
+    log_joining(before, SEGLOG_JOINING_WANTED);
+    log_joining(before, SEGLOG_JOINING_ADOPTED);
+    node_t *n = damaged(false, before, slice_text(""));
+    meet(other, n);
+    pass_synced_times(n, 80);
+    assert_true(replica_is_ready(n->replica));
+    assert_int_equal(has(other, 10), 2);
+    assert_int_equal(has(n, 10), 2);
     node_free(n);
     node_free(other);
     node_free(before);
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_damaged_waits),
         cmocka_unit_test(test_damaged_hands_in),
         cmocka_unit_test(test_damaged_amid_joining),
+        cmocka_unit_test(test_damaged_after_joining),
         cmocka_unit_test(test_damaged_salvage),
         cmocka_unit_test(test_salvaged_after_it_had_left),
         cmocka_unit_test(test_salvaged_and_the_others_are_back),
