@@ -145,7 +145,7 @@ typedef struct joining {
     int64_t since_ms;         /* without progress */
     int64_t wanted_ms;        /* when it began */
     uint64_t position;        /* of the log: it says that we are joining */
-    seglog_joining_t logged;  /* or will be */
+    seglog_joining_t logged;  /* the last of them in the log, or the next */
     bool is_unlogged;         /* nothing may go to the log now */
     bool has_left;            /* that is why, and others do not count what we hand in */
     bool is_short;            /* what the donor lacks of ours is in our log no more */
@@ -252,7 +252,7 @@ struct replica {
     joining_t joining;
     donating_t donating;
     bool is_forgotten;     /* by people, while it was up */
-    bool must_join;        /* the log ends in the middle of joining */
+    bool was_damaged;      /* as the log says: it ends in the middle of a repair */
     bool is_damaged;       /* the state is less than what we once had on disk */
     holdback_t *salvaged;  /* records from behind the damage; NULL: none */
     bool is_salvage_short; /* there was no room for all */
@@ -486,6 +486,8 @@ void recovery_take_meta(replica_t *self, const state_meta_t *meta);
 
 /* We cannot follow by the log: the state of another is to be taken over. */
 void transfer_want(replica_t *self);
+/* We have left, as others see it: what we have is to be handed in, and counts no more. */
+void transfer_has_left(replica_t *self);
 /*
  * Of two that both want to join, and nobody is there who could give them a state, the peer goes on
  * with its own: the one that has taken over a state and writes it, the one that has more, or, of

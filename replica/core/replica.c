@@ -234,6 +234,13 @@ void replica_apply(replica_t *self, const record_t *record, slice_t raw)
     self->turn.has_applied = true;
 }
 
+static void replay_joining(replica_t *self, seglog_joining_t what)
+{
+    self->joining.logged = what;
+    self->was_damaged |= what == SEGLOG_JOINING_DAMAGED;
+    self->was_damaged &= seglog_is_joining(what);
+}
+
 /* An entry that is no update; false when it is malformed. */
 static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
 {
@@ -247,7 +254,7 @@ static bool replay_other(replica_t *self, uint8_t kind, slice_t payload)
         return true;
     }
     if (kind == SEGLOG_KIND_JOINING && seglog_number_read(payload, &value)) {
-        self->must_join = value == SEGLOG_JOINING_WANTED;
+        replay_joining(self, (seglog_joining_t)value);
         return true;
     }
     if (kind == SEGLOG_KIND_FLOOR && seglog_number_read(payload, &value)) {
@@ -277,7 +284,8 @@ int replica_replay(replica_t *self, uint64_t position, uint8_t kind, slice_t pay
                        (unsigned long long)position, kind);
     bool is_good = record_read(payload, &self->record);
     /* Emptied by a state that was taken over and did not get to the disk: that is done again. */
-    if (is_good && self->must_join && slice_equal(self->record.result, record_nothing()) &&
+    if (is_good && seglog_is_joining(self->joining.logged) &&
+        slice_equal(self->record.result, record_nothing()) &&
         self->record.n <= vec_get(&self->applied, self->record.origin))
         return 0;
     if (!is_good || self->record.n != vec_get(&self->applied, self->record.origin) + 1 ||
@@ -323,7 +331,8 @@ void replica_salvage(replica_t *self, uint8_t kind, slice_t payload)
     } else if (kind == SEGLOG_KIND_CLOCK && seglog_clock_read(payload, &clock, &self->lead_ms)) {
         replica_clock_raise(self, clock);
     } else if (kind == SEGLOG_KIND_JOINING && seglog_number_read(payload, &joining)) {
-        self->must_join = joining == SEGLOG_JOINING_WANTED; /* what it handed in may not count */
+        if (!self->was_damaged) /* else what the log says came after that */
+            self->joining.logged = (seglog_joining_t)joining;
         if (joining == SEGLOG_JOINING_ADOPTED)
             drop_salvaged(self);
     } else if (kind == SEGLOG_KIND_UPDATE && record_read(payload, record) &&
@@ -357,7 +366,7 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->heartbeat_ms = now.boot_ms;
     stability_start(self);
     gossip_start(self);
-    if (self->must_join || self->is_damaged)
+    if (self->joining.logged == SEGLOG_JOINING_LEFT || self->is_damaged)
         transfer_want(self);
     settle(self);
 }

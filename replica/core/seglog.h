@@ -117,9 +117,16 @@ bool seglog_meta_read(slice_t payload, uint64_t *lineage);
 
 typedef enum seglog_joining {
     SEGLOG_JOINING_NOT = 0,
-    SEGLOG_JOINING_WANTED = 1,  /* it is to be replaced by another's */
+    SEGLOG_JOINING_LEFT = 1,    /* the node has left: it is to be replaced by another's */
     SEGLOG_JOINING_ADOPTED = 2, /* it was, and all of that is in the checkpoint */
+    SEGLOG_JOINING_MEMBER = 3,  /* it is to be replaced, the node is a member as before */
+    SEGLOG_JOINING_DAMAGED = 4, /* likewise, and what was behind it in the log is not in here */
 } seglog_joining_t;
+
+static inline bool seglog_is_joining(seglog_joining_t what)
+{
+    return what != SEGLOG_JOINING_NOT && what != SEGLOG_JOINING_ADOPTED;
+}
 
 /* The payload of a FLOOR or JOINING entry, likewise: [number]. */
 void seglog_number_put(buf_t *out, uint64_t number);

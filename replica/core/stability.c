@@ -141,8 +141,7 @@ static void have_left(replica_t *self, const peer_member_t *row)
 {
     bool is_us = row->incarnation == self->config.incarnation;
     if (row->state != MEMBER_FORGOTTEN || !is_us) {
-        self->joining.has_left = true;
-        transfer_want(self);
+        transfer_has_left(self);
         return;
     }
     if (self->is_forgotten)
@@ -676,7 +675,7 @@ void stability_start(replica_t *self)
      * Whoever took us back counts on a state that we do not have: what we handed in was emptied
      * there, and is not to be taken whole by others as a member's.
      */
-    if (self->must_join)
+    if (self->joining.logged == SEGLOG_JOINING_LEFT)
         change_own_row(self, MEMBER_LEFT_BEHIND);
     assert_own(self);
     rows_changed(self);

@@ -55,7 +55,8 @@ static void drop_staged(replica_t *self)
 
 /*
  * From the moment a donor may take us back others count us as a member again, although our own
- * state is still the old one. A start in between must know that.
+ * state is still the old one. A start in between must know that; so no donor takes us back before
+ * we tell that we know (ask). Who is a member hands in what counts, and does after a start, too.
  */
 static void log_joining(replica_t *self, seglog_joining_t what)
 {
@@ -85,6 +86,16 @@ void transfer_stop(replica_t *self)
     self->joining.state = JOINING_NOT; /* the log still says that it is to be done */
 }
 
+void transfer_has_left(replica_t *self)
+{
+    joining_t *j = &self->joining;
+    bool is_asking = j->state == JOINING_WANTED || j->state == JOINING_TAKING;
+    j->has_left = true;
+    if (is_asking && j->logged != SEGLOG_JOINING_LEFT)
+        log_joining(self, SEGLOG_JOINING_LEFT);
+    transfer_want(self);
+}
+
 void transfer_want(replica_t *self)
 {
     if (!keeps_its_state(self))
@@ -94,7 +105,9 @@ void transfer_want(replica_t *self)
     self->joining.asked_ms = self->now.boot_ms;
     self->pull.is_open = false; /* what it brings will be in the state */
     self->gap_since_ms = INT64_MAX;
-    log_joining(self, SEGLOG_JOINING_WANTED);
+    log_joining(self, self->joining.has_left ? SEGLOG_JOINING_LEFT
+                      : self->is_damaged     ? SEGLOG_JOINING_DAMAGED
+                                             : SEGLOG_JOINING_MEMBER);
     self->joining.wanted_ms = self->now.boot_ms;
     sessions_turn_back_all(self);
     const char *why = "what this node lacks is in no log any more";
@@ -640,6 +653,8 @@ static bool is_handed_in(replica_t *self, const peer_join_t *join, peer_t *peer)
     peer->has_left = has_left || join->has_left;
     if (!peer_vector_read(join->vector, join->ended, &self->vector, &self->wire))
         return false;
+    if (has_left && !join->has_left)
+        return false; /* it is to know first */
     if (vec_covers(&self->applied, &self->vector)) {
         if (has_left)
             stability_take_back(self, join->id, join->incarnation);

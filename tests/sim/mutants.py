@@ -248,8 +248,8 @@ MUTANTS = {
     ),
     "a crash forgets that the node was joining": (
         "replica/core/replica.c",
-        "        self->must_join = value != 0;\n",
-        "",
+        "    self->joining.logged = what;\n    self->was_damaged |=",
+        "    self->was_damaged |=",
     ),
     "what is handed in late counts": (
         "replica/core/transfer.c",
@@ -275,8 +275,26 @@ MUTANTS = {
     ),
     "a damaged node forgets that it was joining": (
         "replica/core/replica.c",
-        "self->must_join = joining == SEGLOG_JOINING_WANTED; /* what",
-        "self->must_join |= false; /* what",
+        "            self->joining.logged = (seglog_joining_t)joining;",
+        "            (void)joining;",
+        "unit/replica/test_damage",
+    ),
+    "what was found behind damage hides that a node has left since": (
+        "replica/core/replica.c",
+        "        if (!self->was_damaged) /* else",
+        "        if (true || self->was_damaged) /* else",
+        "unit/replica/test_damage",
+    ),
+    "a damaged node has left when it starts again": (
+        "replica/core/transfer.c",
+        "                      : self->is_damaged     ? SEGLOG_JOINING_DAMAGED",
+        "                      : self->is_damaged     ? SEGLOG_JOINING_LEFT",
+        "unit/replica/test_damage",
+    ),
+    "one that does not know that it has left is taken back": (
+        "replica/core/transfer.c",
+        "    if (has_left && !join->has_left)\n        return false;",
+        "    if (false && !join->has_left)\n        return false;",
         "unit/replica/test_damage",
     ),
     "a damaged node hands in what was before the state it had taken over": (

@@ -8,43 +8,66 @@
 
 #include "tests/unit/replica/node_rig.h"
 
-/*
- * Node 0 started again from the log of one that accepted `updates`, of which the second is damaged:
- * what is before it is replayed, what is behind it was found.
- */
-static node_t *damaged(bool with_salvage, const node_t *before, slice_t members)
+/* Of a log with four updates the second is damaged: where it begins, and where it ends. */
+static void find_damage(slice_t log, size_t *begin, size_t *end)
 {
+    unsigned updates = 0;
+    seglog_entry_t entry;
+    for (size_t at = 0; at < log.size; at += entry.size) {
+        slice_t rest = slice_of(log.data + at, log.size - at);
+        assert_int_equal(seglog_next(rest, LOG_START + at, &entry), SEGLOG_GOOD);
+        if (entry.kind == SEGLOG_KIND_UPDATE && ++updates == 2) {
+            *begin = at;
+            *end = at + entry.size;
+        }
+    }
+    assert_int_equal(updates, 4);
+}
+
+/* Node 0 started again with this log, and what was found behind the damage in that of `before`. */
+static node_t *start_damaged(bool with_salvage, slice_t log, const node_t *before, slice_t members)
+{
+    size_t begin;
+    size_t end;
+    find_damage(buf_slice(&before->log), &begin, &end);
     node_t *n = mem_zero(1, sizeof *n);
     n->now = before->now;
-    n->incarnation = before->incarnation + 1;
+    n->incarnation = before->incarnation + 1 + (log.size != begin);
     replica_config_t config = config_of(0, n->incarnation);
     config.salvage = with_salvage;
     n->replica = replica_new(&config);
-    slice_t log = buf_slice(&before->log);
-    uint64_t position = LOG_START;
-    unsigned updates = 0;
     seglog_entry_t entry;
-    while (seglog_next(log, position, &entry) == SEGLOG_GOOD) {
-        updates += entry.kind == SEGLOG_KIND_UPDATE;
-        if (updates < 2) {
-            assert_int_equal(replica_replay(n->replica, position, entry.kind, entry.payload, NULL),
-                             0);
-            buf_append(&n->log, log.data, entry.size);
-        } else if (updates > 2) {
-            replica_salvage(n->replica, entry.kind, entry.payload);
-        }
-        if (updates == 2 && entry.kind == SEGLOG_KIND_UPDATE)
-            replica_set_damaged(n->replica);
-        log = slice_of(log.data + entry.size, log.size - entry.size);
-        position += entry.size;
+    for (size_t at = 0; at < log.size; at += entry.size) {
+        slice_t rest = slice_of(log.data + at, log.size - at);
+        assert_int_equal(seglog_next(rest, LOG_START + at, &entry), SEGLOG_GOOD);
+        assert_int_equal(
+            replica_replay(n->replica, LOG_START + at, entry.kind, entry.payload, NULL), 0);
     }
-    assert_int_equal(updates, 4);
+    buf_append_slice(&n->log, log);
+    replica_set_damaged(n->replica);
+    for (size_t at = end; at < before->log.size; at += entry.size) {
+        slice_t rest = slice_of(before->log.data + at, before->log.size - at);
+        assert_int_equal(seglog_next(rest, LOG_START + at, &entry), SEGLOG_GOOD);
+        replica_salvage(n->replica, entry.kind, entry.payload);
+    }
     if (members.size != 0)
         assert_int_equal(replica_replay(n->replica, LOG_START, SEGLOG_KIND_MEMBERS, members, NULL),
                          0);
     replica_start(n->replica, n->now, LOG_START + n->log.size);
     turn(n);
     return n;
+}
+
+/*
+ * Node 0 started again from the log of one that accepted four updates, of which the second is
+ * damaged: what is before it is replayed, what is behind it was found.
+ */
+static node_t *damaged(bool with_salvage, const node_t *before, slice_t members)
+{
+    size_t begin;
+    size_t end;
+    find_damage(buf_slice(&before->log), &begin, &end);
+    return start_damaged(with_salvage, slice_of(before->log.data, begin), before, members);
 }
 
 static node_t *four_updates(void)
@@ -128,13 +151,66 @@ static void test_damaged_amid_joining(void **state)
     (void)state;
     node_t *other = node_new(1, 20);
     node_t *before = half_with(other);
-    log_joining(before, SEGLOG_JOINING_WANTED);
+    log_joining(before, SEGLOG_JOINING_LEFT);
     node_t *n = damaged(false, before, slice_text(""));
     meet(other, n);
     pass_synced_times(n, 80);
     assert_true(replica_is_ready(n->replica));
     assert_int_equal(has(other, 10), 4);
     assert_true(has_lost(other, "third") && has_lost(other, "fourth"));
+    node_free(n);
+    node_free(other);
+    node_free(before);
+}
+
+/*
+ * Started once more before anybody was there, it is a member as before, and what it hands in
+ * counts; unless it had left, as its log says behind the damage, or since.
+ */
+static void test_damaged_and_started_again(void **state)
+{
+    (void)state;
+    enum { NEVER, BEHIND, SINCE, CASES };
+    for (int left = NEVER; left < CASES; left++) {
+        node_t *other = node_new(1, 20);
+        node_t *before = half_with(other);
+        log_joining(before, left == BEHIND ? SEGLOG_JOINING_LEFT : SEGLOG_JOINING_NOT);
+        node_t *first = damaged(false, before, slice_text(""));
+        if (left == SINCE)
+            log_joining(first, SEGLOG_JOINING_LEFT);
+        node_t *n = start_damaged(false, buf_slice(&first->log), before, slice_text(""));
+        meet(other, n);
+        pass_synced_times(n, 80);
+        assert_true(replica_is_ready(n->replica));
+        assert_int_equal(has(other, 10), 4);
+        assert_true(has_lost(other, "third") == (left != NEVER));
+        node_free(n);
+        node_free(first);
+        node_free(other);
+        node_free(before);
+    }
+}
+
+/*
+ * It is left out while it waits, and does not hear that. Taken back, and killed before it has a
+ * state, it would start again as the member that it was.
+ */
+static void test_damaged_and_has_not_heard(void **state)
+{
+    (void)state;
+    err_t err;
+    replica_part_t part;
+    node_t *other = node_new(1, 20);
+    node_t *before = half_with(other);
+    node_t *n = damaged(false, before, slice_text(""));
+    assert_int_equal(replica_backup(other->replica, other->now, 0, 0, &part, &err), 0);
+    meet(other, n); /* which has no time for it before the backup is given up */
+    pass_synced_times(n, 20);
+    n->is_deaf = true;
+    assert_int_equal(replica_forget(other->replica, other->now, 0, &err), 0);
+    pass_synced_times(n, 60);
+    assert_false(replica_is_ready(n->replica));
+    assert_int_equal(replica_info(other->replica, other->now).members, 1);
     node_free(n);
     node_free(other);
     node_free(before);
@@ -149,7 +225,7 @@ static void test_damaged_after_joining(void **state)
     (void)state;
     node_t *other = node_new(1, 20);
     node_t *before = half_with(other);
-    log_joining(before, SEGLOG_JOINING_WANTED);
+    log_joining(before, SEGLOG_JOINING_LEFT);
     log_joining(before, SEGLOG_JOINING_ADOPTED);
     node_t *n = damaged(false, before, slice_text(""));
     meet(other, n);
@@ -303,6 +379,8 @@ int main(void)
         cmocka_unit_test(test_damaged_hands_in),
         cmocka_unit_test(test_damaged_amid_joining),
         cmocka_unit_test(test_damaged_after_joining),
+        cmocka_unit_test(test_damaged_and_started_again),
+        cmocka_unit_test(test_damaged_and_has_not_heard),
         cmocka_unit_test(test_damaged_salvage),
         cmocka_unit_test(test_salvaged_after_it_had_left),
         cmocka_unit_test(test_salvaged_and_the_others_are_back),
