@@ -53,8 +53,7 @@ static slice_t result_of(const entry_t *entry)
                     entry->size);
 }
 
-/* A set is answered with true, wherever and whenever it is executed; all else is a read too. */
-static bool tells_of_a_read(slice_t result)
+bool executed_tells_of_a_read(slice_t result)
 {
     mp_t in = mp_open(result);
     return mp_peek(&in) != MP_BOOL;
@@ -135,7 +134,7 @@ executed_state_t executed_find(const executed_t *self, uint64_t id, uint64_t seq
             .tag = {e->hlc, id, seq},
             .dot = e->dot,
             .result = result,
-            .deps = tells_of_a_read(result) ? &e->deps : NULL,
+            .deps = executed_tells_of_a_read(result) ? &e->deps : NULL,
         };
         return EXECUTED_HIT;
     }
@@ -165,7 +164,7 @@ void executed_add(executed_t *self, tag_t tag, vec_part_t dot, slice_t result, c
         e->result.there = (uint8_t *)mem_text(result.data, result.size);
     else if (result.size != 0)
         memcpy(e->result.here, result.data, result.size);
-    if (tells_of_a_read(result))
+    if (executed_tells_of_a_read(result))
         vec_copy(&e->deps, deps);
     client->size++;
     self->entries++;

@@ -47,6 +47,9 @@ void executed_destroy(executed_t **self);
 executed_state_t executed_find(const executed_t *self, uint64_t client, uint64_t seq,
                                executed_hit_t *hit);
 
+/* A set is answered with true, wherever and whenever it is executed; all else is a read too. */
+bool executed_tells_of_a_read(slice_t result);
+
 /*
  * Remembers an update that was applied, with the deps of its record, which are copied. A second
  * copy of one that is there changes nothing.

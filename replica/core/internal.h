@@ -239,6 +239,7 @@ struct replica {
     vec_t ended;   /* final counts: parts of applied that every member has, of no node that is up */
     buf_t ended_bytes; /* as they go into messages and the log */
     vec_t wire;        /* scratch: a vector without them */
+    vec_t named;       /* in deps of our own updates so far */
     lost_t lost;
     vec_t left; /* who has left the members, as parts for tokens */
     uint64_t left_serial;

@@ -32,6 +32,7 @@ void stability_free(replica_t *self)
     vec_free(&self->known);
     vec_free(&self->ended);
     vec_free(&self->wire);
+    vec_free(&self->named);
     vec_free(&self->left);
     buf_free(&self->ended_bytes);
 }
@@ -456,6 +457,7 @@ void stability_set_ended(replica_t *self, const vec_t *ended)
 static void ended_changed(replica_t *self)
 {
     encode_ended(self);
+    vec_leave_out(&self->named, &self->ended); /* no token has those any more */
     if (self->lineage_is_fixed && self->is_started)
         replica_log(self, SEGLOG_KIND_ENDED, buf_slice(&self->ended_bytes));
 }

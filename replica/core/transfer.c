@@ -507,6 +507,7 @@ static void adopt(replica_t *self)
     self->log_begin = self->log_end;
     stability_take_rows(self, buf_slice(&j->members));
     empty_own(self, own);
+    vec_reset(&self->named); /* by some that are empty now */
     end_salvage(self);
     self->fold_left = store_unstable(self->store);
     self->turn.has_applied = true;

@@ -303,6 +303,23 @@ MUTANTS = {
         "",
         "unit/replica/test_damage",
     ),
+    "what empty updates named counts as named": (
+        "replica/core/transfer.c",
+        "    vec_reset(&self->named); /* by some that are empty now */\n",
+        "",
+        MEMBERSHIP,
+    ),
+    "what an answer tells of is not named whole": (
+        "replica/core/intake.c",
+        "    if (!executed_tells_of_a_read(record->result))\n        vec_leave",
+        "    vec_leave",
+        "unit/replica/test_gossip",
+    ),
+    "what only another session has seen counts as named": (
+        "replica/core/intake.c",
+        "        vec_leave_out(&record->deps, &self->named);",
+        "        vec_leave_out(&record->deps, &self->applied);",
+    ),
     "the horizon outlives the state": (
         "replica/core/transfer.c",
         "    self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */\n",

@@ -306,6 +306,20 @@ static inline node_t *node_replayed(const node_t *old, uint64_t incarnation)
     return n;
 }
 
+/* The last update that it logged; out borrows from the log. */
+static inline void last_logged(const node_t *n, record_t *out)
+{
+    seglog_entry_t entry;
+    slice_t update = {0};
+    for (size_t at = 0; at < n->log.size; at += entry.size) {
+        slice_t rest = slice_of(n->log.data + at, n->log.size - at);
+        assert_int_equal(seglog_next(rest, LOG_START + at, &entry), SEGLOG_GOOD);
+        if (entry.kind == SEGLOG_KIND_UPDATE)
+            update = entry.payload;
+    }
+    assert_true(record_read(update, out));
+}
+
 static inline void node_free(node_t *n)
 {
     replica_destroy(&n->replica);

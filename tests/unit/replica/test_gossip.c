@@ -48,6 +48,39 @@ static void test_gap_by_batch(void **state)
     node_free(b);
 }
 
+/* Who applies an update has applied the one before it: what that one names is not named again. */
+static void test_deps_are_named_once(void **state)
+{
+    (void)state;
+    record_t record = {0};
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    set(b, 2, 1, "x");
+    const ask_t get = {.session = 1, .seq = 1, .command = COMMAND_GET, .a = "k"};
+    assert_int_equal(call(a, get).outcome, OUTCOME_OK);
+    set(a, 1, 2, "y");
+    last_logged(a, &record);
+    assert_int_equal(vec_get(&record.deps, 20), 1);
+    set(a, 1, 3, "z");
+    last_logged(a, &record);
+    assert_int_equal(record.deps.size, 0);
+    set(b, 2, 2, "x");
+    const ask_t again = {.session = 1, .seq = 4, .command = COMMAND_GET, .a = "k"};
+    assert_int_equal(call(a, again).outcome, OUTCOME_OK);
+    set(a, 1, 5, "z");
+    last_logged(a, &record);
+    assert_int_equal(vec_get(&record.deps, 20), 2);
+    /* The answer of an increment is a read: a retry looks whether it had seen enough. */
+    const ask_t add = {.session = 1, .seq = 6, .command = COMMAND_INCR, .a = "n"};
+    assert_int_equal(call(a, add).outcome, OUTCOME_OK);
+    last_logged(a, &record);
+    assert_int_equal(vec_get(&record.deps, 20), 2);
+    record_free(&record);
+    node_free(a);
+    node_free(b);
+}
+
 /* What the trace was told: how often of each kind, and what was last held back for. */
 typedef struct told {
     unsigned counts[TRACE_KINDS];
@@ -491,6 +524,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty_node_is_greeted),
+        cmocka_unit_test(test_deps_are_named_once),
         cmocka_unit_test(test_gap_by_batch),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_held_back_for_long),

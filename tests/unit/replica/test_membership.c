@@ -483,12 +483,25 @@ static void test_both_went_on(void **state)
 static void test_own_count_never_goes_back(void **state)
 {
     (void)state;
+    err_t err;
+    record_t record = {0};
+    vec_t seen = vec_one(30, 1);
     node_t *a = served(0, 10, 1);
     node_t *c = served(1, 20, 2);
+    node_t *e = served(2, 30, 3);
     connect_nodes(a, c);
-    set(a, 1, 1, "x");
+    connect_nodes(e, a);
+    set(e, 3, 1, "x");
+    assert_int_equal(replica_forget(a->replica, a->now, 2, &err), 0); /* so its part is not over */
+    settle(a);
     const size_t before = a->log.size;
+    a->peer = c;
+    for (int i = 0; i < 40 && has(c, 30) == 0; i++)
+        pass_synced(a);
+    hello(c, 2, &seen);
     set(c, 2, 1, "y");
+    last_logged(c, &record);
+    assert_int_equal(vec_get(&record.deps, 30), 1);
     assert_int_equal(has(a, 20), 1);
 
     node_t *b = node_that_left_behind(a, a->log.size, 11, c);
@@ -514,12 +527,17 @@ static void test_own_count_never_goes_back(void **state)
     hello(c, 3, &token);
     const ask_t get = {.session = 3, .seq = 1, .command = COMMAND_GET, .a = "k"};
     assert_int_equal(call(c, get).outcome, OUTCOME_MISSING);
-    hello(c, 2, NULL);
+    hello(c, 2, &seen);
     assert_int_equal(set(c, 2, 5, "z").outcome, OUTCOME_OK);
+    last_logged(c, &record);
+    assert_int_equal(vec_get(&record.deps, 30), 1); /* what had named it is empty now */
     for (int i = 0; i < 20 && has(d, 20) < 2; i++)
         pass_synced(c);
     assert_int_equal(has(d, 20), 2);
+    record_free(&record);
+    vec_free(&seen);
     vec_free(&token);
+    node_free(e);
     node_free(a);
     node_free(b);
     node_free(c);
