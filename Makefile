@@ -111,7 +111,7 @@ CLUSTER_PROGRAMS := $(patsubst tests/cluster/%.c,$(BUILD)/tests/%,$(wildcard tes
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS  := $(FUZZERS:%=$(BUILD)/tests/fuzz/replay_%) $(BUILD)/tests/fuzz/seeds
 
-.PHONY: all deps demo test sim mutants fuzz check format clean tests unit examples install uninstall
+.PHONY: all deps demo test sim mutants sizing fuzz check format clean tests unit examples install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -238,6 +238,10 @@ sim: $(SIM)
 
 mutants:
 	$(Q)MAKE="$(MAKE)" tests/sim/mutants.py
+
+KEYS ?= 1000000
+sizing: all
+	$(Q)BUILD=$(BUILD) tests/bench/sizing $(KEYS)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(BUILD)/tests/fuzz/seeds
