@@ -1,10 +1,11 @@
 /*
  * Vector timestamps: for each incarnation of a replica, how many of its updates are covered.
  *
- * Coulouris et al., Distributed Systems, "Vector clocks" and "The gossip architecture"; Ladin et
- * al., ACM TOCS 10(4) 1992, "multipart timestamps". A part that is absent counts as 0. The parts
- * are kept sorted by incarnation in one small array: a cluster has a handful, and merge and
- * comparison walk two arrays once. The struct lives inside its user; zero it, vec_free it.
+ * Coulouris et al., Distributed Systems, sections 14.4 (vector clocks) and 18.4.1 (the gossip
+ * architecture); Ladin et al., ACM TOCS 10(4) 1992, section 3.1 ("multipart timestamps"). A part
+ * that is absent counts as 0. The parts are kept sorted by incarnation in one small array: a
+ * cluster has a handful, and merge and comparison walk two arrays once. The struct lives inside its
+ * user; zero it, vec_free it.
  */
 #ifndef HEARSAY_BUS_BASE_VECTOR_H
 #define HEARSAY_BUS_BASE_VECTOR_H

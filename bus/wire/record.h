@@ -1,7 +1,7 @@
 /*
  * The update record: what is logged, published and pulled, encoded once by the replica that
  * accepted it and never changed again (docs/protocol.md, "Update record"; Ladin et al. 1992,
- * section 3, the log record with its node, timestamp and cid).
+ * section 3.1, the log record with its node, timestamp and cid).
  *
  *   [origin, n, deps, hlc, client, seq, floor, result, ops]
  *

@@ -8,9 +8,9 @@
  * the same client id, number and tag, so that it takes effect once; what cannot be known is
  * reported as UNKNOWN, and the session then goes on under a new client id.
  *
- * Ladin et al. 1992: the front end's part, with the label of what was seen and a call identifier
- * that a retry keeps. What a session is promised: Terry et al. 1994, Session Guarantees for Weakly
- * Consistent Replicated Data.
+ * Ladin et al. 1992, section 3.1: the front end's part, with the label of what was seen and a call
+ * identifier that a retry keeps. What a session is promised: Terry et al. 1994, Session Guarantees
+ * for Weakly Consistent Replicated Data.
  *
  * A caller gives it events, then carries out client_turn()'s effects in order. Effects are valid
  * until the next call that takes a client_t that is not const.

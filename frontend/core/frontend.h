@@ -2,12 +2,12 @@
  * The front end as a pure state machine: which replica serves a session, and the way there and
  * back.
  *
- * Coulouris et al., Distributed Systems, "The gossip architecture": a front end finds an active
- * replica for a session, an overloaded one only if there is no active one, and stays with it. What
- * is forwarded by is a route = client connection x replica. Headers are rewritten in place; bodies
- * are opened only for HELLO, WELCOME, BYE and STATUS. No request is kept or sent again: when a
- * replica goes, its clients are told once per route (ROUTE_LOST), after the replies that came
- * before.
+ * Coulouris et al., Distributed Systems, section 18.4.1, "The gossip architecture": a front end
+ * finds an active replica for a session, an overloaded one only if there is no active one, and
+ * stays with it. What is forwarded by is a route = client connection x replica. Headers are
+ * rewritten in place; bodies are opened only for HELLO, WELCOME, BYE and STATUS. No request is kept
+ * or sent again: when a replica goes, its clients are told once per route (ROUTE_LOST), after the
+ * replies that came before.
  *
  * A caller gives it events as they come. After each it first forwards the message it gave, if told
  * so, then carries out frontend_effects() in order. Effects are valid until the next event.

@@ -1,11 +1,12 @@
 /*
  * The executed table: what answers a retry without executing it again.
  *
- * Ladin et al. 1992 (inval), Coulouris et al. (executed operation table). Per client a floor and,
- * above it, what each update was answered. A floor says that the client was answered every seq up
- * to it, so it will never ask for them again; it arrives in an update record and counts when that
- * record is applied, not before. Updates of a client come in at most a few hundred ahead of its
- * floor (the library's window), so the entries of one client are a short sorted array.
+ * Ladin et al. 1992, section 3.1 (inval); Coulouris et al., section 18.4.1 (executed operation
+ * table). Per client a floor and, above it, what each update was answered. A floor says that the
+ * client was answered every seq up to it, so it will never ask for them again; it arrives in an
+ * update record and counts when that record is applied, not before. Updates of a client come in at
+ * most a few hundred ahead of its floor (the library's window), so the entries of one client are a
+ * short sorted array.
  *
  * An update may have been executed at several replicas, each of which had seen something else, and
  * the copy that came first is the one that is kept. What it was answered may be older than what the

@@ -1,6 +1,7 @@
 /*
  * The hold-back queue: records received that may not be applied yet, because an earlier one of
- * their origin or one of their deps is missing (Coulouris et al., "hold-back queue").
+ * their origin or one of their deps is missing (Coulouris et al., section 18.4.1, "hold-back
+ * queue"; Ladin et al. 1992, section 3.1, the records of the log that are not ready).
  *
  * It lives in memory only and is bounded: a record it has no room for is dropped and pulled again.
  * Nothing that others rely on speaks of it.

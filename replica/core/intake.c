@@ -1,7 +1,8 @@
 /*
  * Intake: the checks that a request passes before it is executed, in this order, all again after a
  * wait: executed table, token, arguments, clock, floor, limits and type, visibility. (The epoch was
- * looked at when the request came, in session.c.)
+ * looked at when the request came, in session.c.) It is the processing of updates and queries of
+ * Ladin et al. 1992, section 3.1, where these are asked in turn: inval, the label, the log.
  */
 #include "replica/core/internal.h"
 

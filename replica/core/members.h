@@ -2,7 +2,7 @@
  * The members: whose updates are still to be reckoned with, and what each of them is known to have
  * on disk. It decides what may be forgotten (docs/consistency.md, "Forgetting").
  *
- * Ladin et al. 1992, section 3: the timestamp table, and the bound on late messages by time; here
+ * Ladin et al. 1992, section 3.1: the timestamp table, and the bound on late messages by time; here
  * the time is the floor that each member advertises: it accepts no update with a tag at or under
  * it. A member leaves only by being forgotten or left behind; one that is merely off still counts.
  *

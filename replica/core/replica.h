@@ -1,10 +1,11 @@
 /*
  * A replica manager as a pure state machine: events and the time go in, effects come out.
  *
- * The gossip architecture of Coulouris et al. (Distributed Systems, ch. 18) after Ladin, Liskov,
- * Shrira, Ghemawat, Providing High Availability Using Lazy Replication, ACM TOCS 10(4) 1992, with
- * the rules of docs/consistency.md. The core owns the data, the hold-back queue, the executed
- * table, the timestamp table, the sessions and what is to be sent; it has no socket, file or clock.
+ * The gossip architecture of Coulouris et al. (Distributed Systems, 5th edition, section 18.4.1)
+ * after Ladin, Liskov, Shrira, Ghemawat, Providing High Availability Using Lazy Replication, ACM
+ * TOCS 10(4) 1992, section 3.1, with the rules of docs/consistency.md. The core owns the data, the
+ * hold-back queue, the executed table, the timestamp table, the sessions and what is to be sent; it
+ * has no socket, file or clock.
  *
  * A caller gives it events as they come (one call each), then calls replica_turn() and carries out
  * the effects in order. In that order the log entries of a turn come first, so that no reply and no

@@ -2,7 +2,8 @@
  * Brokers' links, their clients' connections, sessions, and the replies to them.
  *
  * Every request item gets exactly one reply item, so that a broker can count what is in flight
- * without knowing requests. Replies of a turn are grouped by connection.
+ * without knowing requests. Replies of a turn are grouped by connection. What a session is promised
+ * is of Terry et al., Session Guarantees for Weakly Consistent Replicated Data, PDIS 1994.
  */
 #include <stdlib.h>
 #include <string.h>

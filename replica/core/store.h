@@ -6,7 +6,8 @@
  * is alive only when its tag is greater than the key's greatest delete and than the greatest tag of
  * any operation of another type on that key (docs/consistency.md, "How conflicts end"). A deadline
  * that passes is a delete with that time as its tag; of several settings of it each lasts until the
- * next, a set or a delete of the key.
+ * next, a set or a delete of the key. Hashes are maps of such cells, sets the LWW-element-Set of
+ * Shapiro et al., INRIA RR-7506, 2011, section 3.3.3.
  *
  * An operation that is applied may find that it has *lost*: what it was to do does not show, since
  * another one that was applied before it stands in its way.
