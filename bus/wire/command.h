@@ -62,8 +62,9 @@
       "takes the deadline of KEY away; answers 1, 0 when it has none", "persist session:42",       \
       "persist greeting")                                                                          \
     X(MULTI, multi, 28, UPDATE, 2, 2049, 0, "WORDS COMMAND… [WORDS COMMAND…]",                     \
-      "several commands in one step, each with the number of its words before it; no key is "      \
-      "named again after a command that changes it",                                               \
+      "several commands in one step, each with the number of its words before it (in a prompt or " \
+      "pipe also multi, then a line for each, then exec); no key is named again after a command "  \
+      "that changes it",                                                                           \
       "multi 3 set a 1 2 incr b", "multi 3 decr stock:42 1 4 hset order:7 item 42")
 
 typedef enum command_code {

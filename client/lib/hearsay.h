@@ -334,6 +334,12 @@ const hearsay_command_t *hearsay_command_find(const char *name);
 /* The name that is nearest to one that is none, NULL when none is near; static. */
 const char *hearsay_command_nearest(const char *name);
 
+/*
+ * Whether the words are a command that would be sent: 0, or -1 with why, a line cut to size bytes
+ * with its NUL; NULL when it is not wanted. What only a replica can say is not asked.
+ */
+int hearsay_command_check(const hearsay_word_t words[], size_t count, char *why, size_t size);
+
 #ifdef __GNUC__
 #pragma GCC visibility pop
 #endif

@@ -94,7 +94,7 @@ static int check_amount(const command_t *command, const hearsay_word_t words[], 
                    "\"%s\" is no amount: give a whole number within 64 bits, as 1 or -5", shown);
 }
 
-const command_t *request_pack(buf_t *out, const hearsay_word_t words[], size_t count, err_t *err)
+static const command_t *check(const hearsay_word_t words[], size_t count, err_t *err)
 {
     size_t bytes = 0;
 
@@ -116,7 +116,25 @@ const command_t *request_pack(buf_t *out, const hearsay_word_t words[], size_t c
                     REQUEST_BYTES_MAX >> 20);
             return NULL;
         }
-    for (size_t i = 1; i < count; i++)
+    return command;
+}
+
+int hearsay_command_check(const hearsay_word_t words[], size_t count, char *why, size_t size)
+{
+    err_t err;
+
+    if (check(words, count, &err) != NULL)
+        return 0;
+    if (why != NULL)
+        snprintf(why, size, "%s", err.text);
+    return -1;
+}
+
+const command_t *request_pack(buf_t *out, const hearsay_word_t words[], size_t count, err_t *err)
+{
+    const command_t *command = check(words, count, err);
+
+    for (size_t i = 1; command != NULL && i < count; i++)
         mp_put_bin(out, slice_of(words[i].data, words[i].size));
     return command;
 }

@@ -219,6 +219,21 @@ void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply
         output_error(out, style, hearsay_reply_outcome(reply), hearsay_reply_text(reply), token);
 }
 
+void output_answer(buf_t *out, output_style_t style, const char *answer, const char *token)
+{
+    const trailer_t trailer = {.replica = -1, .token = token};
+
+    if (style != OUTPUT_JSON) {
+        buf_printf(out, "%s\n", answer);
+        return;
+    }
+    json_t json = json_open(out);
+    json_object(&json, NULL);
+    json_bool(&json, "ok", true);
+    json_text(&json, "value", answer);
+    end_json(&json, out, &trailer);
+}
+
 void output_error(buf_t *out, output_style_t style, const char *code, const char *message,
                   const char *token)
 {

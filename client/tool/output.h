@@ -22,6 +22,9 @@ typedef enum output_style {
 void output_reply(buf_t *out, output_style_t style, const hearsay_reply_t *reply,
                   const char *token);
 
+/* Appends an answer of the tool itself, a word, as a reply that no replica gave. */
+void output_answer(buf_t *out, output_style_t style, const char *answer, const char *token);
+
 /* Adds a hash's fields to an object that is open. */
 void output_members(json_t *json, const hearsay_value_t *hash);
 

@@ -12,6 +12,7 @@
 
 #include "bus/base/memory.h"
 #include "client/tool/app.h"
+#include "client/tool/multi.h"
 #include "client/tool/words.h"
 
 enum {
@@ -42,6 +43,7 @@ struct pipe_state {
     size_t taken;   /* bytes of the input that are done with */
     size_t scanned; /* bytes in which no newline was found */
     words_t words;
+    multi_t multi;
     buf_t output;
     int code;
 };
@@ -80,18 +82,55 @@ static void fail_slot(slot_t *slot, const err_t *err)
                  app->style == OUTPUT_JSON ? hearsay_token(app->session) : NULL);
 }
 
+static void answer_slot(slot_t *slot, const char *answer)
+{
+    const app_t *app = slot->owner->app;
+
+    slot->is_done = true;
+    output_answer(&slot->text, app->style, answer, hearsay_token(app->session));
+}
+
+static void submit(pipe_state_t *self, const words_t *words)
+{
+    hearsay_submit(self->app->session, words->list, words->count, self->app->timeout_ms, take_reply,
+                   take_slot(self));
+}
+
 static void take_line(pipe_state_t *self, slice_t line)
 {
+    const char *answer;
     err_t err;
 
     if (words_is_empty(line))
         return;
     if (words_parse(&self->words, line, &err) != 0) {
+        self->multi.is_refused = true;
         fail_slot(take_slot(self), &err);
         return;
     }
-    hearsay_submit(self->app->session, self->words.list, self->words.count, self->app->timeout_ms,
-                   take_reply, take_slot(self));
+    switch (multi_take(&self->multi, &self->words, &answer, &err)) {
+    case MULTI_NOT:
+        submit(self, &self->words);
+        break;
+    case MULTI_KEPT:
+        answer_slot(take_slot(self), answer);
+        break;
+    case MULTI_REFUSED:
+        fail_slot(take_slot(self), &err);
+        break;
+    case MULTI_SEND:
+        submit(self, &self->multi.words);
+        break;
+    }
+}
+
+/* What was begun and has no end was meant to be done. */
+static void end_multi(pipe_state_t *self)
+{
+    if (!self->multi.is_open || app_interrupted())
+        return;
+    fprintf(stderr, "hearsay: the input ends within a multi: nothing of it was done\n");
+    self->code = outcome_exit(OUTCOME_USAGE);
 }
 
 /* ---- lines ---- */
@@ -225,6 +264,7 @@ int app_pipe(app_t *app)
     self.capacity = app->window;
     self.slots = mem_zero(self.capacity, sizeof(*self.slots));
     run(&self);
+    end_multi(&self);
     app_store(app);
     /* Interrupted, it has requests under way that are called back now, while they have slots. */
     hearsay_close(&app->hearsay);
@@ -232,6 +272,7 @@ int app_pipe(app_t *app)
         buf_free(&self.slots[i].text);
     free(self.slots);
     words_free(&self.words);
+    multi_free(&self.multi);
     buf_free(&self.input);
     buf_free(&self.output);
     if (app_interrupted())

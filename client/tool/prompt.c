@@ -20,6 +20,7 @@
 #include "client/tool/colon.h"
 #include "client/tool/complete.h"
 #include "client/tool/histfile.h"
+#include "client/tool/multi.h"
 #include "client/tool/words.h"
 
 enum {
@@ -40,6 +41,7 @@ typedef struct prompt {
     complete_names_t keys;    /* typed before */
     hearsay_session_t *asker; /* for others; NULL: not needed yet */
     words_t words;
+    multi_t multi;
     mbstate_t decoding;
     bool is_coloured;
     bool is_editing;
@@ -227,6 +229,10 @@ static void collect(prompt_t *self, const completion_t *at, complete_names_t *ou
     const hearsay_command_t *commands = hearsay_commands(&count);
     for (size_t i = 0; i < count; i++)
         complete_names_add(&all, slice_text(commands[i].name));
+    if (self->multi.is_open) {
+        complete_names_add(&all, slice_text("exec"));
+        complete_names_add(&all, slice_text("discard"));
+    }
     const colon_t *colons = colon_all(&count);
     for (size_t i = 0; i < count; i++)
         complete_names_add(&all, slice_text(colons[i].name));
@@ -344,13 +350,13 @@ static void keep_reply(void *arg, hearsay_reply_t *reply)
 }
 
 /* The reply; what a signal makes us give up has one too. */
-static hearsay_reply_t *call(prompt_t *self)
+static hearsay_reply_t *call(const prompt_t *self, const words_t *words)
 {
     hearsay_session_t *session = self->app->session;
     hearsay_reply_t *reply = NULL;
 
-    long long request = hearsay_submit(session, self->words.list, self->words.count,
-                                       self->app->timeout_ms, keep_reply, &reply);
+    long long request = hearsay_submit(session, words->list, words->count, self->app->timeout_ms,
+                                       keep_reply, &reply);
     while (reply == NULL) {
         if (app_interrupted())
             hearsay_cancel(session, request);
@@ -362,10 +368,9 @@ static hearsay_reply_t *call(prompt_t *self)
     return reply;
 }
 
-static void run_command(prompt_t *self)
+static void send(prompt_t *self, const words_t *words)
 {
-    complete_names_add_keys(&self->keys, self->words.list, self->words.count);
-    hearsay_reply_t *reply = call(self);
+    hearsay_reply_t *reply = call(self, words);
     if (hearsay_reply_replica(reply) >= 0) {
         self->app->last_replica = hearsay_reply_replica(reply);
         app_store(self->app); /* before it is shown: who has seen it has it */
@@ -374,12 +379,38 @@ static void run_command(prompt_t *self)
     hearsay_reply_free(&reply);
 }
 
+static void run_command(prompt_t *self)
+{
+    const char *answer;
+    buf_t out = {0};
+    err_t err;
+
+    complete_names_add_keys(&self->keys, self->words.list, self->words.count);
+    switch (multi_take(&self->multi, &self->words, &answer, &err)) {
+    case MULTI_NOT:
+        send(self, &self->words);
+        break;
+    case MULTI_KEPT:
+        output_answer(&out, OUTPUT_TERMINAL, answer, NULL);
+        show(&out);
+        break;
+    case MULTI_REFUSED:
+        show_error(self, &err);
+        break;
+    case MULTI_SEND:
+        send(self, &self->multi.words);
+        break;
+    }
+    buf_free(&out);
+}
+
 static void run_line(prompt_t *self, slice_t line)
 {
     buf_t out = {0};
     err_t err;
 
     if (words_parse(&self->words, line, &err) != 0) {
+        self->multi.is_refused = true;
         show_error(self, &err);
         return;
     }
@@ -440,8 +471,11 @@ static void open_history(prompt_t *self, const char *path)
 static char *prompt_text(EditLine *edit)
 {
     static char text[] = "hearsay> ";
-    (void)edit;
-    return text;
+    static char in_multi[] = "multi> ";
+    prompt_t *self = NULL;
+
+    el_get(edit, EL_CLIENTDATA, &self);
+    return self->multi.is_open ? in_multi : text;
 }
 
 /* A line without its newline; false at the end. *line is libedit's until the next. */
@@ -529,5 +563,6 @@ int app_prompt(app_t *app, const char *history_path)
     histfile_close(&self.file);
     complete_names_free(&self.keys);
     words_free(&self.words);
+    multi_free(&self.multi);
     return app_interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
 }

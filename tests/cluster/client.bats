@@ -109,6 +109,44 @@ fails_with() {
     [ "$status" -eq 0 ]
 }
 
+@test "pipe: multi and exec on lines of their own are one update, or nothing" {
+    cluster 1
+    hearsay set stock 12
+    run hearsay <<'LINES'
+multi
+decr stock
+hset order item 42
+exec
+mget stock
+multi
+set stock 0
+set stock
+exec
+multi
+set stock 0
+discard
+get stock
+exec
+LINES
+    [ "$status" -eq 2 ]
+    [ "${#lines[@]}" -eq 14 ]
+    [ "${lines[0]} ${lines[1]} ${lines[2]}" = "OK QUEUED QUEUED" ]
+    [ "${lines[3]}" = "[11,true]" ]
+    [ "${lines[4]}" = '["11"]' ]
+    [[ "${lines[7]}" == "ERROR USAGE wrong number of arguments"* ]]
+    [[ "${lines[8]}" == "ERROR USAGE a command of this multi was refused: nothing was done"* ]]
+    [ "${lines[11]} ${lines[12]}" = "OK 11" ]
+    [[ "${lines[13]}" == "ERROR USAGE exec without multi"* ]]
+    [ "$(hearsay hget order item)" = 42 ]
+
+    status=0
+    hearsay --json <<<$'multi\nset stock 0' >"$folder/json" 2>"$folder/err" || status=$?
+    [ "$status" -eq 2 ]
+    [ "$(jq -r .value "$folder/json" | tr '\n' ' ')" = "OK QUEUED " ]
+    grep "the input ends within a multi: nothing of it was done" "$folder/err"
+    [ "$(hearsay get stock)" = 11 ]
+}
+
 @test "pipe: replies do not wait for more input" {
     cluster 1
     mkfifo "$folder/in"

@@ -68,6 +68,46 @@ code 0
 STEPS
 }
 
+@test "prompt: multi over several lines, with its own prompt, discard and exec" {
+    cluster 1
+    talk <<'STEPS'
+expect hearsay> 
+send multi\r
+expect OK
+expect multi> 
+send set a 1\r
+expect QUEUED
+send :replica\r
+expect multi> 
+send dis\t\r
+expect OK
+expect hearsay> 
+send multi\r
+expect multi> 
+send incr b 41\r
+expect QUEUED
+send set c\r
+expect ERROR USAGE wrong number of arguments; usage: set KEY VALUE
+send exec\r
+expect nothing was done
+expect hearsay> 
+send multi\r
+expect multi> 
+send incr b 42\r
+expect QUEUED
+send set c x\r
+expect QUEUED
+send exec\r
+expect 42\r\nOK
+expect copies 1)
+expect hearsay> 
+send get a\r
+expect (nil)
+send \x04
+code 0
+STEPS
+}
+
 @test "prompt: Tab completes commands and keys, and shows the usage" {
     cluster 1
     hearsay --session other set nobody:typed:this z
