@@ -29,6 +29,7 @@ typedef struct issued {
     bool is_unfounded; /* it was applied somewhere before what its session knew */
     bool is_late;      /* a later set of its session was applied before it was anywhere */
     bool is_overtaken; /* a later set of its session was applied somewhere before it */
+    bool is_left;      /* its process was killed while it was under way */
     uint32_t previous; /* of its session; NONE: this is the first */
     uint32_t open;     /* the first of its session that was not answered when it was issued */
     context_t context; /* what its session had seen when it issued it */
@@ -54,7 +55,8 @@ typedef struct author {
 
 struct checker {
     context_t *sessions;
-    uint32_t *last; /* of each session, issued; NONE */
+    context_t *saved; /* of each session, with the token that was written down last */
+    uint32_t *last;   /* of each session, issued; NONE */
     uint32_t sessions_size;
     issued_t *issued;
     uint32_t issued_size;
@@ -66,6 +68,7 @@ struct checker {
     bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
     bool is_lost;
     uint64_t executed_twice;
+    uint64_t left_applied;
     bool has_fallen_back;
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
@@ -88,6 +91,7 @@ checker_t *checker_new(uint32_t sessions)
 {
     checker_t *self = mem_zero(1, sizeof *self);
     self->sessions = mem_zero(sessions, sizeof *self->sessions);
+    self->saved = mem_zero(sessions, sizeof *self->saved);
     self->last = mem_alloc(sessions * sizeof *self->last);
     self->sessions_size = sessions;
     for (uint32_t i = 0; i < sessions; i++)
@@ -101,6 +105,7 @@ void checker_destroy(checker_t **self_p)
     if (self == NULL)
         return;
     free(self->sessions);
+    free(self->saved);
     free(self->last);
     free(self->issued);
     free(self->deletions);
@@ -293,6 +298,7 @@ static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payl
         if (!number_of(op.value, &number) || number >= self->issued_size)
             return false;
         tag_t *known = &self->issued[number].tag;
+        self->left_applied += tag_is_zero(*known) && self->issued[number].is_left;
         if (!tag_is_zero(*known) && tag_compare(*known, tag) != 0)
             return false; /* one update, two tags */
         *known = tag;
@@ -440,6 +446,30 @@ void checker_renewed(checker_t *self, uint32_t session)
     self->sessions[session] = (context_t){0};
 }
 
+void checker_saved(checker_t *self, uint32_t session)
+{
+    self->saved[session] = self->sessions[session];
+}
+
+void checker_killed(checker_t *self, uint32_t session)
+{
+    for (uint32_t i = 0; i < self->issued_size; i++) {
+        issued_t *op = &self->issued[i];
+        if (op->session != session || op->is_done || op->is_left)
+            continue;
+        op->is_left = true;
+        if (op->kind == CHECK_ADD)
+            self->doubtful[op->key - CHECKER_REGISTERS]++;
+    }
+    self->last[session] = NONE;
+    checker_renewed(self, session);
+}
+
+void checker_restored(checker_t *self, uint32_t session)
+{
+    self->sessions[session] = self->saved[session];
+}
+
 void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
 {
     if (!self->sessions[from].is_mute)
@@ -572,6 +602,11 @@ static bool final_register(const checker_t *self, uint32_t key, slice_t value, c
 uint64_t checker_executed_twice(const checker_t *self)
 {
     return self->executed_twice;
+}
+
+uint64_t checker_left_applied(const checker_t *self)
+{
+    return self->left_applied;
 }
 
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)

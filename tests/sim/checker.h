@@ -91,6 +91,15 @@ void checker_fell_back(checker_t *self);
 /* A session has ended, all it had issued was answered; another begins in its place. */
 void checker_renewed(checker_t *self, uint32_t session);
 
+/*
+ * The token of a session is written down. Its process is killed, and with it what it waits for: of
+ * that each update takes effect once or not at all. Another session begins in its place, with the
+ * token that was written down last: what that covers holds for it, too.
+ */
+void checker_saved(checker_t *self, uint32_t session);
+void checker_killed(checker_t *self, uint32_t session);
+void checker_restored(checker_t *self, uint32_t session);
+
 /* A session takes over the token of another: what that has been shown holds for it, too. */
 void checker_handed_over(checker_t *self, uint32_t from, uint32_t to);
 
@@ -109,6 +118,9 @@ void checker_gave_up(checker_t *self, uint32_t session);
 
 /* How often a replica accepted an update that another one had accepted. */
 uint64_t checker_executed_twice(const checker_t *self);
+
+/* Sets of registers that were logged first after their process was killed. */
+uint64_t checker_left_applied(const checker_t *self);
 
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);

@@ -78,8 +78,10 @@ typedef struct proc {
     uint32_t pending[SESSIONS_PER_CLIENT];
     bool tries_again; /* its update after all was healed */
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
-    vec_t seen[SESSIONS_PER_CLIENT];        /* their tokens as of the last turn */
-    uint32_t last_key[SESSIONS_PER_CLIENT]; /* of the last one that is not mixed */
+    vec_t seen[SESSIONS_PER_CLIENT];           /* their tokens as of the last turn */
+    uint32_t last_key[SESSIONS_PER_CLIENT];    /* of the last one that is not mixed */
+    client_token_t saved[SESSIONS_PER_CLIENT]; /* as in a file, which outlives the process */
+    bool has_saved[SESSIONS_PER_CLIENT];
 } proc_t;
 
 /* A connection from a DEALER to a ROUTER; in order both ways until it breaks. */
@@ -93,6 +95,7 @@ typedef struct chan {
     uint16_t port;
     int64_t last[2];    /* when the last message of each direction arrives */
     int64_t deaf_until; /* nothing published comes through, as over a queue that is full */
+    bool is_ending;     /* who connected is gone, and what it had sent still comes */
 } chan_t;
 
 typedef enum event_kind {
@@ -518,20 +521,31 @@ static void start_node(world_t *w, proc_t *p)
     schedule_sync(w, p);
 }
 
-static void open_session(world_t *w, proc_t *p, uint32_t s)
+static void open_session(world_t *w, proc_t *p, uint32_t s, const client_token_t *token)
 {
-    p->sessions[s] = client_session_open(p->client, NULL, -1);
+    p->sessions[s] = client_session_open(p->client, token, -1);
     p->relaxes[s] = chance(w, 20);
     client_session_relax(p->sessions[s], p->relaxes[s]);
 }
 
+/* Of those that came before, the file with the token is left, or not even that. */
 static void start_client(world_t *w, proc_t *p)
 {
     const client_config_t config = {
         .cluster = CLUSTER, .seed = random_u64(&w->random), .window = 64};
     p->client = client_new(&config);
-    for (uint32_t i = 0; i < SESSIONS_PER_CLIENT; i++)
-        open_session(w, p, i);
+    for (uint32_t i = 0; i < SESSIONS_PER_CLIENT; i++) {
+        bool is_restored = p->has_saved[i] && chance(w, 80);
+        open_session(w, p, i, is_restored ? &p->saved[i] : NULL);
+        vec_copy(&p->seen[i], &client_session_token(p->client, p->sessions[i])->seen);
+        w->coverage->client_restored += is_restored;
+        if (is_restored)
+            checker_restored(w->checker, p->index * SESSIONS_PER_CLIENT + i);
+    }
+    push(w, (event_t){.at = w->now + between(w, 0, 50 * MS),
+                      .kind = EV_ISSUE,
+                      .proc = number_of(w, p),
+                      .life = p->life});
 }
 
 static void start(world_t *w, proc_t *p)
@@ -601,10 +615,24 @@ static bool is_amid(const world_t *w, const proc_t *broker)
     return false;
 }
 
+/* Its sessions and what they wait for are gone with it; nobody ever learns what came of that. */
+static void end_client(world_t *w, proc_t *p)
+{
+    w->coverage->client_kills++;
+    w->coverage->client_dead_amid += client_pending(p->client) != 0;
+    for (uint32_t s = 0; s < SESSIONS_PER_CLIENT; s++) {
+        checker_killed(w->checker, p->index * SESSIONS_PER_CLIENT + s);
+        p->sessions[s] = NULL;
+        p->pending[s] = 0;
+    }
+    client_destroy(&p->client);
+}
+
 static void kill_proc(world_t *w, proc_t *p)
 {
     if (!p->is_up)
         return;
+    bool is_heard_out = p->kind == CLIENT && chance(w, 70);
     p->is_up = p->is_read_only = p->is_forgotten = false;
     if (p->kind == NODE) {
         w->coverage->transfers_cut += replica_info(p->replica, (now_t){0}).is_joining;
@@ -614,13 +642,19 @@ static void kill_proc(world_t *w, proc_t *p)
         w->coverage->brokers_amid += is_amid(w, p);
         w->coverage->busy += frontend_info(p->frontend, (now_t){0}).counts->busy;
     }
+    if (p->kind == CLIENT)
+        end_client(w, p);
     replica_destroy(&p->replica);
     frontend_destroy(&p->frontend);
-    for (uint32_t i = 0; i < w->chans_size; i++)
-        if (w->chans[i].to == number_of(w, p) && w->chans[i].to_life == p->life)
+    for (uint32_t i = 0; i < w->chans_size; i++) {
+        chan_t *c = &w->chans[i];
+        if (c->to == number_of(w, p) && c->to_life == p->life) {
             break_chan(w, i);
-        else if (w->chans[i].from == number_of(w, p) && w->chans[i].from_life == p->life)
-            w->chans[i].is_open = false;
+        } else if (c->from == number_of(w, p) && c->from_life == p->life) {
+            c->is_ending = c->is_open && is_heard_out;
+            c->is_open = false;
+        }
+    }
     push(w, (event_t){.at = w->now + between(w, 20 * MS, 3000 * MS),
                       .kind = EV_RESTART,
                       .proc = number_of(w, p),
@@ -630,9 +664,11 @@ static void kill_proc(world_t *w, proc_t *p)
 /* ---- carrying out effects ---- */
 
 /* A kill in the middle of a turn: what was to be written may be torn, the rest never happens. */
-static bool dies_now(world_t *w)
+enum { NODE_DIES_PPM = 300, CLIENT_DIES_PPM = 20 };
+
+static bool dies_now(world_t *w, uint32_t ppm)
 {
-    return !w->is_healing && w->now > QUIET_MS * MS && random_chance(&w->random, 300);
+    return !w->is_healing && w->now > QUIET_MS * MS && random_chance(&w->random, ppm);
 }
 
 /* Nothing but what the node needs to be itself goes to a full disk. */
@@ -805,7 +841,7 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
 
 static void turn_node(world_t *w, proc_t *p)
 {
-    bool is_dying = dies_now(w);
+    bool is_dying = dies_now(w, NODE_DIES_PPM);
     replica_checkpoint_room(p->replica, time_of(w, p), (size_t)between(w, 0, 300));
     replica_effects_t effects = replica_turn(p->replica, time_of(w, p));
     read_back_t *reads = mem_alloc((effects.size + 1) * sizeof *reads);
@@ -928,9 +964,11 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     c->relaxed += e->is_relaxed;
     if (e->is_relaxed)
         checker_relaxed(w->checker, number);
-    if (w->now > w->due[number] + LATE_MS * MS) {
+    /* A process that is paused does not look at the time. */
+    int64_t due = w->due[number] > p->paused_until ? w->due[number] : p->paused_until;
+    if (w->now > due + LATE_MS * MS) {
         snprintf(why, sizeof why, "request %u ended %lld ms after its deadline", number,
-                 (long long)((w->now - w->due[number]) / MS));
+                 (long long)((w->now - due) / MS));
         violate(w, why);
     }
     if (w->is_trying)
@@ -961,10 +999,30 @@ static void notice_relaxed(world_t *w, proc_t *p)
     }
 }
 
+/*
+ * Writes a token down, for who comes after. Not that of a session that may give something up: when
+ * it does is known too late.
+ */
+static void save_token(world_t *w, proc_t *p)
+{
+    uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
+    const client_token_t *token = client_session_token(p->client, p->sessions[s]);
+    if (p->relaxes[s])
+        return;
+    p->saved[s].lineage = token->lineage;
+    p->saved[s].clock = token->clock;
+    vec_copy(&p->saved[s].seen, &token->seen);
+    p->has_saved[s] = true;
+    checker_saved(w->checker, p->index * SESSIONS_PER_CLIENT + s);
+}
+
 static void turn_client(world_t *w, proc_t *p)
 {
+    bool is_dying = dies_now(w, CLIENT_DIES_PPM);
+    bool is_done = false;
     client_effects_t effects = client_turn(p->client, time_of(w, p));
-    for (size_t i = 0; i < effects.size; i++) {
+    size_t size = is_dying ? (size_t)random_below(&w->random, effects.size + 1) : effects.size;
+    for (size_t i = 0; i < size; i++) {
         const client_effect_t *e = &effects.list[i];
         slice_t bytes = slice_of(effects.arena + e->offset, e->size);
         switch (e->kind) {
@@ -979,12 +1037,19 @@ static void turn_client(world_t *w, proc_t *p)
             break;
         case CLIENT_DONE:
             take_done(w, p, e, bytes);
+            is_done = true;
             break;
         case CLIENT_NOTE:
             break;
         }
     }
+    if (is_dying) {
+        kill_proc(w, p);
+        return;
+    }
     notice_relaxed(w, p);
+    if (is_done && chance(w, 5))
+        save_token(w, p);
     schedule_tick(w, p);
 }
 
@@ -1220,7 +1285,7 @@ static void renew_session(world_t *w, proc_t *p, uint32_t s)
     if (p->pending[s] != 0)
         return;
     client_session_close(p->client, p->sessions[s]);
-    open_session(w, p, s);
+    open_session(w, p, s, NULL);
     checker_renewed(w->checker, p->index * SESSIONS_PER_CLIENT + s);
 }
 
@@ -1233,7 +1298,8 @@ static void take_token(world_t *w, proc_t *p, uint32_t s)
     const proc_t *other = &w->procs[w->nodes + w->brokers + random_below(&w->random, w->clients)];
     uint32_t from = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
     /* What is under way went without it; and when one gives something up is known too late. */
-    if (p->pending[s] != 0 || other->sessions[from] == p->sessions[s] || other->relaxes[from])
+    if (p->pending[s] != 0 || !other->is_up || other->sessions[from] == p->sessions[s] ||
+        other->relaxes[from])
         return;
     client_session_merge(p->client, p->sessions[s],
                          client_session_token(other->client, other->sessions[from]));
@@ -1487,7 +1553,8 @@ static void fault(world_t *w)
     }
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
-    switch (random_below(&w->random, 14)) {
+    proc_t *client = &w->procs[w->nodes + w->brokers + random_below(&w->random, w->clients)];
+    switch (random_below(&w->random, 15)) {
     case 0:
         w->coverage->node_kills += node->is_up;
         kill_proc(w, node);
@@ -1508,11 +1575,12 @@ static void fault(world_t *w)
             set_status(w, node);
         break;
     case 6: {
-        proc_t *p = chance(w, 50) ? node : broker;
+        proc_t *p = chance(w, 40) ? node : chance(w, 60) ? broker : client;
         int64_t until = w->now + between(w, 10 * MS, 2500 * MS);
         p->paused_until = until > p->paused_until ? until : p->paused_until;
         push(w, (event_t){.at = p->paused_until, .kind = EV_RESUME, .proc = number_of(w, p)});
         w->coverage->pauses++;
+        w->coverage->client_pauses += p == client;
         break;
     }
     case 7:
@@ -1537,6 +1605,9 @@ static void fault(world_t *w)
     case 12:
         if (chance(w, 40))
             kill_all_nodes(w);
+        break;
+    case 13:
+        kill_proc(w, client);
         break;
     default:
         w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
@@ -1666,6 +1737,7 @@ static void judge_end(world_t *w)
         clock = hlc_max(clock, replica_info(w->procs[i].replica, (now_t){0}).clock);
     uint64_t digest = replica_digest(w->procs[0].replica, clock);
     w->coverage->executed_twice += checker_executed_twice(w->checker);
+    w->coverage->left_applied += checker_left_applied(w->checker);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
@@ -1739,7 +1811,8 @@ static void handle(world_t *w, event_t *e)
     if (e->kind == EV_TICK)
         p->tick_at = INT64_MAX;
     bool is_over_chan = e->kind == EV_FORWARD || e->kind == EV_BACKWARD;
-    if (is_over_chan && !w->chans[e->chan].is_open)
+    if (is_over_chan && !w->chans[e->chan].is_open &&
+        !(e->kind == EV_FORWARD && w->chans[e->chan].is_ending))
         return;
     switch (e->kind) {
     case EV_TICK:
@@ -1981,11 +2054,6 @@ static void populate(world_t *w, uint64_t seed)
     w->checker = checker_new(w->clients * SESSIONS_PER_CLIENT);
     for (uint32_t i = 0; i < w->procs_size; i++) {
         start(w, &w->procs[i]);
-        if (w->procs[i].kind == CLIENT)
-            push(w, (event_t){.at = between(w, 0, 50 * MS),
-                              .kind = EV_ISSUE,
-                              .proc = i,
-                              .life = w->procs[i].life});
     }
     push(w, (event_t){.at = QUIET_MS * MS, .kind = EV_FAULT});
 }
@@ -2000,8 +2068,10 @@ static void clean_up(world_t *w)
         sim_disk_destroy(&p->disk);
         sim_disk_destroy(&p->copy);
         audit_destroy(&p->audit);
-        for (size_t k = 0; k < SESSIONS_PER_CLIENT; k++)
+        for (size_t k = 0; k < SESSIONS_PER_CLIENT; k++) {
             vec_free(&p->seen[k]);
+            vec_free(&p->saved[k].seen);
+        }
         for (size_t k = 0; k < p->deferred_size; k++)
             free(p->deferred[k].bytes);
         free(p->deferred);

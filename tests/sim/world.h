@@ -47,6 +47,11 @@ typedef struct sim_coverage {
     uint64_t torn_tails;
     uint64_t node_kills;
     uint64_t broker_kills;
+    uint64_t client_kills;
+    uint64_t client_dead_amid; /* clients killed with requests under way */
+    uint64_t client_restored;  /* sessions that went on with a token that was written down */
+    uint64_t left_applied;     /* updates that were applied after their client was killed */
+    uint64_t client_pauses;
     uint64_t pauses;
     uint64_t partitions;
     uint64_t deaf;       /* nodes to others, for a while */
