@@ -8,7 +8,10 @@
 #include "replica/core/seglog.h"
 #include "replica/core/state.h"
 
-enum { BITS_MAX = 16 }; /* that flip at once */
+enum {
+    BITS_MAX = 16, /* that flip at once */
+    PAGE = 512,
+};
 
 typedef struct row {
     buf_t name; /* table, key */
@@ -365,6 +368,16 @@ void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint)
     for (uint64_t bits = 1 + random_below(random, BITS_MAX); bits > 0; bits--) {
         uint64_t bit = random_below(random, 8 * (self->synced - self->begin));
         self->log.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+}
+
+void sim_disk_lose_pages(sim_disk_t *self, random_t *random)
+{
+    self->is_damaged = true;
+    for (size_t at = (size_t)(self->synced - self->begin); at < self->log.size; at += PAGE) {
+        size_t left = self->log.size - at;
+        if (random_chance(random, 300000))
+            memset(self->log.data + at, 0, left < PAGE ? left : PAGE);
     }
 }
 

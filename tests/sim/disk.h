@@ -46,6 +46,12 @@ bool sim_disk_step(sim_disk_t *self);
 /* The process is gone: so is what was not committed. */
 void sim_disk_crash(sim_disk_t *self);
 
+/*
+ * A sync failed, and the system dropped what it could not write: some pages are not on the disk of
+ * what is not synced.
+ */
+void sim_disk_lose_pages(sim_disk_t *self, random_t *random);
+
 /* Flips some bits of the log, or (is_checkpoint) has the checkpoint not read any more. */
 void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint);
 

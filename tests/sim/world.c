@@ -36,11 +36,20 @@ enum {
     EXPIRIES_MAX = 16,
     PIPELINE_MAX = 12,
     SEGMENT_BYTES = 50000, /* of a log, which is synced when it is full */
+    LOOK_MS = 1000,        /* until a node tries an append again that failed */
 };
 
 #define MS 1000 /* virtual time runs in microseconds */
 
 typedef enum proc_kind { NODE, BROKER, CLIENT } proc_kind_t;
+
+/* The effects of a turn whose append failed: nobody may see anything of them before it is done. */
+typedef struct stall {
+    bool is_on;
+    replica_effect_t *list; /* owned, like the arena */
+    size_t size;
+    buf_t arena;
+} stall_t;
 
 typedef struct proc {
     proc_kind_t kind;
@@ -52,7 +61,16 @@ typedef struct proc {
     size_t deferred_size;
     size_t deferred_capacity;
     int64_t tick_at;   /* the tick that is scheduled, INT64_MAX: none */
-    bool is_read_only; /* its disk is full */
+    bool has_no_room;  /* its disk is full */
+    bool refuses;      /* updates: it was told that it is read-only */
+    bool is_read_only; /* and it has written what it had taken before */
+    bool fails_append; /* the next one will fail */
+    bool fails_sync;
+    bool has_failed_append; /* until full_until; it is written all the same, unless is_hard */
+    bool is_hard;
+    int64_t full_until;
+    bool has_failed_sync; /* until it is started again */
+    stall_t stall;
     bool loses_power;  /* with this kill, if that may still be */
     bool is_forgotten; /* while it was up: it is of no use until people start it again */
     int64_t sync_ms;   /* a sync takes so long at most */
@@ -82,6 +100,7 @@ typedef struct proc {
     uint32_t last_key[SESSIONS_PER_CLIENT];    /* of the last one that is not mixed */
     client_token_t saved[SESSIONS_PER_CLIENT]; /* as in a file, which outlives the process */
     bool has_saved[SESSIONS_PER_CLIENT];
+    bool is_saved_held[SESSIONS_PER_CLIENT]; /* to what it covers, who goes on with it */
 } proc_t;
 
 /* A connection from a DEALER to a ROUTER; in order both ways until it breaks. */
@@ -458,6 +477,7 @@ static void lose_disk(world_t *w, proc_t *p)
 }
 
 static void kill_proc(world_t *w, proc_t *p);
+static void append_log(world_t *w, proc_t *p, slice_t bytes, bool is_dying);
 
 /* The same, but a part of it: what is damaged is not known before it is read. */
 static void damage_disk(world_t *w, proc_t *p)
@@ -535,11 +555,11 @@ static void start_client(world_t *w, proc_t *p)
         .cluster = CLUSTER, .seed = random_u64(&w->random), .window = 64};
     p->client = client_new(&config);
     for (uint32_t i = 0; i < SESSIONS_PER_CLIENT; i++) {
-        bool is_restored = p->has_saved[i] && chance(w, 80);
+        bool is_restored = p->has_saved[i] && (!w->is_rough || chance(w, 60));
         open_session(w, p, i, is_restored ? &p->saved[i] : NULL);
         vec_copy(&p->seen[i], &client_session_token(p->client, p->sessions[i])->seen);
         w->coverage->client_restored += is_restored;
-        if (is_restored)
+        if (is_restored && p->is_saved_held[i])
             checker_restored(w->checker, p->index * SESSIONS_PER_CLIENT + i);
     }
     push(w, (event_t){.at = w->now + between(w, 0, 50 * MS),
@@ -615,12 +635,30 @@ static bool is_amid(const world_t *w, const proc_t *broker)
     return false;
 }
 
+/*
+ * Writes a token down, for who comes after. When a session gives something up is known too late:
+ * who goes on for one that may is held to nothing.
+ */
+static void save_token(world_t *w, proc_t *p, uint32_t s)
+{
+    const client_token_t *token = client_session_token(p->client, p->sessions[s]);
+    p->saved[s].lineage = token->lineage;
+    p->saved[s].clock = token->clock;
+    vec_copy(&p->saved[s].seen, &token->seen);
+    p->has_saved[s] = true;
+    p->is_saved_held[s] = !p->relaxes[s];
+    checker_saved(w->checker, p->index * SESSIONS_PER_CLIENT + s);
+}
+
 /* Its sessions and what they wait for are gone with it; nobody ever learns what came of that. */
 static void end_client(world_t *w, proc_t *p)
 {
     w->coverage->client_kills++;
     w->coverage->client_dead_amid += client_pending(p->client) != 0;
     for (uint32_t s = 0; s < SESSIONS_PER_CLIENT; s++) {
+        /* Where disks are lost, who knows of nothing would begin a cluster at an empty node. */
+        if (!w->is_rough && !p->has_saved[s])
+            save_token(w, p, s);
         checker_killed(w->checker, p->index * SESSIONS_PER_CLIENT + s);
         p->sessions[s] = NULL;
         p->pending[s] = 0;
@@ -628,13 +666,46 @@ static void end_client(world_t *w, proc_t *p)
     client_destroy(&p->client);
 }
 
+static void free_stall(proc_t *p)
+{
+    free(p->stall.list);
+    p->stall.list = NULL;
+    p->stall.is_on = false;
+    buf_free(&p->stall.arena);
+}
+
+/* What a disk that failed leaves behind for the next start. */
+static void end_disk(world_t *w, proc_t *p)
+{
+    const stall_t *stall = &p->stall;
+    if (stall->is_on && chance(w, 70)) { /* it could not even be cut off */
+        const replica_effect_t *append = &stall->list[0];
+        w->coverage->torn_appends++;
+        append_log(w, p, slice_of(stall->arena.data + append->offset, append->size - 1), true);
+    }
+    free_stall(p);
+    bool may_lose = p->has_failed_sync && !w->is_disk_lost && !w->is_healing &&
+                    sim_disk_end(p->disk) != sim_disk_unsynced(p->disk);
+    if (may_lose && chance(w, 30)) {
+        p->loses_power = true; /* as much is lost as with that */
+    } else if (may_lose && chance(w, 60)) {
+        w->is_disk_lost = true;
+        w->coverage->pages_lost++;
+        checker_disk_lost(w->checker, p->index, !w->sync_always);
+        sim_disk_lose_pages(p->disk, &w->random);
+    }
+    p->has_no_room = p->refuses = p->is_read_only = false;
+    p->fails_append = p->fails_sync = p->has_failed_append = p->has_failed_sync = false;
+}
+
 static void kill_proc(world_t *w, proc_t *p)
 {
     if (!p->is_up)
         return;
     bool is_heard_out = p->kind == CLIENT && chance(w, 70);
-    p->is_up = p->is_read_only = p->is_forgotten = false;
+    p->is_up = p->is_forgotten = false;
     if (p->kind == NODE) {
+        end_disk(w, p);
         w->coverage->transfers_cut += replica_info(p->replica, (now_t){0}).is_joining;
         add_node_counts(w, p->replica);
     }
@@ -839,29 +910,82 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
             checker_lost(w->checker);
 }
 
-static void turn_node(world_t *w, proc_t *p)
+/* As node_watch_room does: the node says that it is read-only, or that it is well again. */
+static void watch_room(world_t *w, proc_t *p)
 {
-    bool is_dying = dies_now(w, NODE_DIES_PPM);
-    replica_checkpoint_room(p->replica, time_of(w, p), (size_t)between(w, 0, 300));
-    replica_effects_t effects = replica_turn(p->replica, time_of(w, p));
-    read_back_t *reads = mem_alloc((effects.size + 1) * sizeof *reads);
-    uint32_t *gone = mem_alloc((effects.size + 1) * sizeof *gone);
+    p->has_failed_append = p->has_failed_append && w->now < p->full_until;
+    const char *why = p->has_failed_sync     ? "a sync failed"
+                      : p->has_failed_append ? "a write failed"
+                      : p->has_no_room       ? "the disk is full"
+                                             : NULL;
+    if (p->refuses != (why != NULL))
+        replica_set_read_only(p->replica, time_of(w, p), why);
+    p->refuses = why != NULL;
+}
+
+/*
+ * The append that is due fails; it is tried again at once, with the room that is kept for that.
+ * True when that does not help.
+ */
+static bool refuses_append(world_t *w, proc_t *p, const replica_effects_t *effects)
+{
+    if (effects->size == 0 || effects->list[0].kind != REPLICA_APPEND)
+        return false;
+    if (p->fails_append) {
+        p->fails_append = false;
+        p->has_failed_append = true;
+        p->full_until = w->now + (chance(w, 50) ? 0 : between(w, 0, 4000 * MS));
+        p->is_hard = chance(w, 60);
+        w->coverage->appends_failed++;
+    }
+    return p->has_failed_append && p->is_hard;
+}
+
+static void try_later(world_t *w, proc_t *p)
+{
+    p->paused_until = w->now + LOOK_MS * MS;
+    push(w, (event_t){.at = p->paused_until, .kind = EV_RESUME, .proc = number_of(w, p)});
+}
+
+/* As in replica/node/effects.c: nothing of the turn happens, and nothing comes in, until it may. */
+static void stall(world_t *w, proc_t *p, const replica_effects_t *effects)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < effects->size; i++) {
+        size_t end = effects->list[i].offset + effects->list[i].size;
+        bytes = end > bytes ? end : bytes;
+    }
+    p->stall.is_on = true;
+    p->stall.size = effects->size;
+    p->stall.list = mem_zero(effects->size, sizeof *p->stall.list);
+    memcpy(p->stall.list, effects->list, effects->size * sizeof *p->stall.list);
+    buf_append(&p->stall.arena, effects->arena, bytes);
+    p->refuses = true;
+    replica_set_read_only(p->replica, time_of(w, p), "a write failed");
+    w->coverage->stalls++;
+    try_later(w, p);
+}
+
+static void carry_out_turn(world_t *w, proc_t *p, const replica_effects_t *effects, bool is_dying)
+{
+    read_back_t *reads = mem_alloc((effects->size + 1) * sizeof *reads);
+    uint32_t *gone = mem_alloc((effects->size + 1) * sizeof *gone);
     size_t reads_size = 0;
     size_t gone_size = 0;
     size_t stop_after =
-        is_dying ? (size_t)random_below(&w->random, effects.size + 1) : effects.size;
+        is_dying ? (size_t)random_below(&w->random, effects->size + 1) : effects->size;
     bool survives = true;
-    look_at_node(w, p, &effects);
-    for (size_t i = 0; i < effects.size && survives; i++) {
-        const replica_effect_t *e = &effects.list[i];
+    for (size_t i = 0; i < effects->size && survives; i++) {
+        const replica_effect_t *e = &effects->list[i];
         if (is_dying && i >= stop_after && e->kind != REPLICA_APPEND)
             break;
-        survives = carry_out_replica(w, p, e, replica_effect_bytes(&effects, e), is_dying);
+        survives = carry_out_replica(w, p, e, replica_effect_bytes(effects, e), is_dying);
         if (e->kind == REPLICA_READ)
             reads[reads_size++] = (read_back_t){e->request, e->position, e->link, e->most};
         if (e->kind == REPLICA_TO_SERVICE && !w->chans[e->link].is_open)
             gone[gone_size++] = e->link;
     }
+    p->is_read_only = p->refuses;
     if (is_dying) {
         w->coverage->node_kills++;
         kill_proc(w, p);
@@ -871,7 +995,7 @@ static void turn_node(world_t *w, proc_t *p)
         for (size_t i = 0; i < reads_size; i++)
             carry_out_read(w, p, &reads[i]);
         if (reads_size + gone_size != 0)
-            turn_node(w, p);
+            run_turn(w, p);
         else
             schedule_tick(w, p);
     }
@@ -879,6 +1003,41 @@ static void turn_node(world_t *w, proc_t *p)
         p->horizon = replica_info(p->replica, time_of(w, p)).horizon;
     free(reads);
     free(gone);
+}
+
+static void turn_node(world_t *w, proc_t *p)
+{
+    if (p->stall.is_on)
+        return;
+    watch_room(w, p);
+    bool is_dying = dies_now(w, NODE_DIES_PPM);
+    replica_checkpoint_room(p->replica, time_of(w, p), (size_t)between(w, 0, 300));
+    replica_effects_t effects = replica_turn(p->replica, time_of(w, p));
+    look_at_node(w, p, &effects);
+    if (!is_dying && refuses_append(w, p, &effects))
+        stall(w, p, &effects);
+    else
+        carry_out_turn(w, p, &effects, is_dying);
+}
+
+/* Tries the append again. */
+static void end_stall(world_t *w, proc_t *p)
+{
+    if (w->now < p->full_until) {
+        if (chance(w, 60))
+            kill_proc(w, p); /* people do not wait for that */
+        else
+            try_later(w, p);
+        return;
+    }
+    stall_t stall = p->stall;
+    p->stall = (stall_t){0};
+    p->has_failed_append = false;
+    const replica_effects_t effects = {stall.list, stall.size, stall.arena.data};
+    carry_out_turn(w, p, &effects, false);
+    free(stall.list);
+    buf_free(&stall.arena);
+    run_turn(w, p);
 }
 
 /* Effects of the front end come with each event. */
@@ -999,23 +1158,6 @@ static void notice_relaxed(world_t *w, proc_t *p)
     }
 }
 
-/*
- * Writes a token down, for who comes after. Not that of a session that may give something up: when
- * it does is known too late.
- */
-static void save_token(world_t *w, proc_t *p)
-{
-    uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
-    const client_token_t *token = client_session_token(p->client, p->sessions[s]);
-    if (p->relaxes[s])
-        return;
-    p->saved[s].lineage = token->lineage;
-    p->saved[s].clock = token->clock;
-    vec_copy(&p->saved[s].seen, &token->seen);
-    p->has_saved[s] = true;
-    checker_saved(w->checker, p->index * SESSIONS_PER_CLIENT + s);
-}
-
 static void turn_client(world_t *w, proc_t *p)
 {
     bool is_dying = dies_now(w, CLIENT_DIES_PPM);
@@ -1049,7 +1191,7 @@ static void turn_client(world_t *w, proc_t *p)
     }
     notice_relaxed(w, p);
     if (is_done && chance(w, 5))
-        save_token(w, p);
+        save_token(w, p, (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT));
     schedule_tick(w, p);
 }
 
@@ -1395,11 +1537,18 @@ static void set_status(world_t *w, proc_t *p)
 /* A disk fills up, or has room again. */
 static void toggle_read_only(world_t *w, proc_t *p)
 {
-    bool is_full = replica_info(p->replica, time_of(w, p)).read_only == NULL;
-    w->coverage->read_only += is_full;
-    replica_set_read_only(p->replica, time_of(w, p), is_full ? "the disk is full" : NULL);
-    run_turn(w, p); /* updates that were taken before */
-    p->is_read_only = is_full && p->is_up;
+    p->has_no_room = !p->has_no_room;
+    w->coverage->read_only += p->has_no_room;
+    run_turn(w, p);
+}
+
+/* A write or a sync of a node will fail, once. */
+static void break_disk(world_t *w, proc_t *p)
+{
+    if (chance(w, 60))
+        p->fails_append = true;
+    else
+        p->fails_sync = true;
 }
 
 /* People give a node up that is off; when it comes back after all, it has to join. */
@@ -1554,7 +1703,7 @@ static void fault(world_t *w)
     proc_t *node = &w->procs[random_below(&w->random, w->nodes)];
     proc_t *broker = &w->procs[w->nodes + random_below(&w->random, w->brokers)];
     proc_t *client = &w->procs[w->nodes + w->brokers + random_below(&w->random, w->clients)];
-    switch (random_below(&w->random, 15)) {
+    switch (random_below(&w->random, 17)) {
     case 0:
         w->coverage->node_kills += node->is_up;
         kill_proc(w, node);
@@ -1609,6 +1758,11 @@ static void fault(world_t *w)
     case 13:
         kill_proc(w, client);
         break;
+    case 14:
+    case 15:
+        if (node->is_up)
+            break_disk(w, node);
+        break;
     default:
         w->loss_ppm = (uint32_t)random_below(&w->random, 300000);
         break;
@@ -1626,13 +1780,13 @@ static void heal(world_t *w)
     for (uint32_t i = 0; i < w->procs_size; i++) {
         proc_t *p = &w->procs[i];
         /* People start what waits to be repaired so that it goes on if there is nobody. */
-        if (p->kind == NODE && sim_disk_is_aside(p->disk))
+        if (p->kind == NODE && (sim_disk_is_aside(p->disk) || p->has_failed_sync))
             kill_proc(w, p);
         if (!p->is_up)
             start(w, p);
         if (p->kind == NODE) {
-            replica_set_read_only(p->replica, time_of(w, p), NULL);
-            p->is_read_only = false;
+            p->has_no_room = p->fails_append = p->fails_sync = false;
+            p->full_until = w->now;
             replica_set_status(p->replica, time_of(w, p), STATUS_ACTIVE, MODE_MANUAL);
             run_turn(w, p);
         }
@@ -1790,6 +1944,23 @@ static void end_repair(world_t *w, const proc_t *p)
     sim_disk_end_repair(p->disk);
 }
 
+/* The disk is done with what it had to write, or fails, and then does nothing more. */
+static void sync_node(world_t *w, proc_t *p)
+{
+    if (!p->has_failed_sync &&
+        (!w->sync_never || p->asks_for_sync || sim_disk_unsynced(p->disk) > SEGMENT_BYTES)) {
+        p->has_failed_sync = p->fails_sync && sim_disk_unsynced(p->disk) != 0;
+        w->coverage->syncs_failed += p->has_failed_sync;
+        if (!p->has_failed_sync) {
+            audit_synced(p->audit);
+            replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
+        }
+    }
+    w->coverage->asked_syncs += w->sync_never && p->asks_for_sync;
+    p->asks_for_sync = false;
+    step_disk(w, p);
+}
+
 static void handle(world_t *w, event_t *e)
 {
     if (e->kind == EV_FAULT) {
@@ -1840,17 +2011,11 @@ static void handle(world_t *w, event_t *e)
         issue(w, p);
         break;
     case EV_SYNC:
-        if (p->is_forgotten && (w->is_healing || chance(w, 5))) {
+        if ((p->is_forgotten || p->has_failed_sync) && (w->is_healing || chance(w, 5))) {
             kill_proc(w, p);
             return;
         }
-        if (!w->sync_never || p->asks_for_sync || sim_disk_unsynced(p->disk) > SEGMENT_BYTES) {
-            audit_synced(p->audit);
-            replica_synced(p->replica, time_of(w, p), sim_disk_sync(p->disk));
-        }
-        w->coverage->asked_syncs += w->sync_never && p->asks_for_sync;
-        p->asks_for_sync = false;
-        step_disk(w, p);
+        sync_node(w, p);
         end_repair(w, p);
         schedule_sync(w, p);
         break;
@@ -1885,6 +2050,9 @@ static bool defer(world_t *w, const event_t *e)
     bool is_for_proc =
         e->kind != EV_FAULT && e->kind != EV_RESTART && e->kind != EV_RESUME && e->kind != EV_CLOCK;
     proc_t *p = &w->procs[e->proc];
+    /* A node that waits for its disk still hears that a connection is gone. */
+    if (p->stall.is_on && e->kind == EV_BROKEN)
+        return false;
     if (!is_for_proc || !p->is_up || (p->paused_until <= w->now && p->deferred_size == 0))
         return false;
     if (p->deferred_size == p->deferred_capacity)
@@ -1910,6 +2078,10 @@ static void resume(world_t *w, proc_t *p)
 {
     if (p->paused_until > w->now)
         return; /* paused again; another EV_RESUME will come */
+    if (p->stall.is_on)
+        end_stall(w, p);
+    if (p->stall.is_on)
+        return;
     size_t size = p->deferred_size;
     event_t *events = p->deferred;
     p->deferred = NULL;
@@ -2075,6 +2247,7 @@ static void clean_up(world_t *w)
         for (size_t k = 0; k < p->deferred_size; k++)
             free(p->deferred[k].bytes);
         free(p->deferred);
+        free_stall(p);
     }
     for (size_t i = 0; i < w->heap_size; i++)
         free(w->heap[i].bytes);

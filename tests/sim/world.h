@@ -62,6 +62,11 @@ typedef struct sim_coverage {
     uint64_t offline;
     uint64_t draining;
     uint64_t read_only;
+    uint64_t appends_failed;
+    uint64_t stalls;       /* the append failed again at once: it is tried until it is done */
+    uint64_t torn_appends; /* that such a node, killed meanwhile, left in part */
+    uint64_t syncs_failed; /* the node is of use again when it was started again */
+    uint64_t pages_lost;   /* with a sync, of several disks */
     uint64_t clock_jumps;
     uint64_t disks_lost;
     uint64_t put_back; /* old copies of folders */
