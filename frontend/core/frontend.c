@@ -292,7 +292,8 @@ static void leave_if_done(frontend_t *self, route_t *route)
 /*
  * The sessions of a replica that has stopped serving are turned away: nothing more goes there, and
  * what was forwarded is answered or turned back by the replica itself. So every request is either
- * answered or known not to have been executed.
+ * answered or known not to have been executed. The route keeps its number, since the client is to
+ * know which one it is when the replica goes before it has answered.
  */
 static void hand_over(frontend_t *self, replica_t *replica)
 {
@@ -306,7 +307,6 @@ static void hand_over(frontend_t *self, replica_t *replica)
                               .window = FRONTEND_WINDOW,
                               .message = UINT64_MAX}; /* none of those that have come so far */
         send_client(self, route->client, &away);
-        renumber(self, route);
         leave_if_done(self, route);
     }
 }

@@ -760,6 +760,42 @@ static void test_draining(void **state)
     rig_free(rig);
 }
 
+/* A replica that goes before it has answered all: the client knows that route by the old number. */
+static void test_lost_while_draining(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    uint32_t route = open_session(rig, CLIENT, 1, &at);
+    request(rig, CLIENT, route, 7, ITEM_BYTES);
+    status(rig, 0, FRAME_STATUS, STATUS_DRAINING, 2, NULL);
+    rig->sent_size = 0;
+    frontend_replica_lost(rig->frontend, rig->now, 1);
+    carry_out(rig);
+    assert_int_equal(expect(rig, FRAME_ROUTE_LOST, true).frame.route, route);
+    rig_free(rig);
+}
+
+/* As it knows it by the new one when something has been turned back since. */
+static void test_lost_while_turning_back(void **state)
+{
+    (void)state;
+    rig_t *rig = rig_new(1);
+    sent_t at;
+    uint32_t route = open_session(rig, CLIENT, 1, &at);
+    request(rig, CLIENT, route, 7, ITEM_BYTES);
+    status(rig, 0, FRAME_STATUS, STATUS_DRAINING, 2, NULL);
+    request(rig, CLIENT, route, 8, ITEM_BYTES);
+    const sent_t back = expect(rig, FRAME_TURNED_BACK, true);
+    request(rig, CLIENT, route, 9, ITEM_BYTES);
+    assert_int_equal(expect(rig, FRAME_TURNED_BACK, true).frame.message, 9);
+    rig->sent_size = 0;
+    frontend_replica_lost(rig->frontend, rig->now, 1);
+    carry_out(rig);
+    assert_int_equal(expect(rig, FRAME_ROUTE_LOST, true).frame.route, back.frame.route);
+    rig_free(rig);
+}
+
 /* A HELLO that crosses the news is refused by the replica; only then is the route let go. */
 static void test_draining_before_welcome(void **state)
 {
@@ -927,6 +963,8 @@ int main(void)
         cmocka_unit_test(test_lag_is_of_no_node),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_draining_before_welcome),
+        cmocka_unit_test(test_lost_while_draining),
+        cmocka_unit_test(test_lost_while_turning_back),
         cmocka_unit_test(test_late_welcome),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_is_ended),
