@@ -49,6 +49,7 @@ static int print_coverage(const sim_coverage_t *c)
         {"MISSING", c->missing},
         {"relaxed", c->relaxed},
         {"NOT_REACHED", c->not_reached},
+        {"READ_ONLY", c->refused_read_only},
         {"cancelled in time", c->cancelled},
         {"cancelled and UNKNOWN", c->cancelled_unknown},
         {"records held back", c->held_back},

@@ -464,6 +464,22 @@ MUTANTS = {
         "        return;\n    }\n",
         "",
     ),
+    "a log that has room again is still full": (
+        "replica/core/recovery.c",
+        "    if (is_full == self->log_is_full)\n        return;\n",
+        "    if (is_full == self->log_is_full || !is_full)\n        return;\n",
+    ),
+    "no updates are taken before a checkpoint that is due": (
+        "replica/core/intake.c",
+        "if (command->is_update && self->log_is_full) {",
+        "if (command->is_update && (self->log_is_full || self->checkpoint.is_wanted)) {",
+    ),
+    "clients do not know which route it was that is lost": (
+        "frontend/core/frontend.c",
+        "        send_client(self, route->client, &away);\n        leave_if_done",
+        "        send_client(self, route->client, &away);\n        renumber(self, route);\n"
+        "        leave_if_done",
+    ),
 }
 
 def occurrences(name):

@@ -37,6 +37,14 @@ enum {
     PIPELINE_MAX = 12,
     SEGMENT_BYTES = 50000, /* of a log, which is synced when it is full */
     LOOK_MS = 1000,        /* until a node tries an append again that failed */
+    /*
+     * After the last of what keeps requests from an answer. It takes a second of silence until a
+     * way is known to be lost (CLIENT_SILENCE_MS), up to two until a broker tries a replica again
+     * and one until a client tries a broker; and where the update that a session has seen is asked
+     * of one that does not answer, a second more: five, and one to spare.
+     */
+    SETTLED_MS = 6000,
+    LOG_LOOK_MS = 300, /* a node looks at the length of its log every 250 ms (RECKON_MS) */
 };
 
 #define MS 1000 /* virtual time runs in microseconds */
@@ -71,9 +79,12 @@ typedef struct proc {
     int64_t full_until;
     bool has_failed_sync; /* until it is started again */
     stall_t stall;
-    bool loses_power;  /* with this kill, if that may still be */
-    bool is_forgotten; /* while it was up: it is of no use until people start it again */
-    int64_t sync_ms;   /* a sync takes so long at most */
+    bool was_refusing;  /* updates, at the end of its last turn */
+    int64_t refused_at; /* µs, when it last was; -1: never */
+    bool is_serving;    /* at the end of its last turn: active, and ready */
+    bool loses_power;   /* with this kill, if that may still be */
+    bool is_forgotten;  /* while it was up: it is of no use until people start it again */
+    int64_t sync_ms;    /* a sync takes so long at most */
     bool asks_for_sync;
     int64_t read_ms; /* and so long what a peer pulls out of the log */
     int64_t wall_skew_ms;
@@ -98,6 +109,7 @@ typedef struct proc {
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
     vec_t seen[SESSIONS_PER_CLIENT];           /* their tokens as of the last turn */
     uint32_t last_key[SESSIONS_PER_CLIENT];    /* of the last one that is not mixed */
+    int64_t missed_at[SESSIONS_PER_CLIENT];    /* µs, when one last ended that may have waited */
     client_token_t saved[SESSIONS_PER_CLIENT]; /* as in a file, which outlives the process */
     bool has_saved[SESSIONS_PER_CLIENT];
     bool is_saved_held[SESSIONS_PER_CLIENT]; /* to what it covers, who goes on with it */
@@ -144,6 +156,11 @@ typedef struct event {
     uint8_t *bytes;
 } event_t;
 
+typedef struct asked {
+    int64_t issued; /* µs */
+    int64_t due;    /* when it must have ended */
+} asked_t;
+
 typedef struct world {
     random_t random;
     int64_t now; /* µs */
@@ -170,8 +187,9 @@ typedef struct world {
     bool sync_never; /* but when asked, or when so much was written that a segment is full */
     bool is_trying;  /* an update of each client, after all was healed */
     uint32_t to_try; /* clients whose update was not taken yet */
-    int64_t *due;    /* µs, when a request must have ended, by its number */
-    size_t due_size;
+    asked_t *asked;  /* requests by their number */
+    size_t asked_size;
+    int64_t unreachable_at; /* µs, when something last was that may keep requests from an answer */
     int64_t expiries[EXPIRIES_MAX]; /* µs, when keys end; 0: none */
     uint32_t next_expiry;
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
@@ -431,6 +449,37 @@ static void publish(world_t *w, const proc_t *from, slice_t bytes)
     }
 }
 
+/* ---- what may be said of the cluster ---- */
+
+/* A node looks at whether it takes updates, before and after what it does now. */
+static void note_refusing(world_t *w, proc_t *p, bool is_refusing)
+{
+    if (p->was_refusing || is_refusing)
+        p->refused_at = w->now;
+    p->was_refusing = is_refusing;
+}
+
+/* A broker or node is not there for others. */
+static bool is_away(const world_t *w, const proc_t *p)
+{
+    return !p->is_up || p->paused_until > w->now || (p->kind == NODE && !p->is_serving);
+}
+
+static bool is_unreachable(const world_t *w)
+{
+    for (uint32_t i = 0; i < w->nodes + w->brokers; i++)
+        if (is_away(w, &w->procs[i]))
+            return true;
+    return memchr(w->is_cut, true, sizeof w->is_cut) != NULL;
+}
+
+/* Called before and after whatever changes that. */
+static void note_unreachable(world_t *w)
+{
+    if (is_unreachable(w))
+        w->unreachable_at = w->now;
+}
+
 /* ---- starting and killing ---- */
 
 static void schedule_sync(world_t *w, const proc_t *p)
@@ -570,6 +619,7 @@ static void start_client(world_t *w, proc_t *p)
 
 static void start(world_t *w, proc_t *p)
 {
+    note_unreachable(w);
     p->is_up = true;
     p->life++;
     p->tick_at = INT64_MAX;
@@ -684,6 +734,7 @@ static void end_disk(world_t *w, proc_t *p)
         append_log(w, p, slice_of(stall->arena.data + append->offset, append->size - 1), true);
     }
     free_stall(p);
+    note_refusing(w, p, false);
     bool may_lose = p->has_failed_sync && !w->is_disk_lost && !w->is_healing &&
                     sim_disk_end(p->disk) != sim_disk_unsynced(p->disk);
     if (may_lose && chance(w, 30)) {
@@ -715,6 +766,7 @@ static void kill_proc(world_t *w, proc_t *p)
     }
     if (p->kind == CLIENT)
         end_client(w, p);
+    p->is_serving = false;
     replica_destroy(&p->replica);
     frontend_destroy(&p->frontend);
     for (uint32_t i = 0; i < w->chans_size; i++) {
@@ -920,6 +972,7 @@ static void watch_room(world_t *w, proc_t *p)
                                              : NULL;
     if (p->refuses != (why != NULL))
         replica_set_read_only(p->replica, time_of(w, p), why);
+    note_refusing(w, p, p->refuses); /* which may end here */
     p->refuses = why != NULL;
 }
 
@@ -966,6 +1019,20 @@ static void stall(world_t *w, proc_t *p, const replica_effects_t *effects)
     try_later(w, p);
 }
 
+/* What is to be known of a node as it is after a turn. */
+static void look_back(world_t *w, proc_t *p)
+{
+    replica_info_t info = replica_info(p->replica, time_of(w, p));
+    p->horizon = info.horizon;
+    /* The limit bites a little above it only, and when the log is looked at. */
+    note_refusing(w, p, p->refuses || info.log_bytes > w->log_max);
+    bool is_serving = info.status == STATUS_ACTIVE && replica_is_ready(p->replica);
+    if (is_serving == p->is_serving)
+        return;
+    note_unreachable(w);
+    p->is_serving = is_serving;
+}
+
 static void carry_out_turn(world_t *w, proc_t *p, const replica_effects_t *effects, bool is_dying)
 {
     read_back_t *reads = mem_alloc((effects->size + 1) * sizeof *reads);
@@ -1000,7 +1067,7 @@ static void carry_out_turn(world_t *w, proc_t *p, const replica_effects_t *effec
             schedule_tick(w, p);
     }
     if (!is_dying && p->is_up)
-        p->horizon = replica_info(p->replica, time_of(w, p)).horizon;
+        look_back(w, p);
     free(reads);
     free(gone);
 }
@@ -1106,6 +1173,39 @@ static void take_tried(world_t *w, proc_t *p, outcome_t outcome)
     }
 }
 
+/* Where a request was refused for want of room there was none, at some time since it was issued. */
+static void judge_read_only(world_t *w, uint32_t number, const client_effect_t *e)
+{
+    char why[100];
+    const proc_t *node = &w->procs[e->replica];
+    if (node->was_refusing || node->refused_at >= w->asked[number].issued - LOG_LOOK_MS * MS)
+        return;
+    snprintf(why, sizeof why, "request %u was refused as READ_ONLY by n%d, which takes updates",
+             number, e->replica);
+    violate(w, why);
+}
+
+/*
+ * Who finds nobody until the time is up has a reason for that not long before the end. In less time
+ * than it takes to come back to those who are there again, it may be any reason. Who waits for what
+ * nobody has keeps those behind it in its session waiting; and others, too, where brokers have
+ * little room.
+ */
+static void judge_not_reached(world_t *w, const proc_t *p, uint32_t number,
+                              const client_effect_t *e)
+{
+    char why[100];
+    const asked_t *asked = &w->asked[number];
+    uint32_t s = (uint32_t)(e->ticket & 0xFF);
+    int64_t since = w->unreachable_at > p->paused_until ? w->unreachable_at : p->paused_until;
+    if (asked->due - asked->issued < SETTLED_MS * MS || w->replica_window != 0 ||
+        p->missed_at[s] >= asked->issued || is_unreachable(w) || since >= w->now - SETTLED_MS * MS)
+        return;
+    snprintf(why, sizeof why, "request %u ended as NOT_REACHED, %lld ms after all was there again",
+             number, (long long)((w->now - since) / MS));
+    violate(w, why);
+}
+
 static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t bytes)
 {
     char why[256];
@@ -1116,6 +1216,7 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     c->unknown += e->outcome == OUTCOME_UNKNOWN;
     c->lost_reads += e->outcome == OUTCOME_LOST;
     c->not_reached += e->outcome == OUTCOME_NOT_REACHED;
+    c->refused_read_only += e->outcome == OUTCOME_READ_ONLY;
     if (w->trace != NULL)
         fprintf(w->trace, "%9lld c%u done %u %s sends=%u replica=%d\n", (long long)w->now, p->index,
                 number, outcome_name(e->outcome), e->sends, e->replica);
@@ -1124,12 +1225,19 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     if (e->is_relaxed)
         checker_relaxed(w->checker, number);
     /* A process that is paused does not look at the time. */
-    int64_t due = w->due[number] > p->paused_until ? w->due[number] : p->paused_until;
+    int64_t due = w->asked[number].due;
+    due = due > p->paused_until ? due : p->paused_until;
     if (w->now > due + LATE_MS * MS) {
         snprintf(why, sizeof why, "request %u ended %lld ms after its deadline", number,
                  (long long)((w->now - due) / MS));
         violate(w, why);
     }
+    if (e->outcome == OUTCOME_READ_ONLY)
+        judge_read_only(w, number, e);
+    if (e->outcome == OUTCOME_NOT_REACHED)
+        judge_not_reached(w, p, number, e);
+    if (e->outcome == OUTCOME_MISSING || (e->outcome == OUTCOME_UNKNOWN && e->replica >= 0))
+        p->missed_at[e->ticket & 0xFF] = w->now;
     if (w->is_trying)
         take_tried(w, p, e->outcome);
     const checker_end_t end = {e->outcome, e->copies, e->sends, bytes};
@@ -1305,11 +1413,11 @@ static void submit(world_t *w, proc_t *p, uint32_t s, uint32_t number, const req
                    int64_t left_ms)
 {
     now_t now = time_of(w, p);
-    if (number >= w->due_size) {
-        w->due_size = 2 * (size_t)number + 64;
-        w->due = mem_resize(w->due, w->due_size * sizeof *w->due);
+    if (number >= w->asked_size) {
+        w->asked_size = 2 * (size_t)number + 64;
+        w->asked = mem_resize(w->asked, w->asked_size * sizeof *w->asked);
     }
-    w->due[number] = w->now + left_ms * MS;
+    w->asked[number] = (asked_t){w->now, w->now + left_ms * MS};
     p->pending[s]++;
     client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, request->command,
                   request->arguments_at, request->arguments, now.boot_ms + left_ms);
@@ -1487,6 +1595,7 @@ static void issue(world_t *w, proc_t *p)
 
 static void set_cuts(world_t *w, bool is_cut)
 {
+    note_unreachable(w);
     uint32_t victim = (uint32_t)random_below(&w->random, w->procs_size);
     uint32_t other = (uint32_t)random_below(&w->random, w->procs_size);
     bool is_isolation = chance(w, 40);
@@ -1506,6 +1615,7 @@ static void set_cuts(world_t *w, bool is_cut)
 static void split(world_t *w)
 {
     uint64_t sides = random_u64(&w->random);
+    note_unreachable(w);
     for (uint32_t i = 0; i < w->procs_size; i++)
         for (uint32_t j = 0; j < w->procs_size; j++)
             w->is_cut[i][j] = ((sides >> i ^ sides >> j) & 1) != 0;
@@ -2078,6 +2188,8 @@ static void resume(world_t *w, proc_t *p)
 {
     if (p->paused_until > w->now)
         return; /* paused again; another EV_RESUME will come */
+    if (p->kind != CLIENT)
+        w->unreachable_at = w->now;
     if (p->stall.is_on)
         end_stall(w, p);
     if (p->stall.is_on)
@@ -2221,6 +2333,7 @@ static void populate(world_t *w, uint64_t seed)
                                        : i - w->nodes - w->brokers;
         p->wall_skew_ms = p->kind == NODE ? between(w, -3000, 3000) : 0;
         p->sync_ms = 600;
+        p->refused_at = -1;
     }
     roughen(w, seed);
     w->checker = checker_new(w->clients * SESSIONS_PER_CLIENT);
@@ -2252,7 +2365,7 @@ static void clean_up(world_t *w)
     for (size_t i = 0; i < w->heap_size; i++)
         free(w->heap[i].bytes);
     free(w->heap);
-    free(w->due);
+    free(w->asked);
     free(w->chans);
     checker_destroy(&w->checker);
     XXH3_freeState(w->hash);

@@ -38,6 +38,7 @@ typedef struct sim_coverage {
     uint64_t unknown;
     uint64_t lost_reads;
     uint64_t not_reached;
+    uint64_t refused_read_only;
     uint64_t cancelled;
     uint64_t cancelled_unknown;
     uint64_t held_back;
