@@ -70,6 +70,10 @@ struct checker {
     uint64_t executed_twice;
     uint64_t left_applied;
     bool has_fallen_back;
+    uint32_t alone_from; /* the first that was issued when one node alone was left; NONE */
+    uint32_t alone;      /* which one */
+    hlc_t alone_kept[CHECKER_REGISTERS];
+    uint64_t alone_acked[CHECKER_COUNTERS]; /* by it, of those issued from then on */
     uint64_t acked[CHECKER_COUNTERS];
     uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
     uint64_t doubtful[CHECKER_COUNTERS];
@@ -94,6 +98,7 @@ checker_t *checker_new(uint32_t sessions)
     self->saved = mem_zero(sessions, sizeof *self->saved);
     self->last = mem_alloc(sessions * sizeof *self->last);
     self->sessions_size = sessions;
+    self->alone_from = NONE;
     for (uint32_t i = 0; i < sessions; i++)
         self->last[i] = NONE;
     return self;
@@ -492,6 +497,15 @@ void checker_lost(checker_t *self)
     self->is_lost = true;
 }
 
+void checker_left_alone(checker_t *self, uint32_t node, const hlc_t kept[CHECKER_REGISTERS])
+{
+    checker_lost(self);
+    self->alone = node;
+    self->alone_from = self->issued_size;
+    memcpy(self->alone_kept, kept, sizeof self->alone_kept);
+    memset(self->top[node], 0, sizeof self->top[node]);
+}
+
 bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
                   size_t why_size)
 {
@@ -508,6 +522,8 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
         self->acked[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK;
         self->copied[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK && end->copies > 1;
         self->doubtful[op->key - CHECKER_REGISTERS] += outcome_may_be_applied(end->outcome);
+        self->alone_acked[op->key - CHECKER_REGISTERS] +=
+            end->outcome == OUTCOME_OK && number >= self->alone_from;
     }
     if (end->outcome != OUTCOME_OK)
         return true;
@@ -546,9 +562,8 @@ bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, ch
     return true;
 }
 
-/* A register at the end, after a loss: nothing under what was to be kept. */
-static bool kept_register(const checker_t *self, uint32_t key, slice_t value, char *why,
-                          size_t why_size)
+/* The tag of what a register shows; where it is absent, that of its last deletion. */
+static tag_t shown_tag(const checker_t *self, uint32_t key, slice_t value)
 {
     mp_t in = mp_open(value);
     uint32_t number = 0;
@@ -559,6 +574,27 @@ static bool kept_register(const checker_t *self, uint32_t key, slice_t value, ch
     for (uint32_t i = 0; is_absent && i < self->deletions_size; i++)
         if (self->deletions[i].key == key)
             shown = tag_max(shown, self->deletions[i].tag);
+    return shown;
+}
+
+/* A register at the end at the only node that is left: what that had then, and has logged since. */
+static bool kept_alone(const checker_t *self, uint32_t key, slice_t value, char *why,
+                       size_t why_size)
+{
+    tag_t logged = self->top[self->alone][key];
+    tag_t shown = shown_tag(self, key, value);
+    if (tag_compare(shown, logged) >= 0 && shown.hlc >= self->alone_kept[key])
+        return true;
+    snprintf(why, why_size, "at the end %s does not show what n%u had when it was left alone, %s",
+             names[key], self->alone, "or what it has logged since");
+    return false;
+}
+
+/* A register at the end, after a loss: nothing under what was to be kept. */
+static bool kept_register(const checker_t *self, uint32_t key, slice_t value, char *why,
+                          size_t why_size)
+{
+    tag_t shown = shown_tag(self, key, value);
     for (uint32_t i = 0; i < self->issued_size; i++) {
         const issued_t *op = &self->issued[i];
         bool is_kept = op->is_copied || (op->is_acked && !self->is_acked_lost);
@@ -612,7 +648,7 @@ uint64_t checker_left_applied(const checker_t *self)
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
 {
     if (key < CHECKER_REGISTERS && self->is_lost)
-        return true;
+        return self->alone_from == NONE || kept_alone(self, key, value, why, why_size);
     if (key < CHECKER_REGISTERS)
         return self->is_disk_lost ? kept_register(self, key, value, why, why_size)
                                   : final_register(self, key, value, why, why_size);
@@ -623,7 +659,7 @@ bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size
         slice_to_int64(mp_bytes(&in), &count);
     uint64_t least = self->is_acked_lost ? self->copied[i] : self->acked[i];
     if (self->is_lost)
-        least = 0;
+        least = self->alone_acked[i];
     if ((uint64_t)count >= least && (uint64_t)count <= self->acked[i] + self->doubtful[i])
         return true;
     snprintf(why, why_size,

@@ -88,6 +88,13 @@ void checker_lost(checker_t *self);
  */
 void checker_fell_back(checker_t *self);
 
+/*
+ * All nodes but one are gone for good, and what only they had. kept: the time of the tag of what
+ * each register shows at the one that is left; nothing of that is lost, nor of what it acknowledges
+ * from now on.
+ */
+void checker_left_alone(checker_t *self, uint32_t node, const hlc_t kept[CHECKER_REGISTERS]);
+
 /* A session has ended, all it had issued was answered; another begins in its place. */
 void checker_renewed(checker_t *self, uint32_t session);
 

@@ -102,6 +102,9 @@ static int print_coverage(const sim_coverage_t *c)
         {"final counts heard of from others", c->late_counts},
         {"splits into two halves", c->splits},
         {"all nodes killed at once", c->all_killed},
+        {"all nodes but one gone for good", c->left_alone},
+        {"requests done by the one that was left", c->alone_done},
+        {"MISSING at the one that was left", c->alone_missing},
         {"updates after all was healed", c->tried},
     };
     size_t size = sizeof rows / sizeof rows[0];

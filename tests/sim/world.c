@@ -63,6 +63,7 @@ typedef struct proc {
     proc_kind_t kind;
     uint32_t index; /* in its kind */
     bool is_up;
+    bool is_gone;  /* for good */
     uint32_t life; /* counts starts: what was meant for an earlier one is void */
     int64_t paused_until;
     struct event *deferred; /* what came while it was paused, in that order */
@@ -143,6 +144,7 @@ typedef enum event_kind {
     EV_SYNC,  /* what a node has written is on its disk */
     EV_READ,  /* what a peer has pulled was read from it */
     EV_CLOCK, /* a machine comes back with a wrong clock, or people see to that */
+    EV_ALONE, /* all nodes but one go for good, or people see to that */
 } event_kind_t;
 
 typedef struct event {
@@ -195,6 +197,7 @@ typedef struct world {
     bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
+    bool is_alone;           /* all nodes but one are gone for good */
     uint32_t leave_percent;  /* of faults: nodes that are left out */
     uint32_t wrong_clock;    /* the node whose machine has one, for a while */
     bool has_wrong_clock;    /* it had it by now */
@@ -468,7 +471,7 @@ static bool is_away(const world_t *w, const proc_t *p)
 static bool is_unreachable(const world_t *w)
 {
     for (uint32_t i = 0; i < w->nodes + w->brokers; i++)
-        if (is_away(w, &w->procs[i]))
+        if (!w->procs[i].is_gone && is_away(w, &w->procs[i]))
             return true;
     return memchr(w->is_cut, true, sizeof w->is_cut) != NULL;
 }
@@ -1213,6 +1216,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     p->pending[e->ticket & 0xFF]--;
     sim_coverage_t *c = w->coverage;
     c->done_ok += e->outcome == OUTCOME_OK;
+    c->alone_done += w->is_alone && e->outcome == OUTCOME_OK;
+    c->alone_missing += w->is_alone && e->outcome == OUTCOME_MISSING;
     c->unknown += e->outcome == OUTCOME_UNKNOWN;
     c->lost_reads += e->outcome == OUTCOME_LOST;
     c->not_reached += e->outcome == OUTCOME_NOT_REACHED;
@@ -1782,6 +1787,55 @@ static void copy_folder(proc_t *p)
         p->copy = sim_disk_copy(p->disk);
 }
 
+/* A node that could go on alone: it is in its right mind, and no other has to tell it anything. */
+static proc_t *find_survivor(world_t *w)
+{
+    uint32_t from = (uint32_t)random_below(&w->random, w->nodes);
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        proc_t *p = &w->procs[(from + i) % w->nodes];
+        if (p->is_up && replica_is_ready(p->replica) && !p->is_forgotten && !p->stall.is_on &&
+            !sim_disk_is_aside(p->disk))
+            return p;
+    }
+    return NULL;
+}
+
+static void leave_alone(world_t *w, proc_t *survivor)
+{
+    hlc_t kept[CHECKER_REGISTERS];
+    const char *field;
+    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++) {
+        replica_key_info_t info;
+        replica_key_info(survivor->replica, time_of(w, survivor),
+                         slice_text(checker_key(k, &field)), &info);
+        kept[k] = info.tag;
+    }
+    for (uint32_t i = 0; i < w->nodes; i++) {
+        proc_t *p = &w->procs[i];
+        if (p == survivor)
+            continue;
+        p->is_gone = true;
+        w->coverage->node_kills += p->is_up;
+        kill_proc(w, p);
+    }
+    /* What it has from now on nobody else has: it does not lose that as well. */
+    w->is_alone = w->is_disk_lost = true;
+    w->coverage->left_alone++;
+    checker_left_alone(w->checker, survivor->index, kept);
+}
+
+/* All nodes but one are gone for good. People give those up at the one that is left. */
+static void all_but_one(world_t *w)
+{
+    push(w, (event_t){.at = w->now + between(w, 100 * MS, 1500 * MS), .kind = EV_ALONE});
+    proc_t *survivor = w->is_alone || w->is_healing ? NULL : find_survivor(w);
+    if (survivor != NULL)
+        leave_alone(w, survivor);
+    for (uint32_t i = 0; i < w->nodes; i++)
+        if (w->procs[i].is_gone)
+            forget(w, &w->procs[i]);
+}
+
 static void rough_fault(world_t *w)
 {
     if (chance(w, 25))
@@ -1892,6 +1946,8 @@ static void heal(world_t *w)
         /* People start what waits to be repaired so that it goes on if there is nobody. */
         if (p->kind == NODE && (sim_disk_is_aside(p->disk) || p->has_failed_sync))
             kill_proc(w, p);
+        if (p->is_gone)
+            continue;
         if (!p->is_up)
             start(w, p);
         if (p->kind == NODE) {
@@ -1905,12 +1961,24 @@ static void heal(world_t *w)
 
 /* ---- the end ---- */
 
+/* A node that is not gone for good: all others of those must be equal to it. */
+static const proc_t *any_node(const world_t *w)
+{
+    const proc_t *p = w->procs;
+    while (p->is_gone)
+        p++;
+    return p;
+}
+
 static bool has_converged(const world_t *w)
 {
+    const proc_t *any = any_node(w);
     for (uint32_t i = 0; i < w->nodes; i++) {
-        if (!w->procs[i].is_up || !replica_is_ready(w->procs[i].replica))
+        if (w->procs[i].is_gone)
+            continue;
+        if (!any->is_up || !w->procs[i].is_up || !replica_is_ready(w->procs[i].replica))
             return false;
-        replica_info_t a = replica_info(w->procs[0].replica, (now_t){0});
+        replica_info_t a = replica_info(any->replica, (now_t){0});
         replica_info_t b = replica_info(w->procs[i].replica, (now_t){0});
         if (!vec_equal(a.vector, b.vector) || b.unstable != 0 || b.executed != 0)
             return false;
@@ -1998,12 +2066,15 @@ static void judge_end(world_t *w)
 {
     hlc_t clock = 0;
     for (uint32_t i = 0; i < w->nodes; i++)
-        clock = hlc_max(clock, replica_info(w->procs[i].replica, (now_t){0}).clock);
-    uint64_t digest = replica_digest(w->procs[0].replica, clock);
+        if (!w->procs[i].is_gone)
+            clock = hlc_max(clock, replica_info(w->procs[i].replica, (now_t){0}).clock);
+    uint64_t digest = replica_digest(any_node(w)->replica, clock);
     w->coverage->executed_twice += checker_executed_twice(w->checker);
     w->coverage->left_applied += checker_left_applied(w->checker);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[i];
+        if (p->is_gone)
+            continue;
         for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
             char why[256];
             buf_t value = {0};
@@ -2081,9 +2152,13 @@ static void handle(world_t *w, event_t *e)
         wrong_clock(w);
         return;
     }
+    if (e->kind == EV_ALONE) {
+        all_but_one(w);
+        return;
+    }
     proc_t *p = &w->procs[e->proc];
     if (e->kind == EV_RESTART) {
-        if (!p->is_up && e->life == p->life)
+        if (!p->is_up && !p->is_gone && e->life == p->life)
             start(w, p);
         return;
     }
@@ -2145,7 +2220,7 @@ static void trace_event(const world_t *w, const event_t *e)
 {
     static const char *const kinds[] = {"tick",   "forward", "backward", "broken",  "gossip",
                                         "beacon", "issue",   "fault",    "restart", "resume",
-                                        "sync",   "read",    "clock"};
+                                        "sync",   "read",    "clock",    "alone"};
     static const char letters[] = {'n', 'b', 'c'};
     if (w->trace == NULL || e->kind == EV_TICK || e->kind == EV_BEACON || e->kind == EV_SYNC)
         return;
@@ -2157,8 +2232,8 @@ static void trace_event(const world_t *w, const event_t *e)
 /* Keeps an event for later when its process is paused, or still has older ones to take. */
 static bool defer(world_t *w, const event_t *e)
 {
-    bool is_for_proc =
-        e->kind != EV_FAULT && e->kind != EV_RESTART && e->kind != EV_RESUME && e->kind != EV_CLOCK;
+    bool is_for_proc = e->kind != EV_FAULT && e->kind != EV_RESTART && e->kind != EV_RESUME &&
+                       e->kind != EV_CLOCK && e->kind != EV_ALONE;
     proc_t *p = &w->procs[e->proc];
     /* A node that waits for its disk still hears that a connection is gone. */
     if (p->stall.is_on && e->kind == EV_BROKEN)
@@ -2209,7 +2284,7 @@ static void violate_unconverged(world_t *w)
     buf_append_text(&why, "no convergence in time after all was healed:");
     for (uint32_t i = 0; i < w->nodes; i++) {
         if (!w->procs[i].is_up) {
-            buf_printf(&why, " n%u down", i);
+            buf_printf(&why, w->procs[i].is_gone ? " n%u gone" : " n%u down", i);
             continue;
         }
         replica_info_t info = replica_info(w->procs[i].replica, (now_t){0});
@@ -2304,6 +2379,10 @@ static void roughen(world_t *w, uint64_t seed)
             w->procs[i].sync_ms = 3000;
     }
     w->leave_percent = random_chance(&random, 300000) ? 25 : 4;
+    if (random_chance(&random, 200000))
+        push(w,
+             (event_t){.at = (QUIET_MS + (int64_t)random_below(&random, FAULTS_MS - QUIET_MS)) * MS,
+                       .kind = EV_ALONE});
     if (!random_chance(&random, 150000))
         return;
     w->wrong_clock = (uint32_t)random_below(&random, w->nodes);

@@ -5,7 +5,8 @@
  * Connections are in order and reliable until they break, as TCP is; published messages get lost,
  * doubled and overtaken. Processes are killed (also in the middle of carrying out a turn, with a
  * torn write), paused and started again; hosts are cut off from one another, both ways or one way;
- * wall clocks differ and jump. The world ends a run early at the first violation.
+ * wall clocks differ and jump; single writes and syncs fail; all nodes but one may go for good. The
+ * world ends a run early at the first violation.
  */
 #ifndef HEARSAY_TESTS_SIM_WORLD_H
 #define HEARSAY_TESTS_SIM_WORLD_H
@@ -91,12 +92,15 @@ typedef struct sim_coverage {
     uint64_t transfers_cut;   /* nodes killed that were joining */
     uint64_t left_behind;     /* members, at the limit of the log */
     uint64_t logs_full;
-    uint64_t brokers_amid; /* brokers killed between two requests of a session */
-    uint64_t early_floors; /* said before the records that they follow from came */
-    uint64_t late_counts;  /* final counts that were heard of from another node */
-    uint64_t splits;       /* of the machines into two halves */
-    uint64_t all_killed;   /* nodes, at once */
-    uint64_t tried;        /* updates when all was healed, which had to be taken */
+    uint64_t brokers_amid;  /* brokers killed between two requests of a session */
+    uint64_t early_floors;  /* said before the records that they follow from came */
+    uint64_t late_counts;   /* final counts that were heard of from another node */
+    uint64_t splits;        /* of the machines into two halves */
+    uint64_t all_killed;    /* nodes, at once */
+    uint64_t left_alone;    /* nodes, when all others were gone for good */
+    uint64_t alone_done;    /* requests that such a node has answered with OK */
+    uint64_t alone_missing; /* and with MISSING */
+    uint64_t tried;         /* updates when all was healed, which had to be taken */
 } sim_coverage_t;
 
 /*
