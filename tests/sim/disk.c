@@ -381,6 +381,11 @@ void sim_disk_lose_pages(sim_disk_t *self, random_t *random)
     }
 }
 
+bool sim_disk_was_damaged(const sim_disk_t *self)
+{
+    return self->is_damaged;
+}
+
 bool sim_disk_is_aside(const sim_disk_t *self)
 {
     return self->is_aside;

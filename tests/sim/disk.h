@@ -62,6 +62,9 @@ void sim_disk_damage(sim_disk_t *self, random_t *random, bool is_checkpoint);
  */
 int sim_disk_recover(sim_disk_t *self, replica_t *replica, uint64_t *torn, err_t *err);
 
+/* Something of it was damaged at some time, which may not have been met yet. */
+bool sim_disk_was_damaged(const sim_disk_t *self);
+
 /* Something is aside that has not been made good; the replica has made it good. */
 bool sim_disk_is_aside(const sim_disk_t *self);
 void sim_disk_end_repair(sim_disk_t *self);

@@ -1787,14 +1787,17 @@ static void copy_folder(proc_t *p)
         p->copy = sim_disk_copy(p->disk);
 }
 
-/* A node that could go on alone: it is in its right mind, and no other has to tell it anything. */
+/*
+ * A node that could go on alone: no other has to tell it anything, nor will have to when it is
+ * started again and reads its disk.
+ */
 static proc_t *find_survivor(world_t *w)
 {
     uint32_t from = (uint32_t)random_below(&w->random, w->nodes);
     for (uint32_t i = 0; i < w->nodes; i++) {
         proc_t *p = &w->procs[(from + i) % w->nodes];
         if (p->is_up && replica_is_ready(p->replica) && !p->is_forgotten && !p->stall.is_on &&
-            !sim_disk_is_aside(p->disk))
+            !sim_disk_is_aside(p->disk) && !sim_disk_was_damaged(p->disk))
             return p;
     }
     return NULL;
