@@ -51,7 +51,8 @@ typedef struct change {
 
 struct checkpoint {
     checkpoint_config_t config;
-    char *path; /* of the folder, for messages */
+    char *path;     /* of the folder, for messages */
+    char *new_path; /* of the one in which a checkpoint is made anew */
     MDB_env *env;
     MDB_dbi dbi;
     size_t map_size; /* of the thread, once it runs */
@@ -66,6 +67,7 @@ struct checkpoint {
     err_t err;         /* of FAILED */
     buf_t queue;       /* changes that the thread is to take */
     bool commit;       /* the last of them is a commit */
+    bool is_anew;      /* the checkpoint has a file of its own; set while the thread rests */
     bool is_committed; /* commit was called since begin */
     bool was_refused;  /* room was 0 when it was asked for */
     bool stop;
@@ -147,15 +149,16 @@ static void env_close(checkpoint_t *self)
 }
 
 /*
- * Opens it unless it is open. Between two uses it is closed: it keeps the memory of every page that
- * a transaction has changed, 512 MiB of them at most, and what it has read stays mapped.
+ * Opens the one at path unless one is open. Between two uses it is closed: it keeps the memory of
+ * every page that a transaction has changed, 512 MiB of them at most, and what it has read stays
+ * mapped.
  */
-static int env_use(checkpoint_t *self)
+static int env_use(checkpoint_t *self, const char *path)
 {
     MDB_txn *txn = NULL;
     if (self->env != NULL)
         return 0;
-    int rc = env_open(self, self->path, 0);
+    int rc = env_open(self, path, 0);
     if (rc == 0)
         rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
     if (rc == 0)
@@ -165,6 +168,75 @@ static int env_use(checkpoint_t *self)
     if (rc != 0)
         env_close(self);
     return rc;
+}
+
+static int format_put(const rows_t *rows, uint32_t format)
+{
+    uint8_t bytes[4];
+    be32_put(bytes, format);
+    return rows_put(rows, FORMAT_TABLE, slice_text(FORMAT_KEY), slice_of(bytes, sizeof(bytes)));
+}
+
+/* Writes the format into the empty LMDB at path; 0 or an error code. */
+static int env_fill(checkpoint_t *self, const char *path)
+{
+    MDB_txn *txn = NULL;
+    int rc = env_open(self, path, 0);
+    if (rc == 0)
+        rc = mdb_txn_begin(self->env, NULL, 0, &txn);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
+    if (rc == 0) {
+        rows_t rows = rows_of(self, txn);
+        rc = format_put(&rows, self->config.format);
+    }
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else if (txn != NULL)
+        mdb_txn_abort(txn);
+    env_close(self);
+    return rc;
+}
+
+/* ---- a new file ---- */
+
+/* What there is of a new file is void. */
+static void anew_discard(const checkpoint_t *self)
+{
+    int fd = open(self->new_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    unlinkat(fd, FILE_NAME, 0);
+    close(fd);
+    rmdir(self->new_path);
+}
+
+/* A rename is durable with the folder that it led into. */
+static int anew_rename(int from_fd, int to_fd)
+{
+    if (renameat(from_fd, FILE_NAME, to_fd, FILE_NAME) != 0 || fsync(to_fd) != 0)
+        return errno;
+    return 0;
+}
+
+/* The new file, which is committed and closed, takes the place of the other; 0 or an errno. */
+static int anew_install(const checkpoint_t *self)
+{
+    int from_fd = open(self->new_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = from_fd < 0 ? errno : 0;
+    /* It may be that somebody took the whole folder away. */
+    if (error == 0 && mkdir(self->path, FOLDER_MODE) != 0 && errno != EEXIST)
+        error = errno;
+    int to_fd = error == 0 ? open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (error == 0)
+        error = to_fd < 0 ? errno : anew_rename(from_fd, to_fd);
+    if (from_fd >= 0)
+        close(from_fd);
+    if (to_fd >= 0)
+        close(to_fd);
+    if (error == 0)
+        rmdir(self->new_path);
+    return error;
 }
 
 /* ---- the thread ---- */
@@ -193,9 +265,20 @@ static size_t map_used(const checkpoint_t *self)
     return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+/* Makes an empty file, where nobody looks for one, and opens it; 0 or an error code. */
+static int anew_use(checkpoint_t *self)
+{
+    env_close(self);
+    anew_discard(self);
+    if (mkdir(self->new_path, FOLDER_MODE) != 0 && errno != EEXIST)
+        return errno;
+    int rc = env_fill(self, self->new_path);
+    return rc == 0 ? env_use(self, self->new_path) : rc;
+}
+
 static int txn_begin(checkpoint_t *self, MDB_txn **txn)
 {
-    int rc = env_use(self);
+    int rc = self->is_anew ? anew_use(self) : env_use(self, self->path);
     if (rc == 0)
         rc = map_grow(self, MAP_RESERVE * map_used(self));
     return rc == 0 ? mdb_txn_begin(self->env, NULL, 0, txn) : rc;
@@ -275,6 +358,10 @@ static void work_locked(checkpoint_t *self, MDB_txn **txn, buf_t *work)
     int rc = work_apply(self, txn, &taken);
     if (rc != 0 || is_last)
         env_close(self);
+    if (rc == 0 && is_last && self->is_anew)
+        rc = anew_install(self);
+    if (rc != 0 && self->is_anew)
+        anew_discard(self);
     if (taken.capacity > CHECKPOINT_QUEUE_MAX)
         buf_free(&taken);
     *work = taken;
@@ -333,13 +420,24 @@ checkpoint_state_t checkpoint_state(checkpoint_t *self, err_t *err)
     return state;
 }
 
-void checkpoint_begin(checkpoint_t *self)
+static void begin(checkpoint_t *self, bool is_anew)
 {
     pthread_mutex_lock(&self->mutex);
     assert(self->state != CHECKPOINT_WRITING);
     self->state = CHECKPOINT_WRITING;
     self->is_committed = false;
+    self->is_anew = is_anew;
     pthread_mutex_unlock(&self->mutex);
+}
+
+void checkpoint_begin(checkpoint_t *self)
+{
+    begin(self, false);
+}
+
+void checkpoint_begin_anew(checkpoint_t *self)
+{
+    begin(self, true);
 }
 
 /* The thread works on one half of what may be in memory while the other is filled. */
@@ -442,7 +540,7 @@ int checkpoint_load(checkpoint_t *self, checkpoint_row_fn *fn, void *arg, err_t 
     assert(self->state != CHECKPOINT_WRITING);
     pthread_mutex_unlock(&self->mutex);
     MDB_txn *txn = NULL;
-    int rc = env_use(self);
+    int rc = env_use(self, self->path);
     if (rc == 0)
         rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
@@ -460,13 +558,6 @@ int checkpoint_load(checkpoint_t *self, checkpoint_row_fn *fn, void *arg, err_t 
 
 /* ---- formats ---- */
 
-static int format_put(const rows_t *rows, uint32_t format)
-{
-    uint8_t bytes[4];
-    be32_put(bytes, format);
-    return rows_put(rows, FORMAT_TABLE, slice_text(FORMAT_KEY), slice_of(bytes, sizeof(bytes)));
-}
-
 static int fail_foreign(const checkpoint_t *self, err_t *err)
 {
     return err_set(err, OUTCOME_USAGE,
@@ -474,15 +565,11 @@ static int fail_foreign(const checkpoint_t *self, err_t *err)
                    FILE_NAME);
 }
 
-/* The format, and that it is none that is newer than this program. */
-static int format_get(const checkpoint_t *self, const rows_t *rows, uint32_t *format, err_t *err)
+/* The format that the value of its row says, and that it is none newer than this program. */
+static int format_judge(const checkpoint_t *self, slice_t value, uint32_t *format, err_t *err)
 {
-    slice_t value;
-    int rc = rows_get(rows, FORMAT_TABLE, slice_text(FORMAT_KEY), &value);
-    if (rc == MDB_NOTFOUND || (rc == 0 && value.size != 4))
+    if (value.size != 4)
         return fail_foreign(self, err);
-    if (rc != 0)
-        return fail(self, "read", rc, err);
     *format = be32_get(value.data);
     if (*format <= self->config.format)
         return 0;
@@ -490,6 +577,15 @@ static int format_get(const checkpoint_t *self, const rows_t *rows, uint32_t *fo
                    "%s/%s has format %" PRIu32 ", this program reads %" PRIu32
                    "; start a newer hearsay or say --data DIR",
                    self->path, FILE_NAME, *format, self->config.format);
+}
+
+static int format_get(const checkpoint_t *self, const rows_t *rows, uint32_t *format, err_t *err)
+{
+    slice_t value;
+    int rc = rows_get(rows, FORMAT_TABLE, slice_text(FORMAT_KEY), &value);
+    if (rc == MDB_NOTFOUND)
+        return fail_foreign(self, err);
+    return rc == 0 ? format_judge(self, value, format, err) : fail(self, "read", rc, err);
 }
 
 /* Takes the rows from one format to the next, up to the present one. */
@@ -539,27 +635,6 @@ static int format_check(checkpoint_t *self, err_t *err)
 }
 
 /* ---- opening ---- */
-
-/* Writes the format into the empty LMDB at path; 0 or an error code. */
-static int env_fill(checkpoint_t *self, const char *path)
-{
-    MDB_txn *txn = NULL;
-    int rc = env_open(self, path, 0);
-    if (rc == 0)
-        rc = mdb_txn_begin(self->env, NULL, 0, &txn);
-    if (rc == 0)
-        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
-    if (rc == 0) {
-        rows_t rows = rows_of(self, txn);
-        rc = format_put(&rows, self->config.format);
-    }
-    if (rc == 0)
-        rc = mdb_txn_commit(txn);
-    else if (txn != NULL)
-        mdb_txn_abort(txn);
-    env_close(self);
-    return rc;
-}
 
 /* Makes an empty checkpoint in the folder that is open as data_fd, durable as a whole. */
 static int create(checkpoint_t *self, int data_fd, const char *data_path, err_t *err)
@@ -644,6 +719,7 @@ static int open_in(checkpoint_t *self, const char *folder, err_t *err)
     close(fd);
     if (file_fd < 0)
         return files_fail_open(folder, FOLDER_NAME, error, err);
+    anew_discard(self); /* a crash may have left it */
     error = file_check(self, file_fd);
     close(file_fd);
     if (error == 0)
@@ -657,6 +733,9 @@ static checkpoint_t *checkpoint_new(const char *folder, const checkpoint_config_
     buf_t path = {0};
     buf_printf(&path, "%s/%s", folder, FOLDER_NAME);
     self->path = mem_text(path.data, path.size);
+    buf_reset(&path);
+    buf_printf(&path, "%s/%s", folder, FOLDER_NEW_NAME);
+    self->new_path = mem_text(path.data, path.size);
     buf_free(&path);
     self->config = *config;
     self->map_size = config->map_size;
@@ -703,6 +782,7 @@ void checkpoint_close(checkpoint_t **self_p)
     pthread_cond_destroy(&self->changed);
     buf_free(&self->queue);
     free(self->path);
+    free(self->new_path);
     free(self);
 }
 
@@ -710,68 +790,86 @@ void checkpoint_close(checkpoint_t **self_p)
 
 typedef struct looking {
     const checkpoint_t *checkpoint;
-    checkpoint_bad_fn *fn;
-    void *arg;
+    const checkpoint_look_t *look;
+    uint64_t bytes; /* of rows that were read */
+    uint64_t good;
+    bool has_format; /* a row says it, be it damaged */
 } looking_t;
 
-static void look_bad(void *arg, uint8_t table)
+static void tell(const looking_t *looking, uint64_t offset, const err_t *err)
 {
-    const looking_t *looking = arg;
-    err_t err;
-    err_set(&err, OUTCOME_READ_ONLY,
-            "%s/%s: a row of table %u is damaged; a repair takes the whole state from the peers",
-            looking->checkpoint->path, FILE_NAME, (unsigned)table);
-    looking->fn(looking->arg, err.text);
+    looking->look->bad(looking->look->arg, err, offset);
 }
 
-/* Opens the file without changing it; -1 with err. *is_there is false when there is none. */
-static int look_open(checkpoint_t *self, const char *folder, bool *is_there, err_t *err)
+static int look_at_row(void *arg, slice_t key, slice_t bytes, uint64_t offset)
+{
+    looking_t *looking = arg;
+    const checkpoint_t *self = looking->checkpoint;
+    slice_t rest;
+    slice_t value;
+    err_t err;
+    uint8_t table = key.size > 0 ? key.data[0] : 0;
+    uint32_t format;
+
+    looking->bytes += key.size + bytes.size;
+    looking->has_format |= table == FORMAT_TABLE;
+    if (!rows_read(key, bytes, &rest, &value)) {
+        err_set(&err, OUTCOME_LOST, "%s/%s: a row of table %u is damaged at offset %" PRIu64 "%s",
+                self->path, FILE_NAME, (unsigned)table, offset, looking->look->remedy);
+        tell(looking, offset, &err);
+    } else if (table != FORMAT_TABLE) {
+        looking->good++;
+    } else if (format_judge(self, value, &format, &err) != 0) {
+        tell(looking, offset, &err);
+        return ECANCELED;
+    }
+    if (looking->look->pace == NULL || looking->look->pace(looking->look->arg, looking->bytes))
+        return 0;
+    return ECANCELED;
+}
+
+/* What ended the reading of the file, as far as it was not said yet. */
+static void tell_end(const looking_t *looking, int error, uint64_t offset)
+{
+    const checkpoint_t *self = looking->checkpoint;
+    err_t err;
+    if (error == ECANCELED || (error == 0 && looking->has_format))
+        return;
+    if (error == 0)
+        fail_foreign(self, &err);
+    else if (error == MDB_CORRUPTED || error == MDB_INVALID || error == EIO)
+        err_set(&err, OUTCOME_LOST, "%s/%s is damaged at offset %" PRIu64 "%s", self->path,
+                FILE_NAME, offset, looking->look->remedy);
+    else
+        fail(self, "read", error, &err);
+    tell(looking, offset, &err);
+}
+
+/* Opens the file for reading; -1 with the errno, ENOENT: there is none. */
+static int look_open(const char *folder, int *error)
 {
     int data_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd = data_fd < 0 ? -1 : file_open(data_fd);
-    int error = fd < 0 ? errno : 0;
+    *error = fd < 0 ? errno : 0;
     if (data_fd >= 0)
         close(data_fd);
-    *is_there = fd >= 0 || error != ENOENT;
-    if (!*is_there)
-        return 0;
-    if (error == 0) {
-        error = file_check(self, fd);
-        close(fd);
-    }
-    if (error == 0)
-        error = env_open(self, self->path, MDB_RDONLY);
-    return error == 0 ? 0 : fail(self, "read", error, err);
+    return fd;
 }
 
-static int look(checkpoint_t *self, looking_t *looking, uint64_t *good, err_t *err)
-{
-    MDB_txn *txn = NULL;
-    uint32_t format;
-    int rc = mdb_txn_begin(self->env, NULL, MDB_RDONLY, &txn);
-    if (rc == 0)
-        rc = mdb_dbi_open(txn, NULL, 0, &self->dbi);
-    rows_t rows = rows_of(self, txn);
-    int failed = rc == 0 ? format_get(self, &rows, &format, err) : fail(self, "read", rc, err);
-    if (failed == 0) {
-        rc = rows_check(&rows, look_bad, looking, good);
-        failed = rc == 0 ? 0 : fail(self, "read", rc, err);
-    }
-    mdb_txn_abort(txn);
-    return failed;
-}
-
-uint64_t checkpoint_verify(const char *folder, checkpoint_bad_fn *fn, void *arg)
+uint64_t checkpoint_verify(const char *folder, const checkpoint_look_t *look)
 {
     checkpoint_config_t config = checkpoint_config();
     checkpoint_t *self = checkpoint_new(folder, &config);
-    looking_t looking = {self, fn, arg};
-    bool is_there;
-    uint64_t good = 0;
-    err_t err;
-    if (look_open(self, folder, &is_there, &err) != 0 ||
-        (is_there && look(self, &looking, &good, &err) != 0))
-        fn(arg, err.text);
+    looking_t looking = {.checkpoint = self, .look = look};
+    uint64_t offset = 0;
+    int error;
+    int fd = look_open(folder, &error);
+    if (fd >= 0) {
+        error = pages_each(fd, look_at_row, &looking, &offset);
+        close(fd);
+    }
+    if (error != ENOENT)
+        tell_end(&looking, error, offset);
     checkpoint_close(&self);
-    return good;
+    return looking.good;
 }

@@ -2,6 +2,7 @@
  * The checkpoint of a node: rows in LMDB, written by a thread of their own.
  *
  *   replica_ID/checkpoint/data.mdb   the rows; no lock file, since the data folder has a lock
+ *   replica_ID/checkpoint.new/       one that is being made
  *
  * A row is (table, key) and a value, all opaque here. A checkpoint is a set of changes to the rows
  * and one write transaction: it becomes durable as a whole at its commit, with LMDB's full sync,
@@ -88,6 +89,13 @@ checkpoint_state_t checkpoint_state(checkpoint_t *self, err_t *err);
 void checkpoint_begin(checkpoint_t *self);
 
 /*
+ * The same, but there are no rows yet: all are to be put. They go to a file of their own, which
+ * takes the place of the other when they are committed, so that nothing is read of one that is
+ * damaged, and no file stays as long as two checkpoints of everything.
+ */
+void checkpoint_begin_anew(checkpoint_t *self);
+
+/*
  * How many bytes of changes the queue takes now; 0: the thread is behind, come back at the next
  * progress. Each of the following calls may be made while it is above 0, whatever the size of the
  * row, and not at 0 (asserted). Once the checkpoint has FAILED they do nothing.
@@ -101,7 +109,7 @@ size_t checkpoint_room(checkpoint_t *self);
 void checkpoint_put(checkpoint_t *self, uint8_t table, slice_t key, slice_t value);
 void checkpoint_delete(checkpoint_t *self, uint8_t table, slice_t key);
 
-/* Deletes all rows of a table; for writing it anew. */
+/* Deletes all rows of a table; for writing it anew. Not needed after checkpoint_begin_anew. */
 void checkpoint_clear_table(checkpoint_t *self, uint8_t table);
 
 /* Has what was put become the checkpoint; checkpoint_state says when it is. Room is not needed. */
@@ -121,14 +129,25 @@ void checkpoint_on_progress(checkpoint_t *self, checkpoint_progress_fn *fn, void
 
 /* ---- looking ---- */
 
-typedef void checkpoint_bad_fn(void *arg, const char *text);
+/* Who looks at a checkpoint. */
+typedef struct checkpoint_look {
+    /*
+     * What is wrong, each in a line: damage (LOST), a newer format or none of ours (USAGE), or that
+     * the system did not let us read (READ_ONLY); and where in the file that is, in bytes.
+     */
+    void (*bad)(void *arg, const err_t *err, uint64_t offset);
+    /* So many bytes of rows were read in all; false: that is enough. May be NULL. */
+    bool (*pace)(void *arg, uint64_t bytes);
+    void *arg;
+    const char *remedy; /* what a line about damage ends with */
+} checkpoint_look_t;
 
 /*
- * Reads the checkpoint in the data folder, if there is one, without changing it, and calls fn with
- * a line for all that is wrong: damage, a newer format, not ours. Returns how many rows are good.
- * The folder must not be in use.
+ * Reads the checkpoint in the data folder, if there is one, without changing it, and without LMDB:
+ * it may be open in this process, but must not be between checkpoint_begin and the end of that
+ * checkpoint. Keeps as much in memory as the greatest row has. Returns how many rows are good.
  */
-uint64_t checkpoint_verify(const char *folder, checkpoint_bad_fn *fn, void *arg);
+uint64_t checkpoint_verify(const char *folder, const checkpoint_look_t *look);
 
 /* ---- formats, and what tests set ---- */
 

@@ -384,6 +384,18 @@ void disk_spend_spare(disk_t *self)
     unlinkat(self->folder.fd, SPARE_NAME, 0);
 }
 
+/* ---- looking ---- */
+
+const folder_t *disk_folder(const disk_t *self)
+{
+    return &self->folder;
+}
+
+const segments_t *disk_segments(const disk_t *self)
+{
+    return &self->segments;
+}
+
 /* ---- segments ---- */
 
 /* Makes an empty segment at position the newest one; 0 or the errno. The log before is synced. */

@@ -48,6 +48,7 @@
 
 #include "bus/base/bytes.h"
 #include "bus/base/err.h"
+#include "replica/disk/segment.h"
 
 enum {
     DISK_SEGMENT_SIZE = 64 * 1024 * 1024, /* bytes of entries after which a new segment begins */
@@ -234,6 +235,14 @@ uint64_t disk_free(const disk_t *self);
  * segments, when there is no room for it. disk_probe reserves it again.
  */
 void disk_spend_spare(disk_t *self);
+
+/* ---- looking ---- */
+
+/* The folder, borrowed: what is open stays so, and the path as it is, until disk_close. */
+const folder_t *disk_folder(const disk_t *self);
+
+/* The segments of now, as far as they are written; borrowed until a call that changes them. */
+const segments_t *disk_segments(const disk_t *self);
 
 /* ---- counts ---- */
 

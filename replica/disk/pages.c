@@ -65,8 +65,11 @@ typedef struct pages {
     int fd;
     meta_t meta;
     size_t page_size;
-    size_t count;  /* whole pages in the file */
-    uint8_t *seen; /* a bit for each */
+    size_t count;     /* whole pages in the file */
+    uint8_t *seen;    /* a bit for each */
+    size_t last;      /* the page that was read last */
+    pages_row_fn *fn; /* NULL: nobody wants the rows */
+    void *arg;
 } pages_t;
 
 /* Marks pages as used; false when they are not in the file or used already. */
@@ -84,10 +87,11 @@ static bool use(pages_t *self, size_t first, size_t count)
 }
 
 /* Reads `count` pages from `number` on, the first of which has a head of that kind. */
-static int read_pages(const pages_t *self, size_t number, size_t count, unsigned kind, buf_t *out,
+static int read_pages(pages_t *self, size_t number, size_t count, unsigned kind, buf_t *out,
                       page_head_t *head)
 {
     buf_reset(out);
+    self->last = number;
     int rc = files_read(self->fd, (uint64_t)number * self->page_size, count * self->page_size, out);
     if (rc != 0)
         return rc;
@@ -112,9 +116,20 @@ static int check_free(const pages_t *self, slice_t data)
     return 0;
 }
 
-/* data is the number of the first of the overflow pages that hold size bytes. */
-static int check_overflow(pages_t *self, const uint8_t *data, size_t size, bool is_free)
+/* What a leaf has is for whoever it is of. */
+static int take_row(pages_t *self, slice_t key, slice_t data, size_t number, bool is_free)
 {
+    if (is_free)
+        return check_free(self, data);
+    return self->fn == NULL ? 0
+                            : self->fn(self->arg, key, data, (uint64_t)number * self->page_size);
+}
+
+/* data is the number of the first of the overflow pages that hold size bytes. */
+static int check_overflow(pages_t *self, slice_t key, const uint8_t *data, size_t size,
+                          bool is_free)
+{
+    bool is_read = is_free || self->fn != NULL;
     size_t first;
     page_head_t head;
     memcpy(&first, data, sizeof(first));
@@ -122,20 +137,20 @@ static int check_overflow(pages_t *self, const uint8_t *data, size_t size, bool 
     if (first >= self->count || count > self->count - first)
         return MDB_CORRUPTED;
     buf_t bytes = {0};
-    int rc = read_pages(self, first, is_free ? count : 1, PAGE_OVERFLOW, &bytes, &head);
+    int rc = read_pages(self, first, is_read ? count : 1, PAGE_OVERFLOW, &bytes, &head);
     uint32_t said = 0; /* more than is needed after a longer value */
     if (rc == 0)
         memcpy(&said, bytes.data + offsetof(page_head_t, lower), sizeof(said));
     if (rc == 0 && (said < count || !use(self, first, said)))
         rc = MDB_CORRUPTED;
-    if (rc == 0 && is_free)
-        rc = check_free(self, slice_of(bytes.data + sizeof(head), size));
+    if (rc == 0 && is_read)
+        rc = take_row(self, key, slice_of(bytes.data + sizeof(head), size), first, is_free);
     buf_free(&bytes);
     return rc;
 }
 
-/* Checks a node of a leaf; rest is what is in the page from its head on. */
-static int check_leaf(pages_t *self, slice_t rest, const node_t *node, bool is_free)
+/* Checks a node of the leaf of that number; rest is what is in the page from its head on. */
+static int check_leaf(pages_t *self, size_t number, slice_t rest, const node_t *node, bool is_free)
 {
     size_t at = sizeof(*node) + node->key_size;
     size_t size = (size_t)node->high << 16 | node->low;
@@ -144,9 +159,10 @@ static int check_leaf(pages_t *self, slice_t rest, const node_t *node, bool is_f
         return MDB_CORRUPTED;
     if (rest.size < at || rest.size - at < (is_big ? sizeof(size_t) : size))
         return MDB_CORRUPTED;
+    slice_t key = slice_of(rest.data + sizeof(*node), node->key_size);
     if (is_big)
-        return check_overflow(self, rest.data + at, size, is_free);
-    return is_free ? check_free(self, slice_of(rest.data + at, size)) : 0;
+        return check_overflow(self, key, rest.data + at, size, is_free);
+    return take_row(self, key, slice_of(rest.data + at, size), number, is_free);
 }
 
 static int check_tree(pages_t *self, size_t number, unsigned depth, bool is_free);
@@ -157,18 +173,20 @@ static int check_nodes(pages_t *self, slice_t page, const page_head_t *head, uns
 {
     if (head->lower < sizeof(*head) || head->lower > head->upper || head->upper > page.size)
         return MDB_CORRUPTED;
+    size_t number = head->number;
     size_t count = (head->lower - sizeof(*head)) / sizeof(uint16_t);
     int rc = count > 0 && head->lower % sizeof(uint16_t) == 0 ? 0 : MDB_CORRUPTED;
     for (size_t i = 0; i < count && rc == 0; i++) {
         uint16_t at;
         node_t node;
+        self->last = number; /* again, after what is below the node before */
         memcpy(&at, page.data + sizeof(*head) + i * sizeof(at), sizeof(at));
         if (at < head->upper || at + sizeof(node) > page.size)
             return MDB_CORRUPTED;
         slice_t rest = slice_of(page.data + at, page.size - at);
         memcpy(&node, rest.data, sizeof(node));
         if (depth == 1) {
-            rc = check_leaf(self, rest, &node, is_free);
+            rc = check_leaf(self, number, rest, &node, is_free);
             continue;
         }
         if (rest.size - sizeof(node) < node.key_size)
@@ -222,8 +240,15 @@ static int take_meta(pages_t *self, uint64_t offset)
 
 int pages_check(int fd)
 {
-    pages_t self = {.fd = fd};
+    uint64_t offset;
+    return pages_each(fd, NULL, NULL, &offset);
+}
+
+int pages_each(int fd, pages_row_fn *fn, void *arg, uint64_t *offset)
+{
+    pages_t self = {.fd = fd, .fn = fn, .arg = arg};
     struct stat status;
+    *offset = 0;
     if (fstat(fd, &status) != 0)
         return errno;
     int rc = take_meta(&self, 0);
@@ -241,5 +266,6 @@ int pages_check(int fd)
             rc = check_tree(&self, tree->root, tree->depth, i == 0);
     }
     free(self.seen);
+    *offset = (uint64_t)self.last * self.page_size;
     return rc;
 }

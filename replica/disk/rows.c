@@ -69,8 +69,7 @@ static uint64_t checksum(slice_t stored, slice_t body)
     return XXH3_64bits_withSeed(body.data, body.size, XXH3_64bits(stored.data, stored.size));
 }
 
-/* Takes a stored row apart; false when it is damaged. rest is empty for a short key. */
-static bool row_read(slice_t stored, slice_t bytes, slice_t *rest, slice_t *value)
+bool rows_read(slice_t stored, slice_t bytes, slice_t *rest, slice_t *value)
 {
     if (stored.size == 0 || stored.size > LONG_SIZE || bytes.size < CHECKSUM_SIZE)
         return false;
@@ -133,7 +132,7 @@ static int long_find(const rows_t *self, stored_key_t *stored, slice_t key, slic
         if (at.mv_size != LONG_SIZE || !slice_equal(slice_of(at.mv_data, SLOT_AT), prefix))
             break;
         slice_t rest;
-        if (!row_read(slice_of_val(&at), slice_of_val(&data), &rest, value)) {
+        if (!rows_read(slice_of_val(&at), slice_of_val(&data), &rest, value)) {
             rc = MDB_CORRUPTED;
             break;
         }
@@ -168,7 +167,7 @@ int rows_get(const rows_t *self, uint8_t table, slice_t key, slice_t *value)
     int rc = mdb_get(self->txn, self->dbi, &at, &data);
     if (rc != 0)
         return rc;
-    return row_read(slice_of_val(&at), slice_of_val(&data), &rest, value) ? 0 : MDB_CORRUPTED;
+    return rows_read(slice_of_val(&at), slice_of_val(&data), &rest, value) ? 0 : MDB_CORRUPTED;
 }
 
 int rows_put(const rows_t *self, uint8_t table, slice_t key, slice_t value)
@@ -270,7 +269,7 @@ static int each_row(group_t *group, slice_t stored, slice_t bytes, rows_fn *fn, 
 {
     slice_t rest;
     slice_t value;
-    if (!row_read(stored, bytes, &rest, &value))
+    if (!rows_read(stored, bytes, &rest, &value))
         return MDB_CORRUPTED;
     slice_t prefix = slice_of(stored.data, stored.size == LONG_SIZE ? HASH_AT : 0);
     if (group->count > 0 && !slice_equal(prefix, group->prefix)) {
@@ -306,27 +305,6 @@ int rows_each(const rows_t *self, uint8_t first, rows_fn *fn, void *arg)
     return rc;
 }
 
-int rows_check(const rows_t *self, rows_bad_fn *fn, void *arg, uint64_t *good)
-{
-    MDB_cursor *cursor;
-    int rc = mdb_cursor_open(self->txn, self->dbi, &cursor);
-    if (rc != 0)
-        return rc;
-    MDB_val at;
-    MDB_val data;
-    while ((rc = mdb_cursor_get(cursor, &at, &data, MDB_NEXT)) == 0) {
-        slice_t rest;
-        slice_t value;
-        uint8_t table = *(const uint8_t *)at.mv_data;
-        if (!row_read(slice_of_val(&at), slice_of_val(&data), &rest, &value))
-            fn(arg, table);
-        else if (table != 0)
-            ++*good;
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
 /* ---- rewriting ---- */
 
 /* What is to become of the row that is stored under *stored, done; *bytes is its value. */
@@ -336,7 +314,7 @@ static int rewrite_row(const rows_t *self, const stored_key_t *stored, slice_t b
     uint8_t key[CHECKPOINT_KEY_MAX];
     slice_t rest;
     slice_t old;
-    if (!row_read(slice_of(stored->bytes, stored->size), bytes, &rest, &old) ||
+    if (!rows_read(slice_of(stored->bytes, stored->size), bytes, &rest, &old) ||
         rest.size > CHECKPOINT_KEY_MAX - SHORT_KEY)
         return MDB_CORRUPTED;
     size_t size = stored->size == LONG_SIZE ? (size_t)SHORT_KEY : stored->size - 1;

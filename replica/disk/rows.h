@@ -36,11 +36,11 @@ typedef int rows_fn(void *arg, uint8_t table, slice_t key, slice_t value);
 int rows_each(const rows_t *self, uint8_t first, rows_fn *fn, void *arg);
 
 /*
- * Reads all rows, also those of table 0, in the order of LMDB's keys; calls fn with the table of
- * each that is damaged, and counts the others but those of table 0 in *good.
+ * Takes apart what LMDB has of a row: the key it is stored under, which begins with the table, and
+ * the bytes there. False when it is damaged. rest is what the stored key lacks of a long one, empty
+ * for a short one; both slices are borrowed from bytes.
  */
-typedef void rows_bad_fn(void *arg, uint8_t table);
-int rows_check(const rows_t *self, rows_bad_fn *fn, void *arg, uint64_t *good);
+bool rows_read(slice_t stored, slice_t bytes, slice_t *rest, slice_t *value);
 
 /* Does to each row, but those of table 0, what fn says; CHECKPOINT_REFUSE is MDB_CORRUPTED. */
 int rows_rewrite(const rows_t *self, checkpoint_rewrite_fn *fn);

@@ -16,12 +16,23 @@
 #include "replica/disk/segment.h"
 #include "replica/disk/synced.h"
 
+enum { PACE_BYTES = 1024 * 1024 };
+
+/* What becomes of damage in a folder that a start finds. */
+static const char REPAIR[] = "; a repair takes the whole state from the peers";
+
 typedef struct verify {
     folder_t folder;
     int lock_fd;
     segments_t segments;
+    const char *remedy;   /* what a line about damage ends with */
+    verify_pace_fn *pace; /* NULL: nobody wants to know */
     verify_fn *fn;
     void *arg;
+    uint64_t before; /* bytes of the segments before this one */
+    uint64_t told;   /* to pace */
+    bool is_running; /* the node is: all of the segments was written whole */
+    bool is_enough;
     verified_t result;
 } verify_t;
 
@@ -31,7 +42,32 @@ static void report(verify_t *self, verify_finding_t finding)
     self->fn(self->arg, &finding);
 }
 
+static void keep_pace(verify_t *self, uint64_t bytes)
+{
+    if (self->pace == NULL || bytes < self->told + PACE_BYTES)
+        return;
+    self->told = bytes;
+    self->is_enough = !self->pace(self->arg, bytes);
+}
+
 /* ---- one segment ---- */
+
+/* The system did not give us what is at a position of a segment. */
+static void report_unread(verify_t *self, const segment_t *segment, uint64_t position, int error)
+{
+    char name[SEGMENT_NAME_SIZE];
+    err_t err;
+    segment_name(name, segment->position);
+    segment_fail_read(&self->folder, segment->position, error, &err);
+    uint64_t offset = position - segment->position;
+    /* Of a folder that is not in use we may say that what cannot be read is not there. */
+    bool is_gone = !self->is_running || error == EIO || error == ENOENT;
+    report(self, (verify_finding_t){.weight = is_gone ? VERIFY_DAMAGE : VERIFY_UNREAD,
+                                    .text = err.text,
+                                    .file = name,
+                                    .offset = offset > 0 ? SEGLOG_HEADER_SIZE + offset : 0,
+                                    .position = position});
+}
 
 /* Names what does not read at the walk's place. How many bytes to go on after, 0: none. */
 static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
@@ -42,13 +78,13 @@ static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
     uint64_t position = walk->segment->position + offset;
     size_t skip = seglog_next_good(rest, position);
     bool is_last = walk->segment == &self->segments.items[self->segments.count - 1];
-    bool is_torn =
-        is_last && position >= synced_read(&self->folder) && !seglog_find_good(rest, position, 1);
+    bool is_torn = !self->is_running && is_last && position >= synced_read(&self->folder) &&
+                   !seglog_find_good(rest, position, 1);
     snprintf(text, sizeof(text),
-             "%s/%s: %zu bytes at offset %" PRIu64 " (position %" PRIu64 ") are %s",
+             "%s/%s: %zu bytes at offset %" PRIu64 " (position %" PRIu64 ") are %s%s",
              self->folder.path, name, skip, SEGLOG_HEADER_SIZE + offset, position,
-             is_torn ? "a write that was cut short; the next start cuts them off"
-                     : "damaged; a repair takes the whole state from the peers");
+             is_torn ? "a write that was cut short; the next start cuts them off" : "damaged",
+             is_torn ? "" : self->remedy);
     report(self, (verify_finding_t){
                      .weight = is_torn ? VERIFY_HARMLESS : VERIFY_DAMAGE,
                      .text = text,
@@ -61,18 +97,14 @@ static size_t report_bad(verify_t *self, const walk_t *walk, const char *name)
 
 static void verify_segment(verify_t *self, walk_t *walk, const char *name)
 {
-    for (;;) {
+    while (!self->is_enough) {
         seglog_entry_t entry;
         uint64_t position;
         int error;
         seglog_state_t state = walk_next(walk, &entry, &position, &error);
+        keep_pace(self, self->before + position - walk->segment->position);
         if (error != 0) {
-            err_t err;
-            segment_fail_read(&self->folder, walk->segment->position, error, &err);
-            report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
-                                            .text = err.text,
-                                            .file = name,
-                                            .position = position});
+            report_unread(self, walk->segment, position, error);
             return;
         }
         if (state == SEGLOG_END)
@@ -116,66 +148,107 @@ static void verify_end(verify_t *self)
     if (end >= synced)
         return;
     snprintf(text, sizeof(text),
-             "%s: the log ends at position %" PRIu64 " and was on the disk up to %" PRIu64
-             "; a repair takes the whole state from the peers",
-             self->folder.path, end, synced);
+             "%s: the log ends at position %" PRIu64 " and was on the disk up to %" PRIu64 "%s",
+             self->folder.path, end, synced, self->remedy);
     report(self,
            (verify_finding_t){.weight = VERIFY_DAMAGE, .text = text, .file = "", .position = end});
 }
 
-static void verify_log(verify_t *self)
+/* Of a node that runs: what it has written of the segment is there. */
+static void verify_size(verify_t *self, segment_t *segment, uint64_t size, const char *name)
+{
+    char text[ERR_TEXT_SIZE];
+    if (segment->size >= size) {
+        segment->size = size; /* what is behind it is being written */
+        return;
+    }
+    snprintf(text, sizeof(text),
+             "%s/%s ends at offset %" PRIu64 ", where %" PRIu64 " bytes are missing%s",
+             self->folder.path, name, SEGLOG_HEADER_SIZE + segment->size, size - segment->size,
+             self->remedy);
+    report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
+                                    .text = text,
+                                    .file = name,
+                                    .offset = SEGLOG_HEADER_SIZE + segment->size,
+                                    .position = segment->position + segment->size});
+}
+
+/* Opens a segment for the walk; false, told, when that cannot be. */
+static bool verify_begin(verify_t *self, segment_t *segment, walk_t *walk, const char *name)
+{
+    uint64_t size = segment->size;
+    err_t err;
+    int error = walk_begin(walk, &self->folder, segment);
+    if (error != 0) {
+        report_unread(self, segment, segment->position, error);
+        return false;
+    }
+    if (segment_load(&self->folder, -1, segment, NULL, &err) != 0) {
+        report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
+                                        .text = err.text,
+                                        .file = name,
+                                        .position = segment->position});
+        walk_end(walk);
+        return false;
+    }
+    if (self->is_running)
+        verify_size(self, segment, size, name);
+    return true;
+}
+
+static void verify_segments(verify_t *self)
 {
     walk_t walk = {0};
     const segment_t *before = NULL; /* whose header is good */
-    for (size_t i = 0; i < self->segments.count; i++) {
+    for (size_t i = 0; i < self->segments.count && !self->is_enough; i++) {
         segment_t *segment = &self->segments.items[i];
         char name[SEGMENT_NAME_SIZE];
-        err_t err;
+        uint64_t size = segment->size;
         segment_name(name, segment->position);
-        int rc = segment_load(&self->folder, -1, segment, NULL, &err);
-        if (rc == 0) {
-            int error = walk_begin(&walk, &self->folder, segment);
-            if (error != 0)
-                rc = segment_fail_read(&self->folder, segment->position, error, &err);
-        }
-        if (rc != 0) {
-            report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
-                                            .text = err.text,
-                                            .file = name,
-                                            .position = segment->position});
+        if (verify_begin(self, segment, &walk, name)) {
+            if (before != NULL && !self->is_running)
+                verify_gap(self, before, segment);
+            verify_segment(self, &walk, name);
+            walk_end(&walk);
+            before = segment;
+        } else {
             before = NULL;
-            continue;
         }
-        if (before != NULL)
-            verify_gap(self, before, segment);
-        verify_segment(self, &walk, name);
-        walk_end(&walk);
-        before = segment;
+        self->before += size;
     }
     walk_free(&walk);
-    verify_end(self);
 }
 
 /* ---- the checkpoint ---- */
 
-static void report_checkpoint(void *arg, const char *text)
+static void report_checkpoint(void *arg, const err_t *err, uint64_t offset)
 {
     verify_t *self = arg;
-    report(self, (verify_finding_t){
-                     .weight = VERIFY_DAMAGE, .text = text, .file = "checkpoint/data.mdb"});
+    bool is_unread = self->is_running && err->outcome == OUTCOME_READ_ONLY;
+    report(self, (verify_finding_t){.weight = is_unread ? VERIFY_UNREAD : VERIFY_DAMAGE,
+                                    .text = err->text,
+                                    .file = "checkpoint/data.mdb",
+                                    .offset = offset});
+}
+
+static bool pace_checkpoint(void *arg, uint64_t bytes)
+{
+    verify_t *self = arg;
+    keep_pace(self, bytes);
+    return !self->is_enough;
 }
 
 static void verify_checkpoint(verify_t *self)
 {
     const char *path = self->folder.path;
-    self->result.rows = checkpoint_verify(path, report_checkpoint, self);
-    if (self->result.entries == 0 || checkpoint_exists(path))
+    const checkpoint_look_t look = {report_checkpoint, pace_checkpoint, self, self->remedy};
+    self->result.rows = checkpoint_verify(path, &look);
+    bool is_needed = self->is_running || self->result.entries != 0;
+    if (!is_needed || checkpoint_exists(path))
         return;
-    char text[ERR_TEXT_SIZE];
-    snprintf(text, sizeof(text),
-             "%s/checkpoint/data.mdb is missing; a repair takes the whole state from the peers",
-             path);
-    report_checkpoint(self, text);
+    err_t err;
+    err_set(&err, OUTCOME_LOST, "%s/checkpoint/data.mdb is missing%s", path, self->remedy);
+    report_checkpoint(self, &err, 0);
 }
 
 /* ---- what was set aside ---- */
@@ -221,12 +294,14 @@ int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, e
     verify_t self = {
         .folder = {.fd = -1, .path = mem_text(folder, strlen(folder))},
         .lock_fd = -1,
+        .remedy = REPAIR,
         .fn = fn,
         .arg = arg,
     };
     int rc = verify_open(&self, err);
     if (rc == 0) {
-        verify_log(&self);
+        verify_segments(&self);
+        verify_end(&self);
         verify_checkpoint(&self);
         aside_each(folder, report_aside, NULL, &self);
         /* A folder that was just restored has no log yet. */
@@ -241,4 +316,38 @@ int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, e
         close(self.folder.fd);
     free(self.folder.path);
     return rc;
+}
+
+/* ---- of a node that runs ---- */
+
+static verify_t running(const verify_running_t *source, const verified_t *out)
+{
+    return (verify_t){
+        .folder = *source->folder,
+        .lock_fd = -1,
+        .remedy = "",
+        .pace = source->pace,
+        .fn = source->fn,
+        .arg = source->arg,
+        .is_running = true,
+        .result = *out,
+    };
+}
+
+void verify_running_log(const verify_running_t *source, verified_t *out)
+{
+    verify_t self = running(source, out);
+    for (size_t i = 0; i < source->segments->count; i++)
+        segments_add(&self.segments, source->segments->items[i]);
+    self.result.segments = self.segments.count;
+    verify_segments(&self);
+    segments_free(&self.segments);
+    *out = self.result;
+}
+
+void verify_running_checkpoint(const verify_running_t *source, verified_t *out)
+{
+    verify_t self = running(source, out);
+    verify_checkpoint(&self);
+    *out = self.result;
 }

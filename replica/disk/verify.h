@@ -1,18 +1,21 @@
 /*
  * Looks through a data folder for damage, without changing anything.
  *
- * For people who want to know what is wrong, and for a node that is not running: the folder must
- * not be in use. All segments and the checkpoint are read whole.
+ * For people who want to know what is wrong with the folder of a node that is not running
+ * (disk_verify), and for a node that runs and reads its own files (replica/disk/scan.h). All
+ * segments and the checkpoint are read whole.
  */
 #ifndef HEARSAY_REPLICA_DISK_VERIFY_H
 #define HEARSAY_REPLICA_DISK_VERIFY_H
 
 #include "bus/base/bytes.h"
 #include "bus/base/err.h"
+#include "replica/disk/segment.h"
 
 /* What a finding means for the node. */
 typedef enum verify_weight {
     VERIFY_HARMLESS, /* the next start deals with it by itself */
+    VERIFY_UNREAD,   /* the system did not let us read it now: nobody knows */
     VERIFY_DAMAGE,   /* the node does not start with it, or will not serve a part of its log */
 } verify_weight_t;
 
@@ -39,5 +42,29 @@ typedef struct verified {
  * when the folder is not there, holds no log, or is in use.
  */
 int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, err_t *err);
+
+/* ---- of a node that runs ---- */
+
+/* So many bytes were read in all, of log or checkpoint; false: that is enough. */
+typedef bool verify_pace_fn(void *arg, uint64_t bytes);
+
+/* What is read; all is borrowed until the functions return. They may be called by any thread. */
+typedef struct verify_running {
+    const folder_t *folder;
+    const segments_t *segments; /* as far as they are written, which is all that is looked at */
+    verify_fn *fn;
+    verify_pace_fn *pace; /* about each MiB */
+    void *arg;
+} verify_running_t;
+
+/*
+ * Reads the segments, and calls fn for each finding; adds to *out. What is there was written whole,
+ * so nothing is a torn tail, and a file that is shorter or away is damage: also one that the node
+ * has dropped meanwhile, which its caller is to leave out.
+ */
+void verify_running_log(const verify_running_t *source, verified_t *out);
+
+/* The same for the checkpoint, to which nobody may write meanwhile. */
+void verify_running_checkpoint(const verify_running_t *source, verified_t *out);
 
 #endif

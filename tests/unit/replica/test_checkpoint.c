@@ -236,6 +236,14 @@ static void clear(fixture_t *f, uint8_t table)
             model_delete(f, table, buf_slice(&f->rows[i - 1].key));
 }
 
+/* A checkpoint in a file of its own, for which there are no rows yet. */
+static void begin_anew(fixture_t *f)
+{
+    checkpoint_begin_anew(f->checkpoint);
+    while (f->count > 0)
+        model_delete(f, f->rows[f->count - 1].table, buf_slice(&f->rows[f->count - 1].key));
+}
+
 typedef struct comparison {
     const fixture_t *f;
     size_t at;
@@ -299,7 +307,10 @@ static void random_checkpoints(fixture_t *f, uint64_t hash_mask)
     buf_t value = {0};
     open_with(f, &config);
     for (int turn = 0; turn < 12; turn++) {
-        checkpoint_begin(f->checkpoint);
+        if (turn % 5 == 4)
+            begin_anew(f);
+        else
+            checkpoint_begin(f->checkpoint);
         for (uint64_t i = random_below(&f->random, 300); i > 0; i--) {
             uint8_t table = (uint8_t)(1 + random_below(&f->random, TABLES));
             random_key(f, &key);
@@ -548,6 +559,101 @@ static void test_close_finishes_or_gives_up(void **state)
     expect_rows(f);
 }
 
+static void write_file(const fixture_t *f, const char *name, slice_t bytes)
+{
+    char path[PATH_SIZE];
+    path_in(path, f, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes.data, bytes.size), (ssize_t)bytes.size);
+    close(fd);
+}
+
+static ino_t inode_of(const fixture_t *f)
+{
+    struct stat status;
+    char path[PATH_SIZE];
+    path_in(path, f, "checkpoint/data.mdb");
+    return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+static bool has_new_folder(const fixture_t *f)
+{
+    struct stat status;
+    char path[PATH_SIZE];
+    path_in(path, f, "checkpoint.new");
+    return stat(path, &status) == 0;
+}
+
+/* One that is made anew counts with its commit, and until then the other does. */
+static void test_anew(void **state)
+{
+    fixture_t *f = *state;
+    err_t err = {.text = ""};
+    open_checkpoint(f);
+    checkpoint_begin(f->checkpoint);
+    put_numbered(f, 3000, 'a', 1000);
+    commit(f);
+    ino_t before = inode_of(f);
+    checkpoint_begin_anew(f->checkpoint);
+    wait_for_room(f);
+    checkpoint_put(f->checkpoint, 1, slice_text("key"), slice_text("value"));
+    checkpoint_abort(f->checkpoint);
+    assert_int_equal(finish(f, &err), CHECKPOINT_FAILED);
+    expect_rows(f);
+    assert_true(inode_of(f) == before && !has_new_folder(f));
+    begin_anew(f);
+    put_numbered(f, 10, 'b', 100);
+    commit(f);
+    expect_rows(f);
+    assert_true(inode_of(f) != before && !has_new_folder(f));
+    checkpoint_begin(f->checkpoint); /* and on with that one */
+    put_numbered(f, 20, 'c', 100);
+    commit(f);
+    checkpoint_close(&f->checkpoint);
+    /* What a crash left of another is of no use. */
+    open_checkpoint(f);
+    expect_rows(f);
+    checkpoint_begin_anew(f->checkpoint);
+    for (int i = 0; i < 1000; i++) {
+        uint8_t value[1000] = {0};
+        wait_for_room(f);
+        checkpoint_put(f->checkpoint, 1, slice_of((uint8_t *)&i, 4), slice_of(value, 1000));
+    }
+    checkpoint_close(&f->checkpoint);
+    open_checkpoint(f);
+    expect_rows(f);
+    assert_false(has_new_folder(f));
+}
+
+/* A file that LMDB must not be let near is replaced as any other; or one that is not there. */
+static void test_anew_after_damage(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    uint8_t garbage[20000];
+    open_checkpoint(f);
+    checkpoint_begin(f->checkpoint);
+    put_numbered(f, 3000, 'a', 1000);
+    commit(f);
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn == 0) {
+            memset(garbage, 0xAA, sizeof(garbage));
+            write_file(f, "checkpoint/data.mdb", slice_of(garbage, sizeof(garbage)));
+        } else {
+            path_in(path, f, "checkpoint");
+            assert_int_equal(folder_remove(path), 0);
+        }
+        begin_anew(f);
+        put_numbered(f, 100, 'b', 100);
+        commit(f);
+        expect_rows(f);
+    }
+    checkpoint_close(&f->checkpoint);
+    open_checkpoint(f);
+    expect_rows(f);
+}
+
 /* In a child: no file may grow beyond a size, then it may. */
 static void no_room_child(void *arg)
 {
@@ -563,8 +669,11 @@ static void no_room_child(void *arg)
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = 2000000;
     setrlimit(RLIMIT_FSIZE, &limit);
-    for (int i = 0; i < 3; i++) {
-        checkpoint_begin(f->checkpoint);
+    for (int i = 0; i < 4; i++) {
+        if (i == 3)
+            checkpoint_begin_anew(f->checkpoint);
+        else
+            checkpoint_begin(f->checkpoint);
         for (uint32_t k = 0; k < 8000; k++) {
             uint8_t key[4];
             uint8_t value[1000] = {'b'};
@@ -696,16 +805,6 @@ static void test_migration(void **state)
     config.format = 1;
     open_refused(f, &config, OUTCOME_USAGE,
                  "has format 3, this program reads 1; start a newer hearsay");
-}
-
-static void write_file(const fixture_t *f, const char *name, slice_t bytes)
-{
-    char path[PATH_SIZE];
-    path_in(path, f, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, bytes.data, bytes.size), (ssize_t)bytes.size);
-    close(fd);
 }
 
 static buf_t read_file(const fixture_t *f, const char *name)
@@ -902,6 +1001,8 @@ int main(void)
         CHECKPOINT_TEST(test_kill),
         CHECKPOINT_TEST(test_kill_in_a_commit),
         CHECKPOINT_TEST(test_close_finishes_or_gives_up),
+        CHECKPOINT_TEST(test_anew),
+        CHECKPOINT_TEST(test_anew_after_damage),
         CHECKPOINT_TEST(test_no_room),
         CHECKPOINT_TEST(test_the_map_grows),
         CHECKPOINT_TEST(test_migration),

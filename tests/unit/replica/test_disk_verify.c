@@ -15,6 +15,7 @@
 #include "replica/core/seglog.h"
 #include "replica/disk/checkpoint.h"
 #include "replica/disk/disk.h"
+#include "replica/disk/scan.h"
 #include "replica/disk/verify.h"
 #include "tests/unit/folder.h"
 
@@ -26,6 +27,8 @@ enum {
     PER_SEGMENT = 10,
     SEGMENTS = 4,
     ROWS = 5,
+    DEADLINE_MS = 60000,
+    PAGE = 4096, /* of LMDB, here */
 };
 
 typedef struct fixture {
@@ -34,6 +37,9 @@ typedef struct fixture {
     verify_finding_t findings[FINDINGS]; /* text and file are freed */
     size_t count;
     verified_t result;
+    disk_t *disk; /* of a node that runs */
+    checkpoint_t *checkpoint;
+    scan_t *scan;
 } fixture_t;
 
 /* ---- the fixture ---- */
@@ -57,29 +63,65 @@ static bool accept(void *arg, uint64_t position, uint8_t kind, slice_t payload)
     return true;
 }
 
-/* A log of SEGMENTS segments of PER_SEGMENT entries of ENTRY_SIZE bytes, and a checkpoint. */
-static void fill(fixture_t *f)
+static void append(fixture_t *f, int count)
 {
-    disk_t *disk = NULL;
-    checkpoint_t *checkpoint = NULL;
-    assert_int_equal(disk_open(&disk, f->folder, NODE, NULL), 0);
-    assert_int_equal(disk_replay(disk, 0, accept, NULL, NULL, NULL), 0);
-    disk_set_segment_size(disk, (size_t)PER_SEGMENT * ENTRY_SIZE);
-    for (int i = 0; i < SEGMENTS * PER_SEGMENT; i++) {
+    for (int i = 0; i < count; i++) {
         uint8_t payload[ENTRY_SIZE - SEGLOG_ENTRY_OVERHEAD];
         buf_t entry = {0};
         memset(payload, 1 + i, sizeof(payload));
-        seglog_entry_put(&entry, disk_end(disk), 1, slice_of(payload, sizeof(payload)));
-        assert_int_equal(disk_append(disk, buf_slice(&entry), NULL), 0);
+        seglog_entry_put(&entry, disk_end(f->disk), 1, slice_of(payload, sizeof(payload)));
+        assert_int_equal(disk_append(f->disk, buf_slice(&entry), NULL), 0);
         buf_free(&entry);
     }
-    assert_int_equal(checkpoint_open(&checkpoint, f->folder, NULL), 0);
-    checkpoint_begin(checkpoint);
+}
+
+static void start(fixture_t *f)
+{
+    assert_int_equal(disk_open(&f->disk, f->folder, NODE, NULL), 0);
+    assert_int_equal(disk_replay(f->disk, 0, accept, NULL, NULL, NULL), 0);
+    disk_set_segment_size(f->disk, (size_t)PER_SEGMENT * ENTRY_SIZE);
+    assert_int_equal(checkpoint_open(&f->checkpoint, f->folder, NULL), 0);
+}
+
+static void stop(fixture_t *f)
+{
+    scan_end(&f->scan);
+    checkpoint_close(&f->checkpoint);
+    disk_close(&f->disk);
+}
+
+static int64_t boot_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void pause_ms(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void commit(fixture_t *f)
+{
+    int64_t deadline_ms = boot_ms() + DEADLINE_MS;
     for (uint8_t i = 0; i < ROWS; i++)
-        checkpoint_put(checkpoint, 1, slice_of(&i, 1), slice_text("a value that one finds"));
-    checkpoint_commit(checkpoint);
-    checkpoint_close(&checkpoint);
-    disk_close(&disk);
+        checkpoint_put(f->checkpoint, 1, slice_of(&i, 1), slice_text("a value that one finds"));
+    checkpoint_commit(f->checkpoint);
+    while (checkpoint_state(f->checkpoint, NULL) != CHECKPOINT_DONE) {
+        assert_true(boot_ms() < deadline_ms);
+        pause_ms();
+    }
+}
+
+/* A log of SEGMENTS segments of PER_SEGMENT entries of ENTRY_SIZE bytes, and a checkpoint. */
+static void fill(fixture_t *f)
+{
+    start(f);
+    append(f, SEGMENTS * PER_SEGMENT);
+    checkpoint_begin(f->checkpoint);
+    commit(f);
+    stop(f);
 }
 
 static int set_up(void **state)
@@ -109,6 +151,7 @@ static int tear_down(void **state)
 {
     fixture_t *f = *state;
     char path[PATH_SIZE];
+    stop(f);
     path_in(path, f, "checkpoint");
     folder_remove(path);
     folder_remove(f->folder);
@@ -241,24 +284,38 @@ static void test_segments(void **state)
     expect(f, 0, VERIFY_DAMAGE, 0, 2 * PER_SEGMENT * ENTRY_SIZE, "is damaged at offset 0");
 }
 
-static void test_checkpoint(void **state)
+/* The offset of a row's value in the checkpoint. */
+static off_t value_offset(const fixture_t *f)
 {
-    fixture_t *f = *state;
     char path[PATH_SIZE];
     buf_t file = {0};
     path_in(path, f, "checkpoint/data.mdb");
-    int fd = open(path, O_RDWR);
+    int fd = open(path, O_RDONLY);
     assert_true(fd >= 0);
     off_t size = lseek(fd, 0, SEEK_END);
     assert_int_equal(pread(fd, buf_reserve(&file, (size_t)size), (size_t)size, 0), size);
     off_t at = 0;
     while (memcmp(file.data + at, "one finds", 9) != 0)
         assert_true(++at + 9 < size);
+    close(fd);
+    buf_free(&file);
+    return at;
+}
+
+static void test_checkpoint(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    path_in(path, f, "checkpoint/data.mdb");
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    off_t at = value_offset(f);
+    uint64_t page = (uint64_t)at / PAGE * PAGE;
     flip(path, at);
     verify(f, 1, 1);
-    expect(f, 0, VERIFY_DAMAGE, 0, 0, "checkpoint/data.mdb: a row of table 1 is damaged");
+    expect(f, 0, VERIFY_DAMAGE, page, 0, "checkpoint/data.mdb: a row of table 1 is damaged at off");
     assert_int_equal(f->result.rows, ROWS - 1);
-    assert_int_equal(ftruncate(fd, 2 * 4096), 0);
+    assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
     verify(f, 1, 1);
     expect(f, 0, VERIFY_DAMAGE, 0, 0, "checkpoint/data.mdb is damaged");
     assert_int_equal(ftruncate(fd, 10), 0);
@@ -268,7 +325,6 @@ static void test_checkpoint(void **state)
     verify(f, 1, 1);
     expect(f, 0, VERIFY_DAMAGE, 0, 0, "checkpoint/data.mdb is missing");
     close(fd);
-    buf_free(&file);
 }
 
 /* What was set aside is told until it is made good. */
@@ -286,6 +342,206 @@ static void test_aside(void **state)
     expect(f, 1, VERIFY_DAMAGE, 0, 0, "repair: damaged-2 second");
     assert_int_equal(unlink(path), 0);
     verify(f, 0, 0);
+}
+
+/* ---- tests: of a node that runs ---- */
+
+static void begin_scan(fixture_t *f)
+{
+    scan_end(&f->scan);
+    assert_int_equal(scan_start(&f->scan, f->disk, NULL, NULL, NULL), 0);
+}
+
+/* Waits until all is read, which finds so many places. */
+static scan_state_t end_scan(fixture_t *f, size_t findings)
+{
+    int64_t deadline_ms = boot_ms() + DEADLINE_MS;
+    scan_state_t state;
+    while ((state = scan_state(f->scan)).phase != SCAN_DONE) {
+        assert_true(boot_ms() < deadline_ms);
+        pause_ms();
+    }
+    if (state.findings != findings && state.findings > 0)
+        print_message("%s\n", scan_finding(f->scan, 0)->text);
+    assert_int_equal(state.findings, findings);
+    assert_int_equal(state.result.damaged, findings);
+    assert_true(state.read == state.bytes && state.bytes > 0);
+    return state;
+}
+
+static scan_state_t scan(fixture_t *f, size_t findings)
+{
+    begin_scan(f);
+    return end_scan(f, findings);
+}
+
+static void expect_finding(const fixture_t *f, size_t i, scan_phase_t part, uint64_t offset,
+                           uint64_t position, const char *text)
+{
+    const scan_finding_t *finding = scan_finding(f->scan, i);
+    assert_int_equal(finding->weight, VERIFY_DAMAGE);
+    assert_int_equal(finding->part, part);
+    assert_int_equal(finding->offset, offset);
+    assert_int_equal(finding->position, position);
+    assert_non_null(strstr(finding->text, finding->file));
+    if (strstr(finding->text, text) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", finding->text, text);
+}
+
+/* As a node does it: what comes goes to another segment, and a checkpoint holds what was before. */
+static void make_log_good(fixture_t *f)
+{
+    assert_int_equal(disk_roll(f->disk, NULL), 0);
+    disk_drop_before(f->disk, disk_end(f->disk));
+}
+
+/* The node is ended, and its folder is good. */
+static void expect_whole(fixture_t *f)
+{
+    stop(f);
+    verify(f, 0, 0);
+}
+
+static void test_running(void **state)
+{
+    fixture_t *f = *state;
+    start(f);
+    scan_state_t found = scan(f, 0);
+    assert_int_equal(found.result.segments, SEGMENTS);
+    assert_int_equal(found.result.entries, SEGMENTS * PER_SEGMENT);
+    assert_int_equal(found.result.rows, ROWS);
+    assert_int_equal(found.log_end, 0);
+    /* What is being written now is not looked at. */
+    char path[PATH_SIZE];
+    segment_path(path, f, SEGMENTS - 1);
+    int fd = open(path, O_WRONLY | O_APPEND);
+    assert_true(fd >= 0 && write(fd, "a start of an entry", 19) == 19);
+    close(fd);
+    found = scan(f, 0);
+    assert_int_equal(found.result.entries, SEGMENTS * PER_SEGMENT);
+    assert_int_equal(truncate(path, entry_offset(PER_SEGMENT)), 0);
+    begin_scan(f);
+    append(f, 2 * PER_SEGMENT);
+    found = end_scan(f, 0);
+    assert_int_equal(found.result.entries, SEGMENTS * PER_SEGMENT);
+    found = scan(f, 0);
+    assert_int_equal(found.result.entries, (SEGMENTS + 2) * PER_SEGMENT);
+    begin_scan(f); /* given up, or not */
+    expect_whole(f);
+}
+
+/* In an old segment and in that which is written to. */
+static void test_running_log(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    const uint64_t last = (SEGMENTS - 1) * PER_SEGMENT * ENTRY_SIZE;
+    start(f);
+    append(f, PER_SEGMENT / 2);
+    segment_path(path, f, 1);
+    flip(path, entry_offset(3) + 50);
+    flip(path, entry_offset(9) + 50); /* at its end, where no write was cut short */
+    segment_path(path, f, SEGMENTS);
+    flip(path, entry_offset(4) + 2);
+    scan_state_t found = scan(f, 3);
+    expect_finding(f, 0, SCAN_LOG, (uint64_t)entry_offset(3), PER_SEGMENT * ENTRY_SIZE + 300,
+                   ": 100 bytes at offset 332 (position 1300) are damaged");
+    expect_finding(f, 1, SCAN_LOG, (uint64_t)entry_offset(9), PER_SEGMENT * ENTRY_SIZE + 900,
+                   ": 100 bytes at");
+    expect_finding(f, 2, SCAN_LOG, (uint64_t)entry_offset(4), last + 1400, ": 100 bytes at");
+    assert_int_equal(found.log_end, last + 1401);
+    make_log_good(f);
+    assert_true(disk_begin(f->disk) >= found.log_end);
+    scan(f, 0);
+    append(f, 3);
+    scan(f, 0);
+    expect_whole(f);
+}
+
+static void test_running_headers(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    start(f);
+    segment_path(path, f, 0);
+    flip(path, 3);
+    segment_path(path, f, 2);
+    flip(path, 20);
+    scan(f, 2);
+    expect_finding(f, 0, SCAN_LOG, 0, 0, "is damaged at offset 0");
+    expect_finding(f, 1, SCAN_LOG, 0, 2 * PER_SEGMENT * ENTRY_SIZE, "is damaged at offset 0");
+    make_log_good(f);
+    scan(f, 0);
+    expect_whole(f);
+}
+
+static void test_running_cut_short(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    start(f);
+    segment_path(path, f, 1);
+    assert_int_equal(truncate(path, entry_offset(5)), 0);
+    segment_path(path, f, 2);
+    assert_int_equal(unlink(path), 0);
+    segment_path(path, f, SEGMENTS - 1);
+    assert_int_equal(truncate(path, entry_offset(9)), 0);
+    scan(f, 3);
+    expect_finding(f, 0, SCAN_LOG, (uint64_t)entry_offset(5), PER_SEGMENT * ENTRY_SIZE + 500,
+                   "ends at offset 532, where 500 bytes are missing");
+    expect_finding(f, 1, SCAN_LOG, 0, 2 * PER_SEGMENT * ENTRY_SIZE, "No such file");
+    expect_finding(f, 2, SCAN_LOG, (uint64_t)entry_offset(9),
+                   (SEGMENTS * PER_SEGMENT - 1) * ENTRY_SIZE, "where 100 bytes are missing");
+    make_log_good(f);
+    scan(f, 0);
+    expect_whole(f);
+}
+
+static void test_running_checkpoint(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    start(f);
+    path_in(path, f, "checkpoint/data.mdb");
+    off_t at = value_offset(f);
+    uint64_t page = (uint64_t)at / PAGE * PAGE;
+    flip(path, at);
+    scan_state_t found = scan(f, 1);
+    expect_finding(f, 0, SCAN_CHECKPOINT, page, 0, ": a row of table 1 is damaged at offset ");
+    assert_int_equal(found.result.rows, ROWS - 1);
+    assert_int_equal(found.result.entries, SEGMENTS * PER_SEGMENT);
+    flip(path, (off_t)page + 8 + 2); /* what kind of page it is */
+    scan(f, 1);
+    expect_finding(f, 0, SCAN_CHECKPOINT, page, 0, "data.mdb is damaged at offset ");
+    checkpoint_begin_anew(f->checkpoint);
+    commit(f);
+    found = scan(f, 0);
+    assert_int_equal(found.result.rows, ROWS);
+    assert_int_equal(truncate(path, 2 * PAGE), 0);
+    scan(f, 1);
+    assert_int_equal(unlink(path), 0);
+    scan(f, 1);
+    expect_finding(f, 0, SCAN_CHECKPOINT, 0, 0, "checkpoint/data.mdb is missing");
+    checkpoint_begin_anew(f->checkpoint);
+    commit(f);
+    scan(f, 0);
+    expect_whole(f);
+}
+
+/* Segments that are dropped while they are read are found missing, before the log's beginning. */
+static void test_running_dropped(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    start(f);
+    segment_path(path, f, 0);
+    assert_int_equal(unlink(path), 0);
+    begin_scan(f);
+    disk_drop_before(f->disk, PER_SEGMENT * ENTRY_SIZE);
+    scan_state_t found = end_scan(f, 1);
+    assert_true(found.log_end <= disk_begin(f->disk));
+    assert_true(scan_finding(f->scan, 0)->position < disk_begin(f->disk));
+    scan(f, 0);
 }
 
 static void test_refusals(void **state)
@@ -311,10 +567,13 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VERIFY_TEST(test_nothing_wrong), VERIFY_TEST(test_damaged_entries),
-        VERIFY_TEST(test_torn_tail),     VERIFY_TEST(test_segments),
-        VERIFY_TEST(test_checkpoint),    VERIFY_TEST(test_aside),
-        VERIFY_TEST(test_refusals),
+        VERIFY_TEST(test_nothing_wrong),     VERIFY_TEST(test_damaged_entries),
+        VERIFY_TEST(test_torn_tail),         VERIFY_TEST(test_segments),
+        VERIFY_TEST(test_checkpoint),        VERIFY_TEST(test_aside),
+        VERIFY_TEST(test_refusals),          VERIFY_TEST(test_running),
+        VERIFY_TEST(test_running_log),       VERIFY_TEST(test_running_headers),
+        VERIFY_TEST(test_running_cut_short), VERIFY_TEST(test_running_checkpoint),
+        VERIFY_TEST(test_running_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
