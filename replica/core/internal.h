@@ -475,7 +475,7 @@ int64_t recovery_deadline(const replica_t *self);
 /* Drops what the log need not have any more. */
 void recovery_consider_log(replica_t *self);
 void recovery_want_checkpoint(replica_t *self, bool is_whole);
-void recovery_abort_checkpoint(replica_t *self);
+void recovery_abort_checkpoint(replica_t *self, const char *why);
 /* What is in the log now is of no use to anybody; a checkpoint is to make it void. */
 void recovery_void_log(replica_t *self);
 void recovery_put_meta(replica_t *self, buf_t *run);

@@ -183,8 +183,8 @@ static bool is_due(const replica_t *self)
     /* That the state is to be replaced is said in the log, before what a checkpoint would leave. */
     if (self->joining.state == JOINING_WANTED || self->joining.state == JOINING_TAKING)
         return false;
-    if (!self->is_started || !self->lineage_is_fixed || self->now.boot_ms < c->again_ms ||
-        store_snapshot_is_open(self->store))
+    if (!self->is_started || !self->lineage_is_fixed || c->room == 0 ||
+        self->now.boot_ms < c->again_ms || store_snapshot_is_open(self->store))
         return false;
     return c->is_wanted || self->log_end - c->position >= self->config.checkpoint_bytes;
 }
@@ -196,12 +196,12 @@ void recovery_want_checkpoint(replica_t *self, bool is_whole)
     self->checkpoint.again_ms = 0;
 }
 
-void recovery_abort_checkpoint(replica_t *self)
+void recovery_abort_checkpoint(replica_t *self, const char *why)
 {
     if (self->checkpoint.state == CHECKPOINTING_IDLE)
         return;
     replica_emit(self, REPLICA_CHECKPOINT_ABORT, 0, self->arena.size);
-    fail(self, "the state is another now");
+    fail(self, why);
 }
 
 void recovery_turn(replica_t *self)
@@ -262,6 +262,22 @@ void recovery_void_log(replica_t *self)
     /* While we join the state is about to be another, with a checkpoint of its own. */
     if (self->joining.state == JOINING_NOT)
         recovery_want_checkpoint(self, false);
+}
+
+void replica_files_damaged(replica_t *self, now_t now, bool is_log, bool is_checkpoint)
+{
+    replica_enter(self, now);
+    replica_note(self, NOTE_ERROR,
+                 "[damaged] %s: this node has it all in memory and writes it to the disk anew",
+                 !is_log          ? "the checkpoint is damaged"
+                 : !is_checkpoint ? "the log is damaged"
+                                  : "log and checkpoint are damaged");
+    if (is_checkpoint) {
+        recovery_abort_checkpoint(self, "the one before it is damaged");
+        recovery_want_checkpoint(self, true);
+    }
+    if (is_log)
+        recovery_void_log(self);
 }
 
 /* Everything that every member has on disk, as far as the last checkpoint reaches. */

@@ -210,6 +210,14 @@ void replica_log_bytes(replica_t *self, now_t now, uint32_t link, uint64_t reque
 void replica_log_damaged(replica_t *self, now_t now, uint32_t link, uint64_t request,
                          uint64_t position);
 
+/*
+ * Damage was found in the files of this node, log or checkpoint or both, while it runs. The state
+ * has it all: from now on the log begins with what comes next, as after replica_log_damaged, and
+ * the next checkpoint, due at once, makes what was before void. A damaged checkpoint is not
+ * changed: that which is being written ends, and the next is of everything.
+ */
+void replica_files_damaged(replica_t *self, now_t now, bool is_log, bool is_checkpoint);
+
 /* People set the status (mode manual), or manual or auto alone with the status as it is. */
 void replica_set_status(replica_t *self, now_t now, replica_status_t status, replica_mode_t mode);
 
@@ -225,7 +233,10 @@ bool replica_is_drained(const replica_t *self);
 /* Everything before this position of the log survives a power cut. */
 void replica_synced(replica_t *self, now_t now, uint64_t position);
 
-/* Until the next turn the node takes about so many bytes of rows for a checkpoint. */
+/*
+ * Until the next turn the node takes about so many bytes of rows for a checkpoint. At 0 none is
+ * begun.
+ */
 void replica_checkpoint_room(replica_t *self, now_t now, size_t bytes);
 
 /* The checkpoint that was committed is durable, or it has failed, at whatever stage, and why. */

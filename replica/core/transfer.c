@@ -486,7 +486,7 @@ static void adopt(replica_t *self)
                    (unsigned long long)lost, self->config.id);
         replica_emit(self, REPLICA_LOST, 0, offset);
     }
-    recovery_abort_checkpoint(self);
+    recovery_abort_checkpoint(self, "the state is another now");
     if (!self->lineage_is_fixed)
         replica_fix_lineage(self, j->meta.lineage);
     self->donating.is_open = false; /* it was of the state that goes now */

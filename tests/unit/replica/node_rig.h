@@ -68,7 +68,9 @@ typedef struct node {
     unsigned gaps;        /* pulls answered so */
     unsigned states;      /* parts of a state given, or promised */
     unsigned checkpoints; /* begun */
-    bool has_commit;      /* of a checkpoint, which is not on the disk yet */
+    unsigned whole_checkpoints;
+    uint64_t truncated; /* the log was, before this position */
+    bool has_commit;    /* of a checkpoint, which is not on the disk yet */
     bool asks_for_sync;
     bool syncs_when_asked; /* --sync never */
     buf_t lost;
@@ -195,6 +197,10 @@ static inline void carry_out(node_t *n, const replica_effect_t *effect, slice_t 
         break;
     case REPLICA_CHECKPOINT_BEGIN:
         n->checkpoints++;
+        n->whole_checkpoints += effect->link != 0;
+        break;
+    case REPLICA_TRUNCATE:
+        n->truncated = effect->position;
         break;
     case REPLICA_CHECKPOINT_COMMIT:
         n->has_commit = true;

@@ -350,6 +350,7 @@ static void test_damaged_read(void **state)
             assert_int_equal(n->reads, 1);
             replica_log_damaged(n->replica, n->now, n->read_link, n->read_request,
                                 n->read_position);
+            replica_checkpoint_room(n->replica, n->now, 1024);
             settle(n);
         }
         assert_int_equal(n->gaps, turn); /* the second is not even read */
@@ -372,6 +373,41 @@ static void test_damaged_read(void **state)
     node_free(n);
 }
 
+/*
+ * Damage that a node finds in its own files: the log before is void with the next checkpoint, which
+ * is of everything when that was damaged, and not begun while the disk takes none.
+ */
+static void test_damaged_files(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    const vec_t nothing = {0};
+    set(n, 1, 1, "x");
+    n->is_slow = true;
+    uint64_t end = LOG_START + n->log.size;
+    replica_checkpoint_room(n->replica, n->now, 0);
+    replica_files_damaged(n->replica, n->now, true, false);
+    settle(n);
+    assert_int_equal(n->damaged_notes, 1);
+    assert_int_equal(n->checkpoints, 0);
+    buf_t asked = pull(5, &nothing);
+    replica_peer_router(n->replica, n->now, 5, buf_slice(&asked));
+    settle(n);
+    assert_int_equal(n->gaps, 1);
+    assert_int_equal(n->reads, 0);
+    buf_free(&asked);
+    pass_synced_times(n, 4);
+    assert_int_equal(n->checkpoints, 1);
+    assert_int_equal(n->whole_checkpoints, 0);
+    assert_int_equal(n->truncated, end);
+    replica_files_damaged(n->replica, n->now, false, true);
+    pass_synced_times(n, 4);
+    assert_int_equal(n->damaged_notes, 2);
+    assert_int_equal(n->checkpoints, 2);
+    assert_int_equal(n->whole_checkpoints, 1);
+    node_free(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_salvaged_after_it_had_left),
         cmocka_unit_test(test_salvaged_and_the_others_are_back),
         cmocka_unit_test(test_damaged_read),
+        cmocka_unit_test(test_damaged_files),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
 }
