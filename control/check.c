@@ -10,6 +10,7 @@
 #include "bus/net/runtime.h"
 #include "bus/wire/peer.h"
 #include "control/bucket.h"
+#include "control/files.h"
 
 enum {
     BUCKET_KEYS = 64, /* about as many in one */
@@ -54,6 +55,7 @@ typedef struct open {
 
 typedef struct check {
     survey_t *survey;
+    files_t *files; /* NULL: nobody wants to know of them */
     int64_t deadline_ms;
     subject_t *subjects;
     size_t count;
@@ -374,11 +376,13 @@ static int look_into_all(check_t *self)
 
 static int exit_code(const check_t *self)
 {
-    if (self->total.differing != 0)
+    int of_files = self->files != NULL ? files_exit(self->files) : EXIT_DONE;
+    int of_keys = self->open_size != 0 ? outcome_exit(OUTCOME_UNKNOWN) : EXIT_DONE;
+    if (self->total.differing != 0 || of_files == EXIT_NO)
         return EXIT_NO;
-    if (self->left_out_size != 0)
+    if (self->left_out_size != 0 || of_files == outcome_exit(OUTCOME_NOT_REACHED))
         return outcome_exit(OUTCOME_NOT_REACHED);
-    return self->open_size != 0 ? outcome_exit(OUTCOME_UNKNOWN) : EXIT_DONE;
+    return of_keys != EXIT_DONE ? of_keys : of_files;
 }
 
 static void put_json(const check_t *self, buf_t *out)
@@ -416,11 +420,13 @@ static void put_json(const check_t *self, buf_t *out)
         json_end(&json);
         json_end(&json);
     }
+    if (self->files != NULL)
+        files_put_json(self->files, &json);
     json_end(&json);
     buf_append_u8(out, '\n');
 }
 
-static void put_text(const check_t *self, buf_t *out)
+static void put_compared(const check_t *self, buf_t *out)
 {
     const found_t *total = &self->total;
     buf_append_text(out, self->count == 1 ? "node" : "nodes");
@@ -441,6 +447,12 @@ static void put_text(const check_t *self, buf_t *out)
                    total->types[1], total->ids[1],
                    strcmp(total->types[0], total->types[1]) == 0 ? ", of another value" : "");
     }
+}
+
+static void put_text(const check_t *self, buf_t *out)
+{
+    if (self->count > 1)
+        put_compared(self, out);
     if (self->open_size != 0)
         buf_printf(out,
                    "not settled in time: %zu of %" PRIu64
@@ -449,6 +461,8 @@ static void put_text(const check_t *self, buf_t *out)
                    self->open_size, UINT64_C(1) << self->at.bits);
     for (size_t i = 0; i < self->left_out_size; i++)
         buf_printf(out, "not compared: node %u %s\n", self->left_out[i].id, self->left_out[i].why);
+    if (self->files != NULL)
+        files_put_text(self->files, out);
 }
 
 /* ---- all of it ---- */
@@ -485,10 +499,36 @@ static void free_check(check_t *self)
         free_found(&self->open[i].last);
     free(self->open);
     free_found(&self->total);
+    files_destroy(&self->files);
     free(self);
 }
 
-int check_run(buf_t *out, survey_t *survey, bool as_json, int64_t deadline_ms, err_t *err)
+/* No two nodes are there. What only one of them says of its files is lost unless it is bad. */
+static int fail_alone(const check_t *self, err_t *err)
+{
+    buf_t text = {0};
+    for (size_t i = 0; i < self->left_out_size; i++)
+        buf_printf(&text, "; node %u %s", self->left_out[i].id, self->left_out[i].why);
+    int rc = err_set(
+        err, OUTCOME_NOT_REACHED, "there are no two nodes to compare%s%.300s",
+        self->files != NULL && files_exit(self->files) == EXIT_DONE ? " (its files are whole)" : "",
+        buf_text(&text));
+    buf_free(&text);
+    return rc;
+}
+
+/* Everything that is asked of the nodes; -1 after a signal. */
+static int ask_everything(check_t *self, bool with_files)
+{
+    if (with_files && files_begin(&self->files, self->survey, self->deadline_ms) != 0)
+        return -1;
+    if (self->count > 1 && compare_all(self) != 0)
+        return -1;
+    return with_files ? files_finish(self->files, self->deadline_ms) : 0;
+}
+
+int check_run(buf_t *out, survey_t *survey, bool with_files, bool as_json, int64_t deadline_ms,
+              err_t *err)
 {
     check_t *self = mem_zero(1, sizeof(*self));
     int code = EXIT_INTERRUPTED;
@@ -496,14 +536,9 @@ int check_run(buf_t *out, survey_t *survey, bool as_json, int64_t deadline_ms, e
     self->survey = survey;
     self->deadline_ms = deadline_ms;
     choose_subjects(self);
-    bool is_ended = self->count > 1 && compare_all(self) != 0;
-    if (!is_ended && self->count < 2) {
-        buf_t text = {0};
-        for (size_t i = 0; i < self->left_out_size; i++)
-            buf_printf(&text, "; node %u %s", self->left_out[i].id, self->left_out[i].why);
-        code = err_set(err, OUTCOME_NOT_REACHED, "there are no two nodes to compare%.300s",
-                       buf_text(&text));
-        buf_free(&text);
+    bool is_ended = ask_everything(self, with_files) != 0;
+    if (!is_ended && self->count < 2 && exit_code(self) != EXIT_NO) {
+        code = fail_alone(self, err);
     } else if (!is_ended) {
         code = exit_code(self);
         if (as_json)

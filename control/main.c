@@ -637,7 +637,8 @@ static int run_check(control_t *self)
         return EXIT_INTERRUPTED;
     if (!anybody_answered(self, CONTROL_NODE))
         return fail_nobody(self, "node");
-    int code = check_run(&out, self->survey, self->as_json, self->deadline_ms, &err);
+    int code = check_run(&out, self->survey, !options_flag(self->options, "no-files"),
+                         self->as_json, self->deadline_ms, &err);
     write_out(&out);
     return code >= 0 ? code : fail(self, &err);
 }
@@ -677,7 +678,7 @@ static const command_row_t commands[] = {
      "takes in a node whose clock is too far ahead: better set that clock right", 1,
      run_accept_clock, false, 0},
     {"check", "",
-     "compares what all nodes show, while they serve, and names the first key that differs", 0,
+     "compares what all nodes show, while they serve, and has each read its files for damage", 0,
      run_check, false, 0},
     {"backup", " ID FILE",
      "the data of a node as of now into a file, while it serves (-: to stdout)", 2, run_backup,

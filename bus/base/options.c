@@ -140,6 +140,8 @@ static const row_t table[] = {
     {"follow", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0, "events: and those to come", NULL},
     {"sort", CHOICE, OPTION_CONTROL, "COLUMN", "id", 0, 0, "top: by what nodes are sorted",
      "id|requests|lag|sessions|memory|log"},
+    {"no-files", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0,
+     "check: compare what the nodes show, read no files", NULL},
     {"once", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0, "top: print it, needs no terminal", NULL},
     {"yes", FLAG, OPTION_CONTROL, NULL, NULL, 0, 0, "do not ask before what cannot be undone",
      NULL},

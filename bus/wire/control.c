@@ -126,15 +126,26 @@ void control_vector(slice_t bytes, vec_t *out)
     mp_vector_of(&in, out, VEC_WHOLE_MAX);
 }
 
-uint64_t control_count_of(slice_t counts_at, const char *name)
+static bool find_count(slice_t counts_at, const char *name, control_count_t *out)
 {
     mp_t in = mp_open(counts_at);
-    control_count_t count;
 
-    while (control_count_next(&in, &count))
-        if (slice_equal(count.name, slice_text(name)))
-            return count.value;
-    return 0;
+    while (control_count_next(&in, out))
+        if (slice_equal(out->name, slice_text(name)))
+            return true;
+    return false;
+}
+
+uint64_t control_count_of(slice_t counts_at, const char *name)
+{
+    control_count_t count;
+    return find_count(counts_at, name, &count) ? count.value : 0;
+}
+
+bool control_has_count(slice_t counts_at, const char *name)
+{
+    control_count_t count;
+    return find_count(counts_at, name, &count);
 }
 
 void control_peer_put(buf_t *out, const control_peer_t *peer, const vec_t *vector_now)

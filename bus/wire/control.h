@@ -36,9 +36,10 @@ typedef enum control_command {
     CONTROL_SHOWN = 8,         /* of a node: the keys of one bucket */
     CONTROL_BACKUP = 9,        /* of a node: a piece of its state (bus/wire/backup.h) */
     CONTROL_ACCEPT_CLOCK = 10, /* of a node: it takes in who is too far ahead; moved ms, or nil */
+    CONTROL_FILES = 11,        /* of a node: how its files read (bus/wire/files.h) */
 } control_command_t;
 
-enum { CONTROL_COMMAND_LAST = CONTROL_ACCEPT_CLOCK };
+enum { CONTROL_COMMAND_LAST = CONTROL_FILES };
 
 /* Who decides on a status from now on. */
 typedef enum control_mode {
@@ -57,7 +58,7 @@ typedef struct control_request {
     uint16_t id;         /* of the member to be forgotten, or whose clock is accepted */
     slice_t key;         /* of KEY */
     compare_at_t at;     /* of DIGESTS and SHOWN */
-    backup_at_t piece;   /* of BACKUP */
+    backup_at_t piece;   /* of BACKUP; its part alone, a files_ask_t, of FILES */
 } control_request_t;
 
 void control_request_put(buf_t *out, const control_request_t *request);
@@ -126,6 +127,9 @@ void control_vector(slice_t bytes, vec_t *out);
 
 /* The count of that name in counts_at; 0 when there is none. */
 uint64_t control_count_of(slice_t counts_at, const char *name);
+
+/* False when there is none of that name: an older program does not count it. */
+bool control_has_count(slice_t counts_at, const char *name);
 
 typedef struct control_node {
     uint16_t id;

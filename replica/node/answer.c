@@ -72,6 +72,9 @@ static uint32_t put_counts(const node_t *self, const replica_info_t *info, buf_t
         {"stale_beacons", finder_counts(self->finder).stale},
         {"log_bytes", disk_end(self->disk) - disk_begin(self->disk)},
         {"log_unsynced_bytes", disk_end(self->disk) - disk_synced(self->disk)},
+        {"files_checked", self->counts.files_checked},
+        {"files_damaged", self->counts.files_damaged},
+        {"files_repaired", self->counts.files_repaired},
     };
     uint32_t count = sizeof(counts) / sizeof(counts[0]);
     for (uint32_t i = 0; i < count; i++)
@@ -250,6 +253,19 @@ static void backup(node_t *self, uint32_t connection, const control_request_t *r
     reply_document(self, connection, request->request);
 }
 
+/* ---- FILES ---- */
+
+static void files(node_t *self, uint32_t connection, const control_request_t *request)
+{
+    err_t err;
+
+    buf_reset(&self->document);
+    if (node_put_files(self, request->piece.part, &self->document, &err) != 0)
+        reply_text(self, connection, request->request, err.outcome, err.text);
+    else
+        reply_document(self, connection, request->request);
+}
+
 /* ---- SET_STATUS ---- */
 
 static replica_mode_t mode_after(const node_t *self, const control_request_t *request,
@@ -390,6 +406,9 @@ void node_answer(node_t *self, uint32_t connection, slice_t message)
         break;
     case CONTROL_BACKUP:
         backup(self, connection, &request);
+        break;
+    case CONTROL_FILES:
+        files(self, connection, &request);
         break;
     case CONTROL_SESSIONS:
         reply_text(self, connection, request.request, OUTCOME_USAGE,

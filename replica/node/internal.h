@@ -1,6 +1,6 @@
 /*
  * What the files of a node share: its state, and the steps of a turn. Included by node.c,
- * effects.c, store.c, trace.c, inspect.c and answer.c only.
+ * effects.c, store.c, scan.c, trace.c, inspect.c and answer.c only.
  */
 #ifndef HEARSAY_REPLICA_NODE_INTERNAL_H
 #define HEARSAY_REPLICA_NODE_INTERNAL_H
@@ -16,6 +16,7 @@
 #include "replica/disk/aside.h"
 #include "replica/disk/checkpoint.h"
 #include "replica/disk/disk.h"
+#include "replica/disk/scan.h"
 #include "replica/node/links.h"
 #include "replica/node/settings.h"
 
@@ -48,6 +49,9 @@ typedef struct node_counts {
     uint64_t dropped_service; /* frames that a broker's connection did not take */
     uint64_t dropped_peer;    /* the same between nodes */
     uint64_t dropped_control;
+    uint64_t files_checked;  /* read through while the node ran */
+    uint64_t files_damaged;  /* places that were found damaged by that */
+    uint64_t files_repaired; /* of those, made good */
 } node_counts_t;
 
 /* A log read or a loss that the core is told of once the effects of a turn are carried out. */
@@ -58,6 +62,28 @@ typedef struct followup {
     uint64_t request;
     uint64_t position;
 } followup_t;
+
+/*
+ * The node reads its files through (replica/disk/scan.h) when somebody asks for it, one reading at
+ * a time, and makes damage good with what it has in memory. The last reading is kept for those who
+ * ask what came of it.
+ */
+typedef struct files_check {
+    scan_t *scan;                    /* the last one, NULL: none yet */
+    bool is_wanted;                  /* another, once no checkpoint is being written */
+    bool is_told;                    /* that it is over, to somebody */
+    int64_t end_ms;                  /* when it was over, boot time */
+    scan_phase_t taken;              /* what it found before this phase is known */
+    size_t findings;                 /* that were looked at */
+    bool is_void[SCAN_FINDINGS_MAX]; /* of segments that were dropped meanwhile */
+    uint64_t damaged;                /* places */
+    uint64_t log_end; /* the damaged log is gone when the log begins here or later; 0: none is */
+    bool must_roll;   /* and first it is to go on in another segment */
+    int64_t roll_ms;  /* when that is tried, boot time */
+    bool is_checkpoint_damaged; /* until another file is in its place */
+    bool is_repaired;
+    char failure[ERR_TEXT_SIZE]; /* why it could not begin; "": it could */
+} files_check_t;
 
 /*
  * The effects of a turn whose append failed: nothing of them may be seen by anybody before it is
@@ -97,6 +123,8 @@ typedef struct node {
     bool is_whole;   /* and the rows before it are void */
     bool has_commit; /* it is to be committed behind these rows */
     bool is_writing; /* the core waits to hear how it ended */
+    bool is_anew;    /* it has a file of its own */
+    files_check_t check;
     bool is_committed;
     bool is_giving_up; /* one that nobody waits for has not ended yet */
     uint64_t commit_position;
@@ -177,8 +205,28 @@ void node_checkpoint_commit(node_t *self, uint64_t position);
 void node_checkpoint_abort(node_t *self);
 void node_keep_lost(node_t *self, slice_t text);
 
+/* arg is the node: has its loop make a turn. Called by other threads. */
+void node_wake(void *arg);
+
 /* Before a turn: tells the replica how far the disk is, and hands rows on to it. */
 void node_tell_disk(node_t *self);
+
+/* ---- scan.c ---- */
+
+/*
+ * Before a turn: begins to read the files if somebody asked for it and no checkpoint is being
+ * written, takes what was found, and sees to its repair. False while nobody may write a checkpoint.
+ */
+bool node_check_files(node_t *self, bool is_checkpoint_idle);
+
+/* A checkpoint of everything is on the disk, in a file of its own. */
+void node_checkpoint_renewed(node_t *self);
+
+/*
+ * Appends the document of FILES, after having seen to what is asked (files_ask_t). -1 with err when
+ * the files cannot be read now.
+ */
+int node_put_files(node_t *self, uint64_t ask, buf_t *out, err_t *err);
 
 /* ---- trace.c ---- */
 

@@ -71,7 +71,7 @@ static void say_replayed(node_t *self, const disk_replayed_t *found)
     logger_end(&record, level);
 }
 
-static void wake_loop(void *arg)
+void node_wake(void *arg)
 {
     const node_t *self = arg;
     wake_signal(&self->wake);
@@ -144,8 +144,8 @@ int node_restore(node_t *self, err_t *err)
     if (wake_open(&self->wake, err) != 0)
         return -1;
     self->has_wake = true;
-    disk_on_progress(self->disk, wake_loop, self);
-    checkpoint_on_progress(self->checkpoint, wake_loop, self);
+    disk_on_progress(self->disk, node_wake, self);
+    checkpoint_on_progress(self->checkpoint, node_wake, self);
     return loop_add_fd(self->loop, self->wake.read_fd, disk_moved, self, err);
 }
 
@@ -210,6 +210,7 @@ void node_end_repair(node_t *self)
 
 void node_close_store(node_t *self)
 {
+    scan_end(&self->check.scan);
     if (self->checkpoint != NULL)
         checkpoint_close(&self->checkpoint);
     if (self->disk != NULL)
@@ -262,9 +263,14 @@ void node_checkpoint_abort(node_t *self)
 static void begin(node_t *self)
 {
     self->has_begin = self->is_giving_up = self->is_committed = false;
+    self->is_anew = self->is_whole;
+    if (self->is_anew) {
+        checkpoint_begin_anew(self->checkpoint);
+        return;
+    }
     checkpoint_begin(self->checkpoint);
     for (uint8_t table = 1; table <= STATE_TABLES; table++)
-        if (self->is_whole || table != STATE_KEYS) /* the others are written anew each time */
+        if (table != STATE_KEYS) /* the others are written anew each time */
             checkpoint_clear_table(self->checkpoint, table);
 }
 
@@ -334,38 +340,42 @@ static bool pump_rows(node_t *self, slice_t *too_great)
     return true;
 }
 
-static void pump_checkpoint(node_t *self)
+/* True when none is being written, nor about to be. */
+static bool pump_checkpoint(node_t *self)
 {
     err_t err = {0};
     slice_t too_great;
     checkpoint_state_t state = checkpoint_state(self->checkpoint, &err);
     if (state == CHECKPOINT_WRITING && (self->is_giving_up || self->has_begin))
-        return; /* the one before has not ended yet */
+        return false; /* the one before has not ended yet */
     if (self->has_begin) {
         begin(self); /* what came of the one before is of no interest any more */
     } else if (state == CHECKPOINT_DONE) {
+        if (self->is_anew)
+            node_checkpoint_renewed(self);
         replica_checkpoint_done(self->replica, net_now(), true, slice_text(""));
-        return;
+        return true;
     } else if (state == CHECKPOINT_FAILED && self->is_writing) {
         drop_rows(self);
         self->is_writing = false;
         replica_checkpoint_done(self->replica, net_now(), false, slice_text(err.text));
-        return;
+        return true;
     } else if (state != CHECKPOINT_WRITING) {
-        return;
+        return true;
     }
     self->is_writing = true;
     if (!pump_rows(self, &too_great)) {
         give_up_for(self, too_great);
-        return;
+        return false;
     }
     if (!self->has_commit || self->rows.size != 0)
-        return;
+        return false;
     if (disk_synced(self->disk) < self->commit_position)
-        return;
+        return false;
     self->has_commit = false;
     self->is_committed = true;
     checkpoint_commit(self->checkpoint);
+    return false;
 }
 
 /* ---- what could not be kept ---- */
@@ -449,7 +459,7 @@ void node_watch_room(node_t *self)
 void node_tell_disk(node_t *self)
 {
     replica_synced(self->replica, net_now(), disk_synced(self->disk));
-    pump_checkpoint(self);
-    size_t room = self->rows.size == 0 ? ROWS_BYTES : 0;
+    bool may_write = node_check_files(self, pump_checkpoint(self));
+    size_t room = may_write && self->rows.size == 0 ? ROWS_BYTES : 0;
     replica_checkpoint_room(self->replica, net_now(), room);
 }

@@ -1,5 +1,6 @@
 /* hearsayctl's requests, replies and documents, and the trace. */
 #include "bus/wire/backup.h"
+#include "bus/wire/files.h"
 #include "bus/wire/inspect.h"
 #include "bus/wire/trace.h"
 #include "tests/fuzz/fuzz.h"
@@ -132,6 +133,21 @@ static void read_comparisons(slice_t document)
     vec_free(&vector);
 }
 
+static void read_files(slice_t document)
+{
+    files_report_t report;
+    files_finding_t finding;
+
+    if (!files_report_read(document, &report))
+        return;
+    mp_t in = mp_open(report.findings_at);
+    for (uint32_t i = 0; i < report.findings; i++) {
+        fuzz_check(files_finding_next(&in, &finding));
+        fuzz_touch(finding.file);
+        fuzz_touch(finding.text);
+    }
+}
+
 /* What programs publish of themselves. */
 static void read_trace(slice_t message)
 {
@@ -163,6 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_inspections(message);
     read_comparisons(message);
     read_piece(message);
+    read_files(message);
     read_trace(message);
     return 0;
 }

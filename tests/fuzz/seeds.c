@@ -16,6 +16,7 @@
 
 #include "bus/wire/beacon.h"
 #include "bus/wire/control.h"
+#include "bus/wire/files.h"
 #include "bus/wire/peer.h"
 #include "bus/wire/record.h"
 #include "bus/wire/token.h"
@@ -306,6 +307,12 @@ static void controls(void)
     seed(&out);
     const backup_piece_t piece = {{1, 2, 3}, 9, true, slice_text("bytes")};
     backup_piece_put(&out, &piece);
+    seed(&out);
+    buf_reset(&members);
+    files_finding_put(&members, &(files_finding_t){true, slice_text("f"), 9, slice_text("text")});
+    const files_report_t files = {
+        .id = 1, .state = FILES_DONE, .findings = 1, .findings_at = buf_slice(&members)};
+    files_report_put(&out, &files);
     seed(&out);
     buf_free(&counts);
     buf_free(&members);
