@@ -1,6 +1,7 @@
 #include "replica/disk/pages.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,38 @@ static int check_leaf(pages_t *self, size_t number, slice_t rest, const node_t *
 
 static int check_tree(pages_t *self, size_t number, unsigned depth, bool is_free);
 
+/* Takes the i-th node of a page; rest is what is in the page from its head on. False: damaged. */
+static bool node_at(slice_t page, const page_head_t *head, size_t i, node_t *node, slice_t *rest)
+{
+    uint16_t at;
+    memcpy(&at, page.data + sizeof(*head) + i * sizeof(at), sizeof(at));
+    if (at < head->upper || at + sizeof(*node) > page.size)
+        return false;
+    *rest = slice_of(page.data + at, page.size - at);
+    memcpy(node, rest->data, sizeof(*node));
+    return rest->size - sizeof(*node) >= node->key_size;
+}
+
+/* The page below a node of a branch. */
+static uint64_t page_below(const node_t *node)
+{
+    return (uint64_t)node->flags << 32 | (uint64_t)node->high << 16 | node->low;
+}
+
+/*
+ * Has the system fetch the leaves below a branch: they may be anywhere in the file, and one by one
+ * a device takes several times as long.
+ */
+static void fetch_leaves(const pages_t *self, slice_t page, const page_head_t *head, size_t count)
+{
+    node_t node;
+    slice_t rest;
+    for (size_t i = 0; i < count && node_at(page, head, i, &node, &rest); i++)
+        if (page_below(&node) < self->count)
+            posix_fadvise(self->fd, (off_t)(page_below(&node) * self->page_size),
+                          (off_t)self->page_size, POSIX_FADV_WILLNEED);
+}
+
 /* Checks the nodes of a page of the given depth: 1 is a leaf. */
 static int check_nodes(pages_t *self, slice_t page, const page_head_t *head, unsigned depth,
                        bool is_free)
@@ -176,23 +209,20 @@ static int check_nodes(pages_t *self, slice_t page, const page_head_t *head, uns
     size_t number = head->number;
     size_t count = (head->lower - sizeof(*head)) / sizeof(uint16_t);
     int rc = count > 0 && head->lower % sizeof(uint16_t) == 0 ? 0 : MDB_CORRUPTED;
+    if (rc == 0 && depth == 2)
+        fetch_leaves(self, page, head, count);
     for (size_t i = 0; i < count && rc == 0; i++) {
-        uint16_t at;
         node_t node;
+        slice_t rest;
         self->last = number; /* again, after what is below the node before */
-        memcpy(&at, page.data + sizeof(*head) + i * sizeof(at), sizeof(at));
-        if (at < head->upper || at + sizeof(node) > page.size)
+        if (!node_at(page, head, i, &node, &rest))
             return MDB_CORRUPTED;
-        slice_t rest = slice_of(page.data + at, page.size - at);
-        memcpy(&node, rest.data, sizeof(node));
-        if (depth == 1) {
+        if (depth == 1)
             rc = check_leaf(self, number, rest, &node, is_free);
-            continue;
-        }
-        if (rest.size - sizeof(node) < node.key_size)
-            return MDB_CORRUPTED;
-        uint64_t below = (uint64_t)node.flags << 32 | (uint64_t)node.high << 16 | node.low;
-        rc = below > SIZE_MAX ? MDB_CORRUPTED : check_tree(self, (size_t)below, depth - 1, is_free);
+        else if (page_below(&node) > SIZE_MAX)
+            rc = MDB_CORRUPTED;
+        else
+            rc = check_tree(self, (size_t)page_below(&node), depth - 1, is_free);
     }
     return rc;
 }

@@ -6,9 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bus/base/memory.h"
+
+enum {
+    REST = 3, /* times as long as a MiB took: who serves has the device and the processor */
+    REST_MS_MAX = 500, /* after a MiB */
+    NS_PER_MS = 1000 * 1000,
+    MS_PER_S = 1000,
+};
 
 struct scan {
     const folder_t *folder;
@@ -18,7 +26,9 @@ struct scan {
     uint64_t checkpoint_bytes;
     pthread_t thread;
     bool has_thread;
+    int64_t resumed_ns;    /* when the thread began to read this MiB */
     pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t stopped;
     scan_state_t state;
     bool stop;
     scan_finding_t findings[SCAN_FINDINGS_MAX]; /* a finding is not touched once it is counted */
@@ -26,12 +36,35 @@ struct scan {
 
 /* ---- the thread ---- */
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * MS_PER_S * NS_PER_MS + now.tv_nsec;
+}
+
+/* After some reading, as long as is due, or until it is to stop. */
+static void rest_locked(scan_t *self)
+{
+    int64_t most_ns = (int64_t)REST_MS_MAX * NS_PER_MS;
+    int64_t rest_ns = REST * (now_ns() - self->resumed_ns);
+    int64_t until_ns = now_ns() + (rest_ns < most_ns ? rest_ns : most_ns);
+    const struct timespec until = {
+        .tv_sec = (time_t)(until_ns / MS_PER_S / NS_PER_MS),
+        .tv_nsec = (long)(until_ns % ((int64_t)MS_PER_S * NS_PER_MS)),
+    };
+    while (!self->stop && pthread_cond_timedwait(&self->stopped, &self->mutex, &until) == 0)
+        ;
+    self->resumed_ns = now_ns();
+}
+
 static bool take_pace(void *arg, uint64_t bytes)
 {
     scan_t *self = arg;
     pthread_mutex_lock(&self->mutex);
     uint64_t before = self->state.phase == SCAN_LOG ? self->checkpoint_bytes : 0;
     self->state.read = before + bytes;
+    rest_locked(self);
     bool goes_on = !self->stop;
     pthread_mutex_unlock(&self->mutex);
     return goes_on;
@@ -100,13 +133,12 @@ static void *thread_run(void *arg)
         .arg = self,
     };
     verified_t result = {0};
+    self->resumed_ns = now_ns();
     let_go(self->folder, CHECKPOINT_FILE);
     verify_running_checkpoint(&source, &result);
-    let_go(self->folder, CHECKPOINT_FILE);
     end_phase(self, SCAN_LOG, &result);
     let_go_log(self);
     verify_running_log(&source, &result);
-    let_go_log(self);
     end_phase(self, SCAN_DONE, &result);
     return NULL;
 }
@@ -122,6 +154,11 @@ int scan_start(scan_t **out, const disk_t *disk, disk_progress_fn *fn, void *arg
     self->fn = fn;
     self->arg = arg;
     pthread_mutex_init(&self->mutex, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->stopped, &attr);
+    pthread_condattr_destroy(&attr);
     for (size_t i = 0; i < segments->count; i++) {
         segments_add(&self->segments, segments->items[i]);
         self->state.bytes += segments->items[i].size;
@@ -159,10 +196,12 @@ void scan_end(scan_t **self_p)
     *self_p = NULL;
     pthread_mutex_lock(&self->mutex);
     self->stop = true;
+    pthread_cond_signal(&self->stopped);
     pthread_mutex_unlock(&self->mutex);
     if (self->has_thread)
         pthread_join(self->thread, NULL);
     pthread_mutex_destroy(&self->mutex);
+    pthread_cond_destroy(&self->stopped);
     segments_free(&self->segments);
     free(self);
 }

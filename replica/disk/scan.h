@@ -12,8 +12,9 @@
  * written while the phase is SCAN_CHECKPOINT: LMDB uses pages again that the one before the last
  * checkpoint has left.
  *
- * Each file's pages are given up by the system's memory before it is read, as far as they are on
- * the device, so that it is the device that is asked; and after it, for what else the machine does.
+ * Before a file is read the system's memory gives its pages up, as far as they are on the device,
+ * so that it is the device that is asked. After each MiB the thread rests for three times as long
+ * as that took, so that those who are served have the device and the processor most of the time.
  *
  * Belongs to the loop, but for what the thread does; all calls return at once but scan_end.
  */
@@ -68,7 +69,10 @@ scan_state_t scan_state(scan_t *self);
 /* The i-th finding of state.findings; it stays as it is until scan_end. */
 const scan_finding_t *scan_finding(scan_t *self, size_t i);
 
-/* Gives it up if it is not done, which takes as long as a MiB is read. *self becomes NULL. */
+/*
+ * Gives it up if it is not done, which takes as long as to read a MiB, one row, or what is left of
+ * a damaged segment. *self becomes NULL.
+ */
 void scan_end(scan_t **self);
 
 #endif

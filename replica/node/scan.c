@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "bus/net/logger.h"
+#include "bus/net/notes.h"
 #include "bus/net/runtime.h"
 #include "bus/wire/files.h"
 #include "replica/node/internal.h"
 
-enum { FRESH_MS = 10 * 60 * 1000 }; /* what nobody was told of for longer is no answer */
+enum { FRESH_MS = 60 * 1000 }; /* what nobody has asked for since then is no answer any more */
 
 _Static_assert((int)SCAN_FINDINGS_MAX <= (int)FILES_FINDINGS_MAX, "all go into one document");
 
@@ -108,7 +109,9 @@ static void end_repair(node_t *self)
         return;
     check->is_repaired = true;
     self->counts.files_repaired += check->damaged;
-    log_line(LOG_LEVEL_INFO, "what was damaged in %s is written anew", self->settings->data);
+    notes_tell(&self->line, self->events, self->trace, LOG_LEVEL_WARN,
+               slice_text("[repaired] what was damaged is written anew from what this node has in "
+                          "memory"));
 }
 
 /* What is appended from now on is to be in another segment than what is damaged. */
