@@ -101,7 +101,8 @@ __attribute__((format(printf, 3, 4))) static int fail_with(const control_t *self
 
 static void write_out(buf_t *out)
 {
-    fwrite(out->data, 1, out->size, stdout);
+    if (out->size > 0)
+        fwrite(out->data, 1, out->size, stdout);
     buf_free(out);
 }
 
