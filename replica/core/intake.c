@@ -126,6 +126,7 @@ static bool take_token(replica_t *self, session_t *session, const request_t *req
 {
     if (!request->has_token)
         return true;
+    session->clock = hlc_max(session->clock, request->token_clock);
     mp_t in = mp_open(request->token);
     mp_vector(&in, &self->vector);
     if (!mp_ok(&in))
@@ -306,16 +307,15 @@ intake_result_t intake_request(replica_t *self, session_t *session, const reques
         refuse(self, session, request, OUTCOME_USAGE, "wrong number of arguments");
         return INTAKE_ANSWERED;
     }
-    if (is_too_far_ahead(self, request->hlc) ||
-        (request->has_token && is_too_far_ahead(self, request->token_clock))) {
-        note_clock(self, hlc_max(request->hlc, request->has_token ? request->token_clock : 0));
+    hlc_t clock = hlc_max(request->hlc, session->clock);
+    if (is_too_far_ahead(self, clock)) {
+        note_clock(self, clock);
         refuse(self, session, request, OUTCOME_CLOCK,
                "the request's clock is further ahead of the replica's than --max-drift allows: set "
                "the machines' clocks");
         return INTAKE_ANSWERED;
     }
-    if (request->has_token)
-        replica_clock_raise(self, request->token_clock);
+    replica_clock_raise(self, session->clock);
     if (command->is_update && !has_room_for_us(self)) {
         refuse(self, session, request, OUTCOME_READ_ONLY,
                "this cluster's nodes have been started too often for their vector timestamps: this "

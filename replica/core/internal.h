@@ -585,6 +585,7 @@ struct session {
     outcome_t turned_back; /* not OK: this epoch is dead, and why */
     uint64_t refused;      /* the last seq of this epoch that was, here; 0: none (intake.c) */
     vec_t token;           /* what the session's requests saw and wrote so far */
+    hlc_t clock;           /* what had ended by then has ended for it */
     hlc_t left;            /* its token says that we left the members with this stamp; 0: no */
     uint64_t told_left;    /* the left_serial that it was told of */
     waiting_t *waiting;    /* in order of issue */

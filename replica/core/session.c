@@ -618,8 +618,7 @@ static void take_session_hello(replica_t *self, link_t *link, const frame_t *fra
         session_t *session = open_session(self, link, frame, hello.session);
         stability_take_token(self, session, &self->vector);
         vec_copy(&session->token, &self->vector);
-        if (hello.clock <= hlc_add_ms(replica_clock(self), self->config.max_drift_ms))
-            replica_clock_raise(self, hello.clock);
+        session->clock = hello.clock;
         replica_note(self, NOTE_INFO, "session opened session=%016llx sessions=%u",
                      (unsigned long long)hello.session, HASH_COUNT(self->sessions));
     }

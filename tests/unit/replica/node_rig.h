@@ -378,6 +378,7 @@ typedef struct ask {
     uint8_t flags;
     uint32_t left_ms;
     const vec_t *token;
+    hlc_t token_clock;
     uint64_t floor;
 } ask_t;
 
@@ -389,6 +390,7 @@ static inline buf_t ask_frame(const node_t *n, const ask_t *ask)
         .seq = ask->seq,
         .flags = ask->flags,
         .left_ms = ask->left_ms != 0 ? ask->left_ms : LEFT_MS,
+        .token_clock = ask->token_clock,
         .hlc = ask->hlc != 0 || ask->command < COMMAND_SET ? ask->hlc : clock_of(n) + ask->seq,
         .floor = ask->floor,
         .command = ask->command,

@@ -223,6 +223,49 @@ static void test_clock(void **state)
     node_free(n);
 }
 
+/* A session whose token has this clock. */
+static void hello_at(node_t *n, uint64_t session, hlc_t clock)
+{
+    const session_hello_t hello = {
+        .session = session, .cluster = frames_cluster, .clock = clock, .pin = -1};
+    frame_t head = header(n);
+    head.kind = FRAME_HELLO;
+    head.items = 1;
+    const vec_t nothing = {0};
+    buf_t frame = {0};
+    frame_begin(&frame, &head);
+    session_hello_put(&frame, &hello, &nothing);
+    service(n, frame);
+    settle(n);
+}
+
+/* What had ended by the clock that a session has seen is not shown to it again. */
+static void test_clock_of_a_session(void **state)
+{
+    (void)state;
+    node_t *n = served(0, 10, 1);
+    assert_int_equal(set(n, 1, 1, "v").outcome, OUTCOME_OK);
+    hlc_t seen = hlc_add_ms(clock_of(n), 60500);
+    hello_at(n, 2, seen);
+    ask_t get = {.session = 2, .seq = 1, .command = COMMAND_GET, .a = "k"};
+    assert_int_equal(call(n, get).outcome, OUTCOME_CLOCK);
+    /* A token that came with a request holds for those behind it. */
+    const vec_t token = {0};
+    get.session = 1;
+    get.seq = 2;
+    get.token = &token;
+    get.token_clock = seen;
+    assert_int_equal(call(n, get).outcome, OUTCOME_CLOCK);
+    get.seq = 3;
+    get.token = NULL;
+    assert_int_equal(call(n, get).outcome, OUTCOME_CLOCK);
+    n->now.wall_ms += 1000; /* it is set right */
+    get.seq = 4;
+    assert_int_equal(call(n, get).outcome, OUTCOME_OK);
+    assert_true(clock_of(n) >= seen);
+    node_free(n);
+}
+
 static void test_decr_by_the_least(void **state)
 {
     (void)state;
@@ -774,6 +817,7 @@ int main(void)
         cmocka_unit_test(test_answer_of_another_copy),
         cmocka_unit_test(test_answer_and_what_has_ended),
         cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_clock_of_a_session),
         cmocka_unit_test(test_decr_by_the_least),
         cmocka_unit_test(test_key_too_large),
         cmocka_unit_test(test_multi),
