@@ -9,38 +9,33 @@
 #include "bus/wire/record.h"
 #include "replica/core/seglog.h"
 
-/* For each key the least tag (or count) that a session may be shown from now on. */
+/* What a session has been shown. */
 typedef struct context {
-    tag_t tag[CHECKER_REGISTERS];
-    int64_t count[CHECKER_COUNTERS];
+    known_t known;
     bool is_relaxed; /* it has given something up: it is not held to what it had seen any more */
     bool is_mute;    /* nor is, from a little earlier on, who reads what it writes */
 } context_t;
 
+/* A request, in the order of its session's; what it asks for is in the facts. */
 typedef struct issued {
-    uint32_t session;
-    check_kind_t kind;
-    uint32_t key;
-    tag_t tag;     /* of a set, once it was logged somewhere */
-    bool is_shown; /* a set: where it was accepted it had the greatest tag of its key */
-    bool is_done;
-    bool is_acked;
-    bool is_copied;    /* and at two replicas or more */
+    tag_t tag;         /* of the record, once it was logged somewhere */
+    bool is_hidden;    /* a set or delete: there was a greater one where it was accepted */
     bool is_unfounded; /* it was applied somewhere before what its session knew */
-    bool is_late;      /* a later set of its session was applied before it was anywhere */
-    bool is_overtaken; /* a later set of its session was applied somewhere before it */
+    bool is_late;      /* a later update of its session was applied before it was anywhere */
+    bool is_overtaken; /* a later update of its session was applied somewhere before it */
     bool is_left;      /* its process was killed while it was under way */
     uint32_t previous; /* of its session; NONE: this is the first */
     uint32_t open;     /* the first of its session that was not answered when it was issued */
-    context_t context; /* what its session had seen when it issued it */
 } issued_t;
 
-#define NONE UINT32_MAX
+#define NONE FACTS_NONE
 
-typedef struct deletion {
-    uint32_t key;
-    tag_t tag;
-} deletion_t;
+/* A session's scan, and what the replicas had logged for certain when its page was asked for. */
+typedef struct scan {
+    fact_scan_t facts;
+    uint32_t page; /* the request for it; NONE */
+    known_t logged[CHECKER_NODES_MAX];
+} scan_t;
 
 enum { WAS_ACCEPTED = 0x80 }; /* in what an author has: by a replica, whichever */
 
@@ -54,16 +49,15 @@ typedef struct author {
 } author_t;
 
 struct checker {
+    facts_t *facts;
     context_t *sessions;
     context_t *saved; /* of each session, with the token that was written down last */
     uint32_t *last;   /* of each session, issued; NONE */
+    scan_t *scans;    /* of each session */
     uint32_t sessions_size;
     issued_t *issued;
     uint32_t issued_size;
     size_t issued_capacity;
-    deletion_t *deletions;
-    uint32_t deletions_size;
-    size_t deletions_capacity;
     bool is_disk_lost;
     bool is_acked_lost; /* what one replica alone has acknowledged may be gone */
     bool is_lost;
@@ -72,35 +66,29 @@ struct checker {
     bool has_fallen_back;
     uint32_t alone_from; /* the first that was issued when one node alone was left; NONE */
     uint32_t alone;      /* which one */
-    hlc_t alone_kept[CHECKER_REGISTERS];
-    uint64_t alone_acked[CHECKER_COUNTERS]; /* by it, of those issued from then on */
-    uint64_t acked[CHECKER_COUNTERS];
-    uint64_t copied[CHECKER_COUNTERS]; /* of them with two copies or more */
-    uint64_t doubtful[CHECKER_COUNTERS];
-    tag_t top[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* greatest tag in each replica's log */
-    tag_t has[CHECKER_NODES_MAX][CHECKER_REGISTERS]; /* and what it may have otherwise */
+    hlc_t alone_kept[REGISTERS];
+    uint64_t alone_acked[COUNTERS]; /* by it, of those issued from then on */
+    uint64_t acked[COUNTERS];
+    uint64_t copied[COUNTERS]; /* of them with two copies or more */
+    uint64_t doubtful[COUNTERS];
+    known_t top[CHECKER_NODES_MAX]; /* in each replica's log */
+    known_t has[CHECKER_NODES_MAX]; /* and what it may have otherwise */
     author_t *authors;
     record_t record;
 };
 
-static const char *const names[CHECKER_KEYS] = {"r0", "r1", "r2", "r3", "c0", "c1", "h0"};
-
-const char *checker_key(uint32_t key, const char **field)
-{
-    *field = key == CHECKER_KEYS - 1 ? "n" : "";
-    return names[key];
-}
-
 checker_t *checker_new(uint32_t sessions)
 {
     checker_t *self = mem_zero(1, sizeof *self);
+    self->facts = facts_new();
     self->sessions = mem_zero(sessions, sizeof *self->sessions);
     self->saved = mem_zero(sessions, sizeof *self->saved);
+    self->scans = mem_zero(sessions, sizeof *self->scans);
     self->last = mem_alloc(sessions * sizeof *self->last);
     self->sessions_size = sessions;
     self->alone_from = NONE;
     for (uint32_t i = 0; i < sessions; i++)
-        self->last[i] = NONE;
+        self->last[i] = self->scans[i].page = NONE;
     return self;
 }
 
@@ -112,8 +100,9 @@ void checker_destroy(checker_t **self_p)
     free(self->sessions);
     free(self->saved);
     free(self->last);
+    free(self->scans);
     free(self->issued);
-    free(self->deletions);
+    facts_destroy(&self->facts);
     author_t *author;
     author_t *next;
     HASH_ITER(hh, self->authors, author, next)
@@ -127,106 +116,49 @@ void checker_destroy(checker_t **self_p)
     *self_p = NULL;
 }
 
-uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uint32_t key)
+static void begin_page(checker_t *self, uint32_t session, const ask_t *ask)
 {
+    scan_t *scan = &self->scans[session];
+    scan->page = ask->number;
+    if (ask->cursor == 0)
+        scan->facts = (fact_scan_t){.prefix = ask->key, .known = self->sessions[session].known};
+    scan->facts.cursor = 0;
+    memcpy(scan->logged, self->top, sizeof scan->logged);
+}
+
+void checker_issue(checker_t *self, uint32_t session, ask_t *ask)
+{
+    static const known_t nothing = {0};
+    const context_t *context = &self->sessions[session];
     if (self->issued_size == self->issued_capacity)
         self->issued = mem_grow(self->issued, &self->issued_capacity, sizeof *self->issued);
-    uint32_t number = self->issued_size++;
-    issued_t *op = &self->issued[number];
-    *op = (issued_t){.session = session, .kind = kind, .key = key, .open = number};
-    if (!self->sessions[session].is_mute)
-        op->context = self->sessions[session];
-    op->previous = self->last[session];
-    for (uint32_t i = op->previous; i != NONE && !self->issued[i].is_done;
+    uint32_t page = self->scans[session].page;
+    bool is_scanning = page != NONE && !facts_asked(self->facts, page)->is_done;
+    if (ask->kind == ASK_SCAN && is_scanning)
+        *ask = (ask_t){.kind = ASK_ALL, .key = KEY_REGISTERS}; /* one at a time */
+    uint32_t number =
+        facts_issue(self->facts, session, ask, context->is_mute ? &nothing : &context->known);
+    *ask = facts_asked(self->facts, number)->ask;
+    issued_t *op = &self->issued[self->issued_size++];
+    *op = (issued_t){.open = number, .previous = self->last[session]};
+    for (uint32_t i = op->previous; i != NONE && !facts_asked(self->facts, i)->is_done;
          i = self->issued[i].previous)
         op->open = i;
     self->last[session] = number;
-    return number;
+    if (ask->kind == ASK_SCAN)
+        begin_page(self, session, ask);
 }
 
-void checker_text(uint32_t number, char text[24])
+bool checker_next_page(const checker_t *self, uint32_t session, ask_t *ask)
 {
-    snprintf(text, 24, "v%u", number);
-}
-
-static bool number_of(slice_t text, uint32_t *number)
-{
-    int64_t value;
-    if (text.size < 2 || text.data[0] != 'v' ||
-        !slice_to_int64(slice_of(text.data + 1, text.size - 1), &value))
-        return false;
-    *number = (uint32_t)value;
-    return true;
-}
-
-/* Which register a key is; CHECKER_REGISTERS for none. */
-static uint32_t register_of(slice_t key)
-{
-    uint32_t k = 0;
-    while (k < CHECKER_REGISTERS && !slice_equal(key, slice_text(names[k])))
-        k++;
-    return k;
-}
-
-/* A replica logs a set or delete; true when it has the greatest tag of its key there. */
-static bool raise_top(checker_t *self, uint32_t node, slice_t key, tag_t tag)
-{
-    uint32_t k = register_of(key);
-    if (k == CHECKER_REGISTERS)
-        return true;
-    bool is_greatest = tag_compare(tag, self->top[node][k]) > 0;
-    self->has[node][k] = tag_max(self->has[node][k], tag);
-    self->top[node][k] = tag_max(self->top[node][k], tag);
-    return is_greatest;
-}
-
-static void remember_deletion(checker_t *self, slice_t key, tag_t tag)
-{
-    uint32_t k = register_of(key);
-    if (k != CHECKER_REGISTERS) {
-        if (self->deletions_size == self->deletions_capacity)
-            self->deletions =
-                mem_grow(self->deletions, &self->deletions_capacity, sizeof *self->deletions);
-        self->deletions[self->deletions_size++] = (deletion_t){k, tag};
-    }
+    const fact_scan_t *scan = &self->scans[session].facts;
+    *ask = (ask_t){.kind = ASK_SCAN, .key = scan->prefix, .cursor = scan->cursor};
+    return scan->cursor != 0;
 }
 
 static bool is_held(const checker_t *self, const context_t *context)
 {
     return !self->has_fallen_back && !context->is_relaxed;
-}
-
-/* What its session had seen and written before a set, as far as that was answered, is there. */
-static bool is_founded(checker_t *self, const issued_t *op, const tag_t *has)
-{
-    bool is_good = true;
-    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
-        is_good &= tag_compare(op->context.tag[k], has[k]) <= 0;
-    for (const issued_t *at = op; at != &self->issued[op->open];) {
-        issued_t *before = &self->issued[at->previous];
-        at = before;
-        if (before->kind != CHECK_SET)
-            continue;
-        before->is_late |= tag_is_zero(before->tag) && !before->is_done;
-        before->is_overtaken |= tag_compare(before->tag, has[before->key]) > 0;
-        is_good &= !before->is_overtaken || !before->is_acked;
-    }
-    return is_good;
-}
-
-/*
- * A replica applies a set. Whether its session had relaxed is known only when it is answered: it is
- * held to this no earlier.
- */
-static bool follows(checker_t *self, uint32_t node, uint32_t number, char *why, size_t why_size)
-{
-    issued_t *op = &self->issued[number];
-    bool is_good = is_founded(self, op, self->has[node]);
-    if (is_good || !is_held(self, &self->sessions[op->session]))
-        return true;
-    op->is_unfounded = true;
-    snprintf(why, why_size, "v%u was applied at n%u before what its session knew", number, node);
-    return !op->is_acked;
 }
 
 static author_t *author_of(checker_t *self, tag_t tag)
@@ -245,6 +177,44 @@ static author_t *author_of(checker_t *self, tag_t tag)
         author->size = size;
     }
     return author;
+}
+
+static bool has_update(checker_t *self, uint32_t node, tag_t tag)
+{
+    return (author_of(self, tag)->has[tag.seq] >> node & 1) != 0;
+}
+
+/* What its session had seen and written before an update, as far as that was answered, is there. */
+static bool is_founded(checker_t *self, uint32_t node, uint32_t number)
+{
+    bool is_good = known_covers(&self->has[node], &facts_asked(self->facts, number)->known);
+    for (uint32_t i = number; i != self->issued[number].open;) {
+        i = self->issued[i].previous;
+        const asked_t *asked = facts_asked(self->facts, i);
+        issued_t *before = &self->issued[i];
+        if (!ask_is_marked(asked->ask.kind))
+            continue;
+        bool is_logged = !tag_is_zero(before->tag);
+        before->is_late |= !is_logged && !asked->is_done;
+        before->is_overtaken |= is_logged && !has_update(self, node, before->tag);
+        is_good &= !before->is_overtaken || !asked->is_acked;
+    }
+    return is_good;
+}
+
+/*
+ * A replica applies an update. Whether its session had relaxed is known only when it is answered:
+ * it is held to this no earlier.
+ */
+static bool follows(checker_t *self, uint32_t node, uint32_t number, char *why, size_t why_size)
+{
+    const asked_t *asked = facts_asked(self->facts, number);
+    bool is_good = is_founded(self, node, number);
+    if (is_good || !is_held(self, &self->sessions[asked->session]))
+        return true;
+    self->issued[number].is_unfounded = true;
+    snprintf(why, why_size, "v%u was applied at n%u before what its session knew", number, node);
+    return !asked->is_acked;
 }
 
 /*
@@ -285,34 +255,19 @@ static bool learn_record(checker_t *self, const checker_log_t *log, slice_t payl
                  (unsigned long long)(author->founded[node] + 1));
         return false;
     }
-    mp_t ops = mp_open(self->record.ops);
-    uint32_t count = mp_array(&ops, OPS_MAX);
-    tag_t tag = self->record.tag;
-    op_t op;
-    for (uint32_t i = 0; i < count && op_read(&ops, &op); i++, tag.hlc++) {
-        uint32_t number;
-        if ((op.code != OP_DEL && op.code != OP_SET) || register_of(op.key) == CHECKER_REGISTERS)
-            continue;
-        if (slice_equal(op.value, slice_text(CHECKER_FIRST)))
-            continue; /* nobody may ever see it */
-        bool is_greatest = raise_top(self, node, op.key, tag);
-        if (op.code == OP_DEL) {
-            remember_deletion(self, op.key, tag);
-            continue;
-        }
-        if (!number_of(op.value, &number) || number >= self->issued_size)
-            return false;
-        tag_t *known = &self->issued[number].tag;
-        self->left_applied += tag_is_zero(*known) && self->issued[number].is_left;
-        if (!tag_is_zero(*known) && tag_compare(*known, tag) != 0)
-            return false; /* one update, two tags */
-        *known = tag;
-        if (self->record.origin == log->incarnation)
-            self->issued[number].is_shown = is_greatest;
-        if (!follows(self, node, number, why, why_size))
-            return false;
-    }
-    return true;
+    learned_t learned;
+    if (!facts_learn(self->facts, &self->record, &learned))
+        return false;
+    if (learned.number == NONE)
+        return true;
+    issued_t *op = &self->issued[learned.number];
+    self->left_applied += tag_is_zero(op->tag) && op->is_left;
+    op->tag = self->record.tag;
+    if (is_own)
+        op->is_hidden = facts_hides(self->facts, &self->top[node], &learned.news);
+    known_merge(&self->has[node], &learned.news);
+    known_merge(&self->top[node], &learned.news);
+    return follows(self, node, learned.number, why, why_size);
 }
 
 bool checker_logged(checker_t *self, const checker_log_t *log, char *why, size_t why_size)
@@ -335,79 +290,21 @@ bool checker_logged(checker_t *self, const checker_log_t *log, char *why, size_t
     return true;
 }
 
-static void merge(context_t *into, const context_t *from)
-{
-    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
-        into->tag[k] = tag_max(into->tag[k], from->tag[k]);
-    for (uint32_t k = 0; k < CHECKER_COUNTERS; k++)
-        if (into->count[k] < from->count[k])
-            into->count[k] = from->count[k];
-}
-
-/* A register was read as absent: some deletion must stand over what the session knows. */
-static bool check_absent(const checker_t *self, context_t *context, uint32_t key)
-{
-    tag_t known = context->tag[key];
-    if (tag_is_zero(known))
-        return true;
-    const deletion_t *least = NULL;
-    for (uint32_t i = 0; i < self->deletions_size; i++) {
-        const deletion_t *d = &self->deletions[i];
-        if (d->key == key && tag_compare(d->tag, known) >= 0 &&
-            (least == NULL || tag_compare(d->tag, least->tag) < 0))
-            least = d;
-    }
-    if (least == NULL)
-        return false;
-    context->tag[key] = least->tag;
-    return true;
-}
-
-static bool check_register(checker_t *self, context_t *context, uint32_t key, slice_t value,
-                           char *why, size_t why_size)
-{
-    mp_t in = mp_open(value);
-    if (mp_nil(&in)) {
-        if (!is_held(self, context) || check_absent(self, context, key))
-            return true;
-        snprintf(why, why_size, "%s read as absent, but the session knew a later value",
-                 names[key]);
-        return false;
-    }
-    uint32_t number;
-    if (!number_of(mp_bytes(&in), &number) || number >= self->issued_size) {
-        snprintf(why, why_size, "%s read as something nobody wrote", names[key]);
-        return false;
-    }
-    const issued_t *write = &self->issued[number];
-    if (write->key != key || tag_is_zero(write->tag)) {
-        snprintf(why, why_size, "%s read as v%u, which was not logged for it", names[key], number);
-        return false;
-    }
-    if (tag_compare(write->tag, context->tag[key]) < 0 && is_held(self, context)) {
-        snprintf(why, why_size, "%s read as v%u: the session knew a later update", names[key],
-                 number);
-        return false;
-    }
-    merge(context, &write->context);
-    context->tag[key] = tag_max(context->tag[key], write->tag);
-    return true;
-}
-
 static bool check_counter(const checker_t *self, context_t *context, uint32_t key, slice_t value,
                           bool is_own, char *why, size_t why_size)
 {
+    const char *field;
     mp_t in = mp_open(value);
     int64_t count = 0;
     if (is_own)
         count = mp_int(&in);
     else if (!mp_nil(&in) && !slice_to_int64(mp_bytes(&in), &count))
         mp_fail(&in);
-    int64_t *known = &context->count[key - CHECKER_REGISTERS];
+    int64_t *known = &context->known.count[key - KEY_COUNTERS];
     bool is_less = count < *known + (is_own ? 1 : 0);
     if (!mp_ok(&in) || (is_less && is_held(self, context))) {
-        snprintf(why, why_size, "%s read as %lld after the session had seen %lld", names[key],
-                 (long long)count, (long long)*known);
+        snprintf(why, why_size, "%s read as %lld after the session had seen %lld",
+                 known_key(key, &field), (long long)count, (long long)*known);
         return false;
     }
     *known = count;
@@ -418,15 +315,14 @@ void checker_disk_lost(checker_t *self, uint32_t node, bool loses_acked)
 {
     self->is_disk_lost = true;
     self->is_acked_lost |= loses_acked;
-    memset(self->top[node], 0, sizeof self->top[node]);
+    self->top[node] = (known_t){0};
     checker_took_over(self, node); /* how much of it is left is not known here */
 }
 
 void checker_took_over(checker_t *self, uint32_t node)
 {
     for (uint32_t i = 0; i < CHECKER_NODES_MAX; i++)
-        for (uint32_t k = 0; k < CHECKER_REGISTERS; k++)
-            self->has[node][k] = tag_max(self->has[node][k], self->has[i][k]);
+        known_merge(&self->has[node], &self->has[i]);
     for (author_t *author = self->authors; author != NULL; author = author->hh.next)
         for (uint64_t seq = 0; seq < author->size; seq++)
             author->has[seq] |= (uint8_t)((author->has[seq] != 0) << node);
@@ -434,21 +330,24 @@ void checker_took_over(checker_t *self, uint32_t node)
 
 void checker_relaxed(checker_t *self, uint32_t number)
 {
-    self->sessions[self->issued[number].session].is_relaxed = true;
+    self->sessions[facts_asked(self->facts, number)->session].is_relaxed = true;
 }
 
 void checker_gave_up(checker_t *self, uint32_t session)
 {
     self->sessions[session].is_mute = true;
     self->sessions[session].is_relaxed = true; /* the request that would say so may be cancelled */
-    for (uint32_t i = 0; i < self->issued_size; i++)
-        if (self->issued[i].session == session && !self->issued[i].is_done)
-            self->issued[i].context = (context_t){0};
+    for (uint32_t i = 0; i < self->issued_size; i++) {
+        asked_t *asked = facts_asked(self->facts, i);
+        if (asked->session == session && !asked->is_done)
+            asked->known = (known_t){0};
+    }
 }
 
 void checker_renewed(checker_t *self, uint32_t session)
 {
     self->sessions[session] = (context_t){0};
+    self->scans[session].facts = (fact_scan_t){0};
 }
 
 void checker_saved(checker_t *self, uint32_t session)
@@ -459,14 +358,15 @@ void checker_saved(checker_t *self, uint32_t session)
 void checker_killed(checker_t *self, uint32_t session)
 {
     for (uint32_t i = 0; i < self->issued_size; i++) {
+        const asked_t *asked = facts_asked(self->facts, i);
         issued_t *op = &self->issued[i];
-        if (op->session != session || op->is_done || op->is_left)
+        if (asked->session != session || asked->is_done || op->is_left)
             continue;
         op->is_left = true;
-        if (op->kind == CHECK_ADD)
-            self->doubtful[op->key - CHECKER_REGISTERS]++;
+        if (asked->ask.kind == ASK_ADD)
+            self->doubtful[asked->ask.key - KEY_COUNTERS]++;
     }
-    self->last[session] = NONE;
+    self->last[session] = self->scans[session].page = NONE;
     checker_renewed(self, session);
 }
 
@@ -478,7 +378,7 @@ void checker_restored(checker_t *self, uint32_t session)
 void checker_handed_over(checker_t *self, uint32_t from, uint32_t to)
 {
     if (!self->sessions[from].is_mute)
-        merge(&self->sessions[to], &self->sessions[from]);
+        known_merge(&self->sessions[to].known, &self->sessions[from].known);
     /*
      * One may have seen what is lost, the other what the same node did after that: the token then
      * shows the second alone.
@@ -497,142 +397,86 @@ void checker_lost(checker_t *self)
     self->is_lost = true;
 }
 
-void checker_left_alone(checker_t *self, uint32_t node, const hlc_t kept[CHECKER_REGISTERS])
+void checker_left_alone(checker_t *self, uint32_t node, const hlc_t kept[REGISTERS])
 {
     checker_lost(self);
     self->alone = node;
     self->alone_from = self->issued_size;
     memcpy(self->alone_kept, kept, sizeof self->alone_kept);
-    memset(self->top[node], 0, sizeof self->top[node]);
+    self->top[node] = (known_t){0};
+}
+
+static void count_added(checker_t *self, uint32_t number, uint32_t i, const checker_end_t *end)
+{
+    self->acked[i] += end->outcome == OUTCOME_OK;
+    self->copied[i] += end->outcome == OUTCOME_OK && end->copies > 1;
+    self->doubtful[i] += outcome_may_be_applied(end->outcome);
+    self->alone_acked[i] += end->outcome == OUTCOME_OK && number >= self->alone_from;
+}
+
+/* An update was acknowledged. */
+static bool check_taken(const checker_t *self, uint32_t number, const context_t *context,
+                        const checker_end_t *end, char *why, size_t why_size)
+{
+    const issued_t *op = &self->issued[number];
+    const char *what = NULL;
+    if (tag_is_zero(op->tag))
+        what = "was acknowledged and never logged";
+    else if (end->sends == 1 && op->is_hidden)
+        what = "was acknowledged at once, and did not show";
+    else if (op->is_late)
+        what = "took effect after a later update of its session";
+    else if (op->is_overtaken && is_held(self, context))
+        what = "was applied somewhere after a later update of its session";
+    else if (op->is_unfounded && is_held(self, context))
+        what = "was applied somewhere before what its session knew";
+    if (what != NULL)
+        snprintf(why, why_size, "v%u %s", number, what);
+    return what == NULL;
+}
+
+/* A scan has seen all that its replica had, which is at least what was in its log before. */
+static void see_all(const checker_t *self, const scan_t *scan, const checker_end_t *end,
+                    context_t *context)
+{
+    if (!self->is_lost && !self->is_disk_lost && end->replica >= 0)
+        known_merge(&context->known, &scan->logged[end->replica]);
 }
 
 bool checker_done(checker_t *self, uint32_t number, const checker_end_t *end, char *why,
                   size_t why_size)
 {
-    issued_t *op = &self->issued[number];
-    context_t *context = &self->sessions[op->session];
-    if (op->is_done) {
+    asked_t *asked = facts_asked(self->facts, number);
+    context_t *context = &self->sessions[asked->session];
+    scan_t *scan = &self->scans[asked->session];
+    uint32_t key = asked->ask.key;
+    if (asked->is_done) {
         snprintf(why, why_size, "request %u ended twice", number);
         return false;
     }
-    op->is_done = true;
-    op->is_acked = end->outcome == OUTCOME_OK;
-    op->is_copied = op->is_acked && end->copies > 1;
-    if (op->kind == CHECK_ADD) {
-        self->acked[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK;
-        self->copied[op->key - CHECKER_REGISTERS] += end->outcome == OUTCOME_OK && end->copies > 1;
-        self->doubtful[op->key - CHECKER_REGISTERS] += outcome_may_be_applied(end->outcome);
-        self->alone_acked[op->key - CHECKER_REGISTERS] +=
-            end->outcome == OUTCOME_OK && number >= self->alone_from;
-    }
+    asked->is_done = true;
+    asked->is_acked = end->outcome == OUTCOME_OK;
+    asked->is_copied = asked->is_acked && end->copies > 1;
+    if (asked->ask.kind == ASK_ADD)
+        count_added(self, number, key - KEY_COUNTERS, end);
     if (end->outcome != OUTCOME_OK)
         return true;
-    switch (op->kind) {
-    case CHECK_SET:
-        if (tag_is_zero(op->tag)) {
-            snprintf(why, why_size, "set v%u was acknowledged and never logged", number);
-            return false;
-        }
-        if (end->sends == 1 && !op->is_shown) {
-            snprintf(why, why_size, "set v%u was acknowledged at once, and did not show", number);
-            return false;
-        }
-        if (op->is_late) {
-            snprintf(why, why_size, "v%u took effect after a later set of its session", number);
-            return false;
-        }
-        if ((op->is_overtaken || op->is_unfounded) && is_held(self, context)) {
-            snprintf(why, why_size, "v%u was applied somewhere %s", number,
-                     op->is_overtaken ? "after a later set of its session"
-                                      : "before what its session knew");
-            return false;
-        }
-        context->tag[op->key] = tag_max(context->tag[op->key], op->tag);
-        return true;
-    case CHECK_DEL:
-    case CHECK_MIX:
-        return true;
-    case CHECK_GET:
-        return check_register(self, context, op->key, end->value, why, why_size);
-    case CHECK_ADD:
-        return check_counter(self, context, op->key, end->value, true, why, why_size);
-    case CHECK_LOOK:
-        return check_counter(self, context, op->key, end->value, false, why, why_size);
+    context->known.clock = hlc_max(context->known.clock, end->clock);
+    const fact_call_t call = {number, end->value, end->clock, is_held(self, context),
+                              why,    why_size};
+    switch (asked->ask.kind) {
+    case ASK_ADD:
+        return check_counter(self, context, key, end->value, true, why, why_size);
+    case ASK_LOOK:
+        return check_counter(self, context, key, end->value, false, why, why_size);
+    case ASK_SCAN:
+        see_all(self, scan, end, context);
+        return facts_page(self->facts, &call, &scan->facts);
+    default:
+        return (!ask_is_marked(asked->ask.kind) ||
+                check_taken(self, number, context, end, why, why_size)) &&
+               facts_answer(self->facts, &call, &context->known);
     }
-    return true;
-}
-
-/* The tag of what a register shows; where it is absent, that of its last deletion. */
-static tag_t shown_tag(const checker_t *self, uint32_t key, slice_t value)
-{
-    mp_t in = mp_open(value);
-    uint32_t number = 0;
-    tag_t shown = {0};
-    if (!mp_nil(&in) && number_of(mp_bytes(&in), &number) && number < self->issued_size)
-        shown = self->issued[number].tag;
-    bool is_absent = tag_is_zero(shown);
-    for (uint32_t i = 0; is_absent && i < self->deletions_size; i++)
-        if (self->deletions[i].key == key)
-            shown = tag_max(shown, self->deletions[i].tag);
-    return shown;
-}
-
-/* A register at the end at the only node that is left: what that had then, and has logged since. */
-static bool kept_alone(const checker_t *self, uint32_t key, slice_t value, char *why,
-                       size_t why_size)
-{
-    tag_t logged = self->top[self->alone][key];
-    tag_t shown = shown_tag(self, key, value);
-    if (tag_compare(shown, logged) >= 0 && shown.hlc >= self->alone_kept[key])
-        return true;
-    snprintf(why, why_size, "at the end %s does not show what n%u had when it was left alone, %s",
-             names[key], self->alone, "or what it has logged since");
-    return false;
-}
-
-/* A register at the end, after a loss: nothing under what was to be kept. */
-static bool kept_register(const checker_t *self, uint32_t key, slice_t value, char *why,
-                          size_t why_size)
-{
-    tag_t shown = shown_tag(self, key, value);
-    for (uint32_t i = 0; i < self->issued_size; i++) {
-        const issued_t *op = &self->issued[i];
-        bool is_kept = op->is_copied || (op->is_acked && !self->is_acked_lost);
-        if (op->kind != CHECK_SET || op->key != key || !is_kept || tag_compare(op->tag, shown) <= 0)
-            continue;
-        snprintf(why, why_size, "at the end %s does not show v%u, which was to be kept", names[key],
-                 i);
-        return false;
-    }
-    return true;
-}
-
-/* A register at the end: its set with the greatest tag, unless a deletion has a greater one. */
-static bool final_register(const checker_t *self, uint32_t key, slice_t value, char *why,
-                           size_t why_size)
-{
-    tag_t top = {0};
-    bool is_there = false;
-    uint32_t winner = 0;
-    for (uint32_t i = 0; i < self->issued_size; i++) {
-        const issued_t *op = &self->issued[i];
-        if (op->kind == CHECK_SET && op->key == key && tag_compare(op->tag, top) > 0) {
-            top = op->tag;
-            winner = i;
-            is_there = true;
-        }
-    }
-    for (uint32_t i = 0; i < self->deletions_size; i++)
-        if (self->deletions[i].key == key && tag_compare(self->deletions[i].tag, top) > 0)
-            is_there = false;
-    mp_t in = mp_open(value);
-    uint32_t number = 0;
-    bool shows = !mp_nil(&in) && number_of(mp_bytes(&in), &number);
-    if (shows == is_there && (!shows || number == winner))
-        return true;
-    snprintf(why, why_size, "at the end %s shows %s%u, the fold of all updates %s%u", names[key],
-             shows ? "v" : "nothing ", number, is_there ? "v" : "nothing ", winner);
-    return false;
 }
 
 uint64_t checker_executed_twice(const checker_t *self)
@@ -645,14 +489,16 @@ uint64_t checker_left_applied(const checker_t *self)
     return self->left_applied;
 }
 
-bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
+const facts_counts_t *checker_counts(const checker_t *self)
 {
-    if (key < CHECKER_REGISTERS && self->is_lost)
-        return self->alone_from == NONE || kept_alone(self, key, value, why, why_size);
-    if (key < CHECKER_REGISTERS)
-        return self->is_disk_lost ? kept_register(self, key, value, why, why_size)
-                                  : final_register(self, key, value, why, why_size);
-    uint32_t i = key - CHECKER_REGISTERS;
+    return facts_counts(self->facts);
+}
+
+static bool final_counter(const checker_t *self, uint32_t key, slice_t value, char *why,
+                          size_t why_size)
+{
+    uint32_t i = key - KEY_COUNTERS;
+    const char *field;
     mp_t in = mp_open(value);
     int64_t count = 0;
     if (!mp_nil(&in))
@@ -664,7 +510,28 @@ bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size
         return true;
     snprintf(why, why_size,
              "at the end %s is %lld; %llu to be kept of %llu acknowledged, %llu unknown",
-             names[key], (long long)count, (unsigned long long)least,
+             known_key(key, &field), (long long)count, (unsigned long long)least,
              (unsigned long long)self->acked[i], (unsigned long long)self->doubtful[i]);
     return false;
+}
+
+/* A register at the end at the only node that is left: what that had then, and has logged since. */
+static bool kept_alone(const checker_t *self, uint32_t key, slice_t value, char *why,
+                       size_t why_size)
+{
+    const tag_t kept = {self->alone_kept[key], 0, 0};
+    return facts_kept_from(self->facts, key, value, tag_max(kept, self->top[self->alone].tag[key]),
+                           why, why_size);
+}
+
+bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size)
+{
+    if (key >= KEY_COUNTERS && key < KEY_SET)
+        return final_counter(self, key, value, why, why_size);
+    if (self->is_lost)
+        return self->alone_from == NONE || key >= REGISTERS ||
+               kept_alone(self, key, value, why, why_size);
+    return self->is_disk_lost
+               ? facts_kept(self->facts, key, value, !self->is_acked_lost, why, why_size)
+               : facts_final(self->facts, key, value, why, why_size);
 }

@@ -2,9 +2,9 @@
  * The judge: holds every answer against what the sessions have seen, and the end against a dumb
  * fold of all updates ever logged.
  *
- * Registers r0… are set to unique texts "v<n>" and deleted; counters c0… are only ever incremented
- * by 1; hash h0 has such counters as fields. The judge learns the tag of every update from the log
- * entries that replicas write, so it needs no help from the cores.
+ * What sessions ask of the judged keys is in ask.h; what the keys may show, in facts.h. The judge
+ * learns the tag of every update from the log entries that replicas write, so it needs no help from
+ * the cores.
  */
 #ifndef HEARSAY_TESTS_SIM_CHECKER_H
 #define HEARSAY_TESTS_SIM_CHECKER_H
@@ -12,32 +12,24 @@
 #include "bus/base/bytes.h"
 #include "bus/base/hlc.h"
 #include "bus/base/outcome.h"
+#include "tests/sim/ask.h"
+#include "tests/sim/facts.h"
 
 typedef struct checker checker_t;
 
-enum { CHECKER_REGISTERS = 4, CHECKER_COUNTERS = 3, CHECKER_KEYS = 7, CHECKER_NODES_MAX = 8 };
-
-/* What a session issues. Keys 0..3 are registers, 4..5 counters, 6 a field of a hash. */
-typedef enum check_kind {
-    CHECK_SET,
-    CHECK_DEL,
-    CHECK_GET,
-    CHECK_ADD,  /* a counter */
-    CHECK_LOOK, /* at a counter */
-    CHECK_MIX,  /* anything, at a key of no fixed type: only the replicas' being equal is checked */
-} check_kind_t;
+enum { CHECKER_NODES_MAX = 8 };
 
 checker_t *checker_new(uint32_t sessions);
 void checker_destroy(checker_t **self);
 
-/* A session issues an operation: its number, to be given back with the answer. */
-uint32_t checker_issue(checker_t *self, uint32_t session, check_kind_t kind, uint32_t key);
+/*
+ * A session issues a request: completes it with its number, to be given back with the answer, and
+ * with a member where it is about one.
+ */
+void checker_issue(checker_t *self, uint32_t session, ask_t *ask);
 
-/* What an update sets a register to before, in the same step, it sets it to its text. */
-#define CHECKER_FIRST "first"
-
-/* The text that a CHECK_SET of this number sets. */
-void checker_text(uint32_t number, char text[24]);
+/* True when a scan of the session has a further page, which is put into ask. */
+bool checker_next_page(const checker_t *self, uint32_t session, ask_t *ask);
 
 /* What a replica has logged in a turn. */
 typedef struct checker_log {
@@ -63,6 +55,8 @@ typedef struct checker_end {
     outcome_t outcome;
     uint16_t copies; /* of an update */
     uint32_t sends;  /* transmissions it took */
+    int32_t replica; /* that answered; -1: none */
+    hlc_t clock;     /* the session's, with this answer */
     slice_t value;   /* one msgpack value */
 } checker_end_t;
 
@@ -93,7 +87,7 @@ void checker_fell_back(checker_t *self);
  * each register shows at the one that is left; nothing of that is lost, nor of what it acknowledges
  * from now on.
  */
-void checker_left_alone(checker_t *self, uint32_t node, const hlc_t kept[CHECKER_REGISTERS]);
+void checker_left_alone(checker_t *self, uint32_t node, const hlc_t kept[REGISTERS]);
 
 /* A session has ended, all it had issued was answered; another begins in its place. */
 void checker_renewed(checker_t *self, uint32_t session);
@@ -128,11 +122,10 @@ uint64_t checker_executed_twice(const checker_t *self);
 
 /* Sets of registers that were logged first after their process was killed. */
 uint64_t checker_left_applied(const checker_t *self);
+/* How often answers told of what is rare. */
+const facts_counts_t *checker_counts(const checker_t *self);
 
 /* After all is healed: what a key must show at every replica. */
 bool checker_final(checker_t *self, uint32_t key, slice_t value, char *why, size_t why_size);
-
-/* The key's name, and the field (empty for none). */
-const char *checker_key(uint32_t key, const char **field);
 
 #endif

@@ -106,6 +106,11 @@ static int print_coverage(const sim_coverage_t *c)
         {"requests done by the one that was left", c->alone_done},
         {"MISSING at the one that was left", c->alone_missing},
         {"updates after all was healed", c->tried},
+        {"own deletes read", c->own_deletes},
+        {"members of sets seen to go", c->members_gone},
+        {"deadlines seen to have passed", c->deadlines},
+        {"snapshots of what was being set", c->snapshots_amid},
+        {"scans of several pages", c->scans},
     };
     size_t size = sizeof rows / sizeof rows[0];
     int missing = 0;

@@ -58,6 +58,114 @@ MUTANTS = {
         "see(self, session, &self->seen.dots);",
         "if (!command->is_update)\n        see(self, session, &self->seen.dots);",
     ),
+    "an own delete is not in the token": (
+        "replica/core/intake.c",
+        "    vec_raise(&session->token, own, record->n);\n"
+        "    vec_raise(&self->difference, own, record->n);\n",
+        "    if (request->command != COMMAND_DEL && request->command != COMMAND_HDEL) {\n"
+        "        vec_raise(&session->token, own, record->n);\n"
+        "        vec_raise(&self->difference, own, record->n);\n"
+        "    }\n",
+    ),
+    "mget does not count as a read": (
+        "replica/core/commands.c",
+        "        put_view(&self->value, &view);\n    }\n    return OUTCOME_OK;\n",
+        "        put_view(&self->value, &view);\n    }\n    seen_reset(&self->seen);\n"
+        "    return OUTCOME_OK;\n",
+    ),
+    "the last operation of an update comes with the next update": (
+        "replica/core/replica.c",
+        "    for (uint32_t i = 0; i < count && op_read(&ops, &op); i++) {\n"
+        "        uint64_t lost_to",
+        "    static struct last {\n"
+        "        uint64_t of;\n"
+        "        mark_t mark;\n"
+        "        char text[64];\n"
+        "    } lasts[8];\n"
+        "    struct last *last = &lasts[self->config.id % 8];\n"
+        "    if (last->of == self->config.incarnation) {\n"
+        "        op = (op_t){OP_SET, .key = slice_text(\"q\"), .value = slice_text(last->text)};\n"
+        "        store_apply(self->store, &op, &last->mark);\n"
+        "    }\n"
+        "    last->of = 0;\n"
+        "    for (uint32_t i = 0; i < count && op_read(&ops, &op); i++) {\n"
+        "        if (i == 1 && op.code == OP_SET && slice_equal(op.key, slice_text(\"q\"))) {\n"
+        "            snprintf(last->text, sizeof last->text, \"%.*s\", (int)op.value.size,\n"
+        "                     (const char *)op.value.data);\n"
+        "            last->mark = mark;\n"
+        "            last->of = self->config.incarnation;\n"
+        "            continue;\n"
+        "        }\n"
+        "        uint64_t lost_to",
+    ),
+    "a scan has seen no more than other reads": (
+        "replica/core/commands.c",
+        "    vec_merge(&self->seen.dots, &self->applied);\n",
+        "",
+    ),
+    "a scan leaves out what found no room at its place": (
+        "replica/core/table.c",
+        "        if (hash < from || has_wrapped != (at >= end))",
+        "        if (hash < from || has_wrapped)",
+    ),
+    "a deadline is no part of what is read": (
+        "replica/core/store_read.c",
+        "    for (uint32_t i = 0; all != NULL && i < all->size; i++)\n        seen_mark(",
+        "    for (uint32_t i = 0; false && i < all->size; i++)\n        seen_mark(",
+        "unit/replica/test_store",
+    ),
+    "who finds no field has not seen that its key was deleted": (
+        "replica/core/store_read.c",
+        "    if (cell == NULL) {\n        seen_mark(seen, &kill);\n",
+        "    if (cell == NULL) {\n        (void)kill;\n",
+    ),
+    "smembers has seen what is there, not what is gone": (
+        "replica/core/store_read.c",
+        "        cell_see(&field->cell, &kill, seen);\n"
+        "        if (cell_view_above(&field->cell, expired).is_there)\n",
+        "        if (cell_view_above(&field->cell, expired).is_there)\n"
+        "            cell_see(&field->cell, &kill, seen);\n"
+        "        if (cell_view_above(&field->cell, expired).is_there)\n",
+    ),
+    "a deadline outlives the next one": (
+        "replica/core/store.c",
+        "        bool is_replaced = i + 1 < all->size && ",
+        "        bool is_replaced = false && i + 1 < all->size && ",
+    ),
+    "a deadline outlives a set": (
+        "replica/core/store.c",
+        "    if (op->code == OP_SET)\n        clear_expiries(",
+        "    if (false)\n        clear_expiries(",
+    ),
+    "a deadline passes early": (
+        "replica/core/store.c",
+        "if (deadline != 0 && deadline <= clock && !is_replaced)",
+        "if (deadline != 0 && deadline <= hlc_add_ms(clock, 300) && !is_replaced)",
+    ),
+    "reads look at deadlines with the clock of the last update": (
+        "replica/core/commands.c",
+        "    store_set_clock(self->store, replica_clock(self));\n    outcome_t",
+        "    if (command_by_code(run->request->command)->is_update)\n"
+        "        store_set_clock(self->store, replica_clock(self));\n    outcome_t",
+    ),
+    "a session that moves does not bring its clock": (
+        "replica/core/intake.c",
+        "    replica_clock_raise(self, session->clock);\n",
+        "",
+    ),
+    "a clock that is too far ahead is forgotten": (
+        "replica/core/session.c",
+        "        session->clock = hello.clock;\n",
+        "",
+        "unit/replica/test_replica",
+    ),
+    "a token that is taken over comes without its clock": (
+        "client/core/client.c",
+        "    session->token.clock = hlc_max(session->token.clock, token->clock);\n"
+        "    if (session->token.lineage == 0)",
+        "    if (session->token.lineage == 0)",
+        "unit/client/test_client",
+    ),
     "records are applied without what they depend on": (
         "replica/core/gossip.c",
         "if (n == applied + 1 && vec_covers(&self->applied, &record->deps)) {",

@@ -108,10 +108,11 @@ typedef struct proc {
     uint32_t pending[SESSIONS_PER_CLIENT];
     bool tries_again; /* its update after all was healed */
     uint64_t last_ticket[SESSIONS_PER_CLIENT];
-    vec_t seen[SESSIONS_PER_CLIENT];           /* their tokens as of the last turn */
-    uint32_t last_key[SESSIONS_PER_CLIENT];    /* of the last one that is not mixed */
-    int64_t missed_at[SESSIONS_PER_CLIENT];    /* µs, when one last ended that may have waited */
-    client_token_t saved[SESSIONS_PER_CLIENT]; /* as in a file, which outlives the process */
+    int64_t watches_until[SESSIONS_PER_CLIENT]; /* µs: it asks for one key alone */
+    vec_t seen[SESSIONS_PER_CLIENT];            /* their tokens as of the last turn */
+    uint32_t last_key[SESSIONS_PER_CLIENT];     /* of the last one of a judged key */
+    int64_t missed_at[SESSIONS_PER_CLIENT];     /* µs, when one last ended that may have waited */
+    client_token_t saved[SESSIONS_PER_CLIENT];  /* as in a file, which outlives the process */
     bool has_saved[SESSIONS_PER_CLIENT];
     bool is_saved_held[SESSIONS_PER_CLIENT]; /* to what it covers, who goes on with it */
 } proc_t;
@@ -158,10 +159,11 @@ typedef struct event {
     uint8_t *bytes;
 } event_t;
 
-typedef struct asked {
+/* Of a request. */
+typedef struct span {
     int64_t issued; /* µs */
     int64_t due;    /* when it must have ended */
-} asked_t;
+} span_t;
 
 typedef struct world {
     random_t random;
@@ -189,8 +191,8 @@ typedef struct world {
     bool sync_never; /* but when asked, or when so much was written that a segment is full */
     bool is_trying;  /* an update of each client, after all was healed */
     uint32_t to_try; /* clients whose update was not taken yet */
-    asked_t *asked;  /* requests by their number */
-    size_t asked_size;
+    span_t *spans;   /* of requests, by their number */
+    size_t spans_size;
     int64_t unreachable_at; /* µs, when something last was that may keep requests from an answer */
     int64_t expiries[EXPIRIES_MAX]; /* µs, when keys end; 0: none */
     uint32_t next_expiry;
@@ -1181,7 +1183,7 @@ static void judge_read_only(world_t *w, uint32_t number, const client_effect_t *
 {
     char why[100];
     const proc_t *node = &w->procs[e->replica];
-    if (node->was_refusing || node->refused_at >= w->asked[number].issued - LOG_LOOK_MS * MS)
+    if (node->was_refusing || node->refused_at >= w->spans[number].issued - LOG_LOOK_MS * MS)
         return;
     snprintf(why, sizeof why, "request %u was refused as READ_ONLY by n%d, which takes updates",
              number, e->replica);
@@ -1198,11 +1200,11 @@ static void judge_not_reached(world_t *w, const proc_t *p, uint32_t number,
                               const client_effect_t *e)
 {
     char why[100];
-    const asked_t *asked = &w->asked[number];
+    const span_t *span = &w->spans[number];
     uint32_t s = (uint32_t)(e->ticket & 0xFF);
     int64_t since = w->unreachable_at > p->paused_until ? w->unreachable_at : p->paused_until;
-    if (asked->due - asked->issued < SETTLED_MS * MS || w->replica_window != 0 ||
-        p->missed_at[s] >= asked->issued || is_unreachable(w) || since >= w->now - SETTLED_MS * MS)
+    if (span->due - span->issued < SETTLED_MS * MS || w->replica_window != 0 ||
+        p->missed_at[s] >= span->issued || is_unreachable(w) || since >= w->now - SETTLED_MS * MS)
         return;
     snprintf(why, sizeof why, "request %u ended as NOT_REACHED, %lld ms after all was there again",
              number, (long long)((w->now - since) / MS));
@@ -1230,7 +1232,7 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
     if (e->is_relaxed)
         checker_relaxed(w->checker, number);
     /* A process that is paused does not look at the time. */
-    int64_t due = w->asked[number].due;
+    int64_t due = w->spans[number].due;
     due = due > p->paused_until ? due : p->paused_until;
     if (w->now > due + LATE_MS * MS) {
         snprintf(why, sizeof why, "request %u ended %lld ms after its deadline", number,
@@ -1245,7 +1247,8 @@ static void take_done(world_t *w, proc_t *p, const client_effect_t *e, slice_t b
         p->missed_at[e->ticket & 0xFF] = w->now;
     if (w->is_trying)
         take_tried(w, p, e->outcome);
-    const checker_end_t end = {e->outcome, e->copies, e->sends, bytes};
+    hlc_t clock = client_session_token(p->client, p->sessions[e->ticket & 0xFF])->clock;
+    const checker_end_t end = {e->outcome, e->copies, e->sends, e->replica, clock, bytes};
     if (!checker_done(w->checker, number, &end, why, sizeof why))
         violate(w, why);
     bool is_expected = e->outcome == OUTCOME_OK || e->outcome == OUTCOME_UNKNOWN ||
@@ -1418,11 +1421,11 @@ static void submit(world_t *w, proc_t *p, uint32_t s, uint32_t number, const req
                    int64_t left_ms)
 {
     now_t now = time_of(w, p);
-    if (number >= w->asked_size) {
-        w->asked_size = 2 * (size_t)number + 64;
-        w->asked = mem_resize(w->asked, w->asked_size * sizeof *w->asked);
+    if (number >= w->spans_size) {
+        w->spans_size = 2 * (size_t)number + 64;
+        w->spans = mem_resize(w->spans, w->spans_size * sizeof *w->spans);
     }
-    w->asked[number] = (asked_t){w->now, w->now + left_ms * MS};
+    w->spans[number] = (span_t){w->now, w->now + left_ms * MS};
     p->pending[s]++;
     client_submit(p->client, now, p->sessions[s], (uint64_t)number << 8 | s, request->command,
                   request->arguments_at, request->arguments, now.boot_ms + left_ms);
@@ -1438,11 +1441,12 @@ static void issue_mixed(world_t *w, proc_t *p, uint32_t s)
     static const char *const fields[] = {"f", "g", "3"};
     uint8_t code = codes[random_below(&w->random, sizeof codes)];
     uint32_t session = p->index * SESSIONS_PER_CLIENT + s;
-    uint32_t number = checker_issue(w->checker, session, CHECK_MIX, 0);
+    ask_t ask = {.kind = ASK_MIX};
+    checker_issue(w->checker, session, &ask);
     buf_t arguments = {0};
     uint32_t count = command_by_code(code)->least;
     char text[24];
-    snprintf(text, sizeof text, "%u", number);
+    snprintf(text, sizeof text, "%u", ask.number);
     mp_put_bin(&arguments, slice_text(names[random_below(&w->random, 2)]));
     if (code == COMMAND_EXPIRE) {
         bool is_soon = chance(w, 50);
@@ -1454,46 +1458,22 @@ static void issue_mixed(world_t *w, proc_t *p, uint32_t s)
         mp_put_bin(&arguments, slice_text(text));
     const request_t request = {
         .command = code, .arguments = count, .arguments_at = buf_slice(&arguments)};
-    submit(w, p, s, number, &request, LEFT_MS);
+    submit(w, p, s, ask.number, &request, LEFT_MS);
     buf_free(&arguments);
 }
 
-static void issue_this(world_t *w, proc_t *p, uint32_t s, check_kind_t kind, uint32_t key)
+static void issue_this(world_t *w, proc_t *p, uint32_t s, ask_t ask)
 {
-    uint32_t session = p->index * SESSIONS_PER_CLIENT + s;
-    uint32_t number = checker_issue(w->checker, session, kind, key);
-    const char *field;
-    const char *name = checker_key(key, &field);
-    static const uint8_t codes[] = {[CHECK_SET] = COMMAND_SET,
-                                    [CHECK_DEL] = COMMAND_DEL,
-                                    [CHECK_GET] = COMMAND_GET,
-                                    [CHECK_ADD] = COMMAND_INCR,
-                                    [CHECK_LOOK] = COMMAND_GET};
-    uint8_t code = codes[kind];
+    checker_issue(w->checker, p->index * SESSIONS_PER_CLIENT + s, &ask);
     buf_t arguments = {0};
-    uint32_t count = 1;
-    mp_put_bin(&arguments, slice_text(name));
-    if (field[0] != '\0') {
-        mp_put_bin(&arguments, slice_text(field));
-        code = kind == CHECK_ADD ? COMMAND_HINCR : COMMAND_HGET;
-        count = 2;
-    }
-    if (kind == CHECK_SET) {
-        char text[24];
-        checker_text(number, text);
-        if (chance(w, 10)) { /* twice in one update: the second holds */
-            mp_put_bin(&arguments, slice_text(CHECKER_FIRST));
-            mp_put_bin(&arguments, slice_text(name));
-            code = COMMAND_MSET;
-        }
-        mp_put_bin(&arguments, slice_text(text));
-        count = code == COMMAND_MSET ? 4 : 2;
-    }
-    p->last_ticket[s] = (uint64_t)number << 8 | s;
-    p->last_key[s] = key;
+    uint32_t count;
+    uint8_t command = ask_put(&ask, &w->random, &arguments, &count);
+    p->last_ticket[s] = (uint64_t)ask.number << 8 | s;
+    if (ask.kind != ASK_SCAN)
+        p->last_key[s] = ask.key;
     const request_t request = {
-        .command = code, .arguments = count, .arguments_at = buf_slice(&arguments)};
-    submit(w, p, s, number, &request,
+        .command = command, .arguments = count, .arguments_at = buf_slice(&arguments)};
+    submit(w, p, s, ask.number, &request,
            !w->is_trying && chance(w, 10) ? between(w, 20, 400) : LEFT_MS);
     buf_free(&arguments);
 }
@@ -1505,22 +1485,62 @@ static bool is_resting(const world_t *w, uint32_t key)
     return w->is_rough && (key + w->now / (REST_MS * MS)) % 2 == 0;
 }
 
+/* What is done to a key that holds a text. */
+static ask_kind_t draw_for_text(world_t *w)
+{
+    static const ask_kind_t kinds[] = {ASK_SET, ASK_DEL, ASK_GET};
+    ask_kind_t kind = kinds[random_below(&w->random, 3)];
+    if (kind == ASK_DEL && chance(w, 60))
+        kind = ASK_SET;
+    if (kind == ASK_GET && chance(w, 50))
+        kind = ASK_ALL;
+    return kind;
+}
+
+/* A key with a deadline is left alone, mostly, or it would never come to that. */
+static ask_kind_t draw_for_timed(world_t *w)
+{
+    uint64_t drawn = random_below(&w->random, 100);
+    return drawn < 5    ? ASK_SET
+           : drawn < 6  ? ASK_DEL
+           : drawn < 11 ? ASK_EXPIRE
+           : drawn < 12 ? ASK_PERSIST
+                        : ASK_GET;
+}
+
+static ask_kind_t draw_for_set(world_t *w)
+{
+    static const ask_kind_t kinds[] = {ASK_JOIN, ASK_LEAVE, ASK_MEMBERS, ASK_IS_MEMBER};
+    return kinds[random_below(&w->random, sizeof kinds / sizeof kinds[0])];
+}
+
 static void issue_one(world_t *w, proc_t *p, uint32_t s)
 {
+    uint32_t session = p->index * SESSIONS_PER_CLIENT + s;
+    ask_t ask;
     if (chance(w, 12)) {
         issue_mixed(w, p, s);
         return;
     }
-    uint32_t key = (uint32_t)random_below(&w->random, CHECKER_KEYS);
-    bool is_register = key < CHECKER_REGISTERS;
-    check_kind_t kind = is_register     ? (check_kind_t)random_below(&w->random, 3)
-                        : chance(w, 60) ? CHECK_ADD
-                                        : CHECK_LOOK;
-    if (kind == CHECK_DEL && chance(w, 60))
-        kind = CHECK_SET;
-    if (is_resting(w, key))
-        kind = is_register ? CHECK_GET : CHECK_LOOK;
-    issue_this(w, p, s, kind, key);
+    if (checker_next_page(w->checker, session, &ask)) {
+        issue_this(w, p, s, ask);
+        return;
+    }
+    if (chance(w, 4)) {
+        ask = (ask_t){.kind = ASK_SCAN, .key = (uint32_t)random_below(&w->random, ASK_PREFIXES)};
+        issue_this(w, p, s, ask);
+        return;
+    }
+    ask.key = (uint32_t)random_below(&w->random, KEYS);
+    ask.kind = ask.key < KEY_TIMED   ? draw_for_text(w)
+               : ask.key < KEY_TEXTS ? draw_for_timed(w)
+               : ask.key == KEY_SET  ? draw_for_set(w)
+               : chance(w, 60)       ? ASK_ADD
+                                     : ASK_LOOK;
+    if (is_resting(w, ask.key))
+        ask.kind = ask_look(ask.key);
+    ask.member = (uint32_t)random_below(&w->random, MEMBERS_MAX);
+    issue_this(w, p, s, ask);
 }
 
 /* The caller loses interest in the last request of a session, before or after it went out. */
@@ -1544,6 +1564,14 @@ static void renew_session(world_t *w, proc_t *p, uint32_t s)
     checker_renewed(w->checker, p->index * SESSIONS_PER_CLIENT + s);
 }
 
+/* It sees a key come, and go in time, and nothing else that would stand in for that. */
+static void watch(world_t *w, proc_t *p, uint32_t s)
+{
+    const ask_t ask = {.kind = ASK_GET, .key = KEY_TIMED + (p->index + s) % TIMED};
+    if (p->pending[s] == 0)
+        issue_this(w, p, s, ask);
+}
+
 /*
  * Another session, mostly of another client and at another replica, hands its token to this one,
  * which looks at the same key.
@@ -1562,13 +1590,14 @@ static void take_token(world_t *w, proc_t *p, uint32_t s)
                         p->index * SESSIONS_PER_CLIENT + s);
     w->coverage->handed_over++;
     uint32_t key = other->last_key[from];
-    issue_this(w, p, s, key < CHECKER_REGISTERS ? CHECK_GET : CHECK_LOOK, key);
+    issue_this(w, p, s, (ask_t){.kind = ask_look(key), .key = key});
 }
 
 static void try_update(world_t *w, proc_t *p)
 {
     w->coverage->tried++;
-    issue_this(w, p, 0, CHECK_SET, (uint32_t)random_below(&w->random, CHECKER_REGISTERS));
+    const ask_t ask = {.kind = ASK_SET, .key = (uint32_t)random_below(&w->random, KEY_PAIR)};
+    issue_this(w, p, 0, ask);
 }
 
 static void issue(world_t *w, proc_t *p)
@@ -1580,10 +1609,18 @@ static void issue(world_t *w, proc_t *p)
         return;
     uint32_t s = (uint32_t)random_below(&w->random, SESSIONS_PER_CLIENT);
     int64_t burst = chance(w, 30) ? between(w, 1, PIPELINE_MAX) : 1;
-    if (w->is_rough && chance(w, 20))
+    bool is_watching = p->watches_until[s] > w->now;
+    if (w->is_rough && !is_watching && chance(w, 20)) {
         renew_session(w, p, s);
-    if (w->is_rough && chance(w, 20))
+        if (chance(w, 4))
+            p->watches_until[s] = w->now + between(w, 500, 3000) * MS;
+    }
+    if (is_watching) {
+        watch(w, p, s);
+        burst = 0;
+    } else if (w->is_rough && chance(w, 20)) {
         take_token(w, p, s);
+    }
     if (chance(w, 3))
         cancel(w, p, s);
     while (burst-- > 0 && p->pending[s] < PIPELINE_MAX)
@@ -1805,12 +1842,12 @@ static proc_t *find_survivor(world_t *w)
 
 static void leave_alone(world_t *w, proc_t *survivor)
 {
-    hlc_t kept[CHECKER_REGISTERS];
+    hlc_t kept[REGISTERS];
     const char *field;
-    for (uint32_t k = 0; k < CHECKER_REGISTERS; k++) {
+    for (uint32_t k = 0; k < REGISTERS; k++) {
         replica_key_info_t info;
-        replica_key_info(survivor->replica, time_of(w, survivor),
-                         slice_text(checker_key(k, &field)), &info);
+        replica_key_info(survivor->replica, time_of(w, survivor), slice_text(known_key(k, &field)),
+                         &info);
         kept[k] = info.tag;
     }
     for (uint32_t i = 0; i < w->nodes; i++) {
@@ -2015,19 +2052,17 @@ static void read_key(world_t *w, proc_t *p, uint32_t key, buf_t *value)
     frame_begin(&bytes, &open);
     session_hello_put(&bytes, &session, &nothing);
     replica_service(p->replica, now, link, buf_slice(&bytes));
-    const char *field;
-    const char *name = checker_key(key, &field);
+    const ask_t asked = {.kind = ask_look(key), .key = key};
     buf_t arguments = {0};
-    mp_put_bin(&arguments, slice_text(name));
-    if (field[0] != '\0')
-        mp_put_bin(&arguments, slice_text(field));
+    uint32_t count;
+    uint8_t command = ask_put(&asked, &w->random, &arguments, &count);
     const request_t request = {
         .session = 1,
         .epoch = 1,
         .seq = 1,
         .left_ms = 1000,
-        .command = field[0] != '\0' ? COMMAND_HGET : COMMAND_GET,
-        .arguments = field[0] != '\0' ? 2 : 1,
+        .command = command,
+        .arguments = count,
         .arguments_at = buf_slice(&arguments),
     };
     buf_reset(&bytes);
@@ -2061,7 +2096,7 @@ static void trace_value(const world_t *w, const proc_t *p, uint32_t key, slice_t
     if (w->trace == NULL)
         return;
     slice_t text = mp_peek(&in) == MP_BYTES ? mp_bytes(&in) : slice_text("nothing");
-    fprintf(w->trace, "end: n%u %s %.*s\n", p->index, checker_key(key, &field), (int)text.size,
+    fprintf(w->trace, "end: n%u %s %.*s\n", p->index, known_key(key, &field), (int)text.size,
             (const char *)text.data);
 }
 
@@ -2078,7 +2113,7 @@ static void judge_end(world_t *w)
         proc_t *p = &w->procs[i];
         if (p->is_gone)
             continue;
-        for (uint32_t key = 0; key < CHECKER_KEYS; key++) {
+        for (uint32_t key = 0; key < KEYS; key++) {
             char why[256];
             buf_t value = {0};
             read_key(w, p, key, &value);
@@ -2106,10 +2141,10 @@ static void hash_event(world_t *w, const event_t *e)
         XXH3_64bits_update(w->hash, e->bytes, e->size);
 }
 
-/* A commit may be carried out, or fail. */
+/* A commit may be carried out, or what is being written for it fail. */
 static void step_disk(world_t *w, proc_t *p)
 {
-    if (chance(w, 5)) {
+    if (!w->is_healing && chance(w, 5)) {
         sim_disk_abort(p->disk);
         replica_checkpoint_done(p->replica, time_of(w, p), false, slice_text("no room"));
     } else if (sim_disk_step(p->disk)) {
@@ -2425,6 +2460,17 @@ static void populate(world_t *w, uint64_t seed)
     push(w, (event_t){.at = QUIET_MS * MS, .kind = EV_FAULT});
 }
 
+static void add_judged_counts(world_t *w)
+{
+    const facts_counts_t *counts = checker_counts(w->checker);
+    sim_coverage_t *c = w->coverage;
+    c->own_deletes += counts->own_deletes;
+    c->members_gone += counts->members_gone;
+    c->deadlines += counts->deadlines;
+    c->snapshots_amid += counts->snapshots_amid;
+    c->scans += counts->scans;
+}
+
 static void clean_up(world_t *w)
 {
     for (uint32_t i = 0; i < w->procs_size; i++) {
@@ -2447,7 +2493,7 @@ static void clean_up(world_t *w)
     for (size_t i = 0; i < w->heap_size; i++)
         free(w->heap[i].bytes);
     free(w->heap);
-    free(w->asked);
+    free(w->spans);
     free(w->chans);
     checker_destroy(&w->checker);
     XXH3_freeState(w->hash);
@@ -2467,6 +2513,7 @@ sim_report_t sim_run(uint64_t seed, sim_coverage_t *coverage, FILE *trace)
     run_events(w);
     if (w->report.is_clean)
         judge_end(w);
+    add_judged_counts(w);
     w->report.trace_hash = XXH3_64bits_digest(w->hash);
     w->report.virtual_ms = w->now / MS;
     sim_report_t report = w->report;

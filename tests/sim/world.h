@@ -92,15 +92,20 @@ typedef struct sim_coverage {
     uint64_t transfers_cut;   /* nodes killed that were joining */
     uint64_t left_behind;     /* members, at the limit of the log */
     uint64_t logs_full;
-    uint64_t brokers_amid;  /* brokers killed between two requests of a session */
-    uint64_t early_floors;  /* said before the records that they follow from came */
-    uint64_t late_counts;   /* final counts that were heard of from another node */
-    uint64_t splits;        /* of the machines into two halves */
-    uint64_t all_killed;    /* nodes, at once */
-    uint64_t left_alone;    /* nodes, when all others were gone for good */
-    uint64_t alone_done;    /* requests that such a node has answered with OK */
-    uint64_t alone_missing; /* and with MISSING */
-    uint64_t tried;         /* updates when all was healed, which had to be taken */
+    uint64_t brokers_amid;   /* brokers killed between two requests of a session */
+    uint64_t early_floors;   /* said before the records that they follow from came */
+    uint64_t late_counts;    /* final counts that were heard of from another node */
+    uint64_t splits;         /* of the machines into two halves */
+    uint64_t all_killed;     /* nodes, at once */
+    uint64_t left_alone;     /* nodes, when all others were gone for good */
+    uint64_t alone_done;     /* requests that such a node has answered with OK */
+    uint64_t alone_missing;  /* and with MISSING */
+    uint64_t tried;          /* updates when all was healed, which had to be taken */
+    uint64_t own_deletes;    /* keys that were absent since their session had deleted them */
+    uint64_t members_gone;   /* from sets, for who had seen them there */
+    uint64_t deadlines;      /* that alone explain that a key was absent */
+    uint64_t snapshots_amid; /* of several keys that were being set in one step */
+    uint64_t scans;          /* of several pages */
 } sim_coverage_t;
 
 /*

@@ -556,6 +556,23 @@ static void test_cancel_doubtful(void **state)
     rig_free(rig);
 }
 
+/* What had ended for the session whose token it was is not to be there again. */
+static void test_token_comes_with_its_clock(void **state)
+{
+    (void)state;
+    const uint8_t commands[] = {COMMAND_SET};
+    rig_t *rig = serving(commands, 1);
+    client_token_t token = {.clock = hlc_at(5000000000000)};
+    vec_raise(&token.seen, 42, 7);
+    client_session_merge(rig->client, rig->session, &token);
+    submit(rig, 2, COMMAND_GET, TIMEOUT_MS);
+    turn(rig);
+    assert_true(rig->requests[0].item.has_token);
+    assert_true(rig->requests[0].item.token_clock == token.clock);
+    vec_free(&token.seen);
+    rig_free(rig);
+}
+
 static void test_turned_back_by_the_broker(void **state)
 {
     (void)state;
@@ -804,6 +821,7 @@ int main(void)
         cmocka_unit_test(test_cancel_unknown),
         cmocka_unit_test(test_cancel_doubtful),
         cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_token_comes_with_its_clock),
         cmocka_unit_test(test_turned_back_by_the_broker),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_broker_that_refuses_us),
