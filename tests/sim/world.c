@@ -1531,7 +1531,9 @@ static void issue_one(world_t *w, proc_t *p, uint32_t s)
         issue_this(w, p, s, ask);
         return;
     }
-    ask.key = (uint32_t)random_below(&w->random, KEYS);
+    /* The answers of increments tell most of what was seen. */
+    ask.key = chance(w, 30) ? KEY_COUNTERS + (uint32_t)random_below(&w->random, COUNTERS)
+                            : (uint32_t)random_below(&w->random, KEYS);
     ask.kind = ask.key < KEY_TIMED   ? draw_for_text(w)
                : ask.key < KEY_TEXTS ? draw_for_timed(w)
                : ask.key == KEY_SET  ? draw_for_set(w)
