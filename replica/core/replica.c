@@ -352,6 +352,13 @@ static void settle(replica_t *self)
         self->is_settled = true;
 }
 
+/* A member that was joining has its own state, and finds out anew if it cannot follow with that. */
+static bool must_join(const replica_t *self)
+{
+    bool has_no_state = seglog_is_joining(self->joining.logged) && self->applied.size == 0;
+    return self->joining.logged == SEGLOG_JOINING_LEFT || self->is_damaged || has_no_state;
+}
+
 void replica_start(replica_t *self, now_t now, uint64_t log_end)
 {
     self->now = now;
@@ -366,7 +373,7 @@ void replica_start(replica_t *self, now_t now, uint64_t log_end)
     self->heartbeat_ms = now.boot_ms;
     stability_start(self);
     gossip_start(self);
-    if (self->joining.logged == SEGLOG_JOINING_LEFT || self->is_damaged)
+    if (must_join(self))
         transfer_want(self);
     settle(self);
 }

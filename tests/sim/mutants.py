@@ -359,6 +359,12 @@ MUTANTS = {
         "    self->joining.logged = what;\n    self->was_damaged |=",
         "    self->was_damaged |=",
     ),
+    "a newcomer that is started again has a state": (
+        "replica/core/replica.c",
+        "bool has_no_state = seglog_is_joining(self->joining.logged) &&",
+        "bool has_no_state = false && seglog_is_joining(self->joining.logged) &&",
+        MEMBERSHIP,
+    ),
     "what is handed in late counts": (
         "replica/core/transfer.c",
         "if (!record_read(raw, record) || counts(self, joiner, record))",

@@ -821,6 +821,33 @@ static void test_newcomer_meets_another(void **state)
     }
 }
 
+/* Killed before it has taken over a state, a newcomer has nothing to serve when it starts again. */
+static void test_newcomer_started_again(void **state)
+{
+    (void)state;
+    for (int is_writing = 0; is_writing < 2; is_writing++) {
+        node_t *a = served(0, 10, 1);
+        node_t *b = node_new(1, 20);
+        set(a, 1, 1, "x");
+        if (is_writing)
+            begin_writing(a, b);
+        else
+            connect_nodes(a, b);
+        a->peer = NULL;
+        node_t *c = node_replayed(b, 21);
+        pass_on_disk(c, 60000);
+        assert_false(replica_is_ready(c->replica));
+        meet(a, c);
+        pass_synced_times(a, 80);
+        assert_true(replica_is_ready(c->replica));
+        assert_int_equal(has(c, 10), 1);
+        assert_int_equal(a->lost.size, 0);
+        node_free(a);
+        node_free(b);
+        node_free(c);
+    }
+}
+
 /* Two newcomers know of one that has data, which is away: they wait, as one does. */
 static void test_two_newcomers_wait(void **state)
 {
@@ -1222,6 +1249,7 @@ int main(void)
         cmocka_unit_test(test_taken_in_elsewhere),
         cmocka_unit_test(test_join_asks_for_syncs),
         cmocka_unit_test(test_newcomer_meets_another),
+        cmocka_unit_test(test_newcomer_started_again),
         cmocka_unit_test(test_two_newcomers_wait),
         cmocka_unit_test(test_taken_back_and_not_given),
         cmocka_unit_test(test_read_only_donor_is_silent),
