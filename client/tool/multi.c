@@ -42,6 +42,8 @@ static int keep(multi_t *self, const words_t *line, const char *name, err_t *err
         return err_set(err, OUTCOME_USAGE, "a multi has no %s in it", name);
     if (hearsay_command_check(line->list, line->count, text, sizeof(text)) != 0)
         return err_set(err, OUTCOME_USAGE, "%s", text);
+    if (self->is_refused)
+        return 0; /* nothing of it will be sent */
     if (words->count + 1 + line->count > WORDS_MAX)
         return err_set(err, OUTCOME_TOO_LARGE, "a multi takes %d words at most", WORDS_MAX - 1);
     int size = snprintf(text, sizeof(text), "%zu", line->count);

@@ -96,6 +96,13 @@ static void submit(pipe_state_t *self, const words_t *words)
                    take_slot(self));
 }
 
+/* And with the line the multi that it stands in. */
+static void refuse_line(pipe_state_t *self, const err_t *err)
+{
+    self->multi.is_refused = true;
+    fail_slot(take_slot(self), err);
+}
+
 static void take_line(pipe_state_t *self, slice_t line)
 {
     const char *answer;
@@ -104,8 +111,7 @@ static void take_line(pipe_state_t *self, slice_t line)
     if (words_is_empty(line))
         return;
     if (words_parse(&self->words, line, &err) != 0) {
-        self->multi.is_refused = true;
-        fail_slot(take_slot(self), &err);
+        refuse_line(self, &err);
         return;
     }
     switch (multi_take(&self->multi, &self->words, &answer, &err)) {
@@ -116,7 +122,7 @@ static void take_line(pipe_state_t *self, slice_t line)
         answer_slot(take_slot(self), answer);
         break;
     case MULTI_REFUSED:
-        fail_slot(take_slot(self), &err);
+        refuse_line(self, &err);
         break;
     case MULTI_SEND:
         submit(self, &self->multi.words);
@@ -174,7 +180,7 @@ static void limit_line(pipe_state_t *self)
     if (self->is_skipping || self->input.size - self->taken <= LINE_BYTES_MAX)
         return;
     err_set(&err, OUTCOME_TOO_LARGE, "the line is longer than %d MiB", LINE_BYTES_MAX >> 20);
-    fail_slot(take_slot(self), &err);
+    refuse_line(self, &err);
     self->is_skipping = true;
     self->taken = self->input.size;
     self->scanned = 0;

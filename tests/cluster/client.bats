@@ -147,6 +147,20 @@ LINES
     [ "$(hearsay get stock)" = 11 ]
 }
 
+@test "pipe: a line that is too long within a multi is a part of it" {
+    cluster 1
+    {
+        printf 'multi\nset k v\nset long '
+        head -c 84000000 /dev/zero | tr '\0' v
+        printf '\nexec\nexists k\n'
+    } >"$folder/in"
+    run hearsay <"$folder/in"
+    [ "$status" -eq 2 ]
+    [[ "${lines[2]}" == "ERROR TOO_LARGE the line is longer"* ]]
+    [[ "${lines[3]}" == "ERROR USAGE a command of this multi was refused: nothing was done"* ]]
+    [ "${lines[4]}" = 0 ]
+}
+
 @test "pipe: replies do not wait for more input" {
     cluster 1
     mkfifo "$folder/in"

@@ -126,6 +126,10 @@ static void test_limits(void **state)
     assert_int_equal(multi_take(&f.multi, &words, &f.answer, &f.err), MULTI_KEPT);
     assert_int_equal(multi_take(&f.multi, &words, &f.answer, &f.err), MULTI_REFUSED);
     assert_int_equal(f.err.outcome, OUTCOME_TOO_LARGE);
+    /* Nothing more of it is kept, since none of it will be sent. */
+    const size_t kept = f.multi.words.bytes.size;
+    assert_int_equal(multi_take(&f.multi, &words, &f.answer, &f.err), MULTI_KEPT);
+    assert_int_equal(f.multi.words.bytes.size, kept);
     test_free(value);
     end(&f);
 }
