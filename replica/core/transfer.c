@@ -574,8 +574,10 @@ void transfer_is_on_disk(replica_t *self)
         self->peers[i].must_pull = true;
     gossip_round_now(self);
     replica_note(self, NOTE_INFO, "[joined] joined keys=%zu", store_keys(self->store));
-    if (!members_has(self->members, self->config.id, self->config.incarnation))
-        transfer_want(self); /* it has left meanwhile */
+    if (members_has(self->members, self->config.id, self->config.incarnation))
+        self->joining.has_left = false; /* or it has been taken back since */
+    else
+        transfer_has_left(self); /* meanwhile */
 }
 
 /* ---- the donor ---- */

@@ -365,6 +365,12 @@ MUTANTS = {
         "bool has_no_state = false && seglog_is_joining(self->joining.logged) &&",
         MEMBERSHIP,
     ),
+    "who was taken back while it wrote has left": (
+        "replica/core/transfer.c",
+        "        self->joining.has_left = false; /* or it has been taken back since */\n",
+        "        (void)0;\n",
+        MEMBERSHIP,
+    ),
     "what is handed in late counts": (
         "replica/core/transfer.c",
         "if (!record_read(raw, record) || counts(self, joiner, record))",
@@ -508,8 +514,7 @@ MUTANTS = {
     ),
     "who left while it wrote a state goes on with it": (
         "replica/core/transfer.c",
-        "    if (!members_has(self->members, self->config.id, self->config.incarnation))\n"
-        "        transfer_want(self); /* it has left meanwhile */\n",
+        "    else\n        transfer_has_left(self); /* meanwhile */\n",
         "",
         MEMBERSHIP,
     ),

@@ -949,6 +949,55 @@ static void test_left_while_writing(void **state)
     node_free(c);
 }
 
+/*
+ * The same, and by then one has taken it back that it had asked before: it has left no more, and
+ * what it hands in when it cannot follow by the log counts.
+ */
+static void test_taken_back_while_writing(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = node_new(1, 20);
+    set(a, 1, 1, "x");
+    begin_writing(a, b);
+    const hlc_t later = hlc_add_ms(clock_of(b), 1000);
+    const hlc_t last = hlc_add_ms(later, 1000);
+    const peer_member_t left[] = {{0, 11, later, MEMBER_IN}, {1, 20, later, MEMBER_LEFT_BEHIND}};
+    const peer_member_t back[] = {{0, 12, last, MEMBER_IN}, {1, 20, last, MEMBER_IN}};
+    node_t *c = node_with_rows(a, a->log.size, 11, left);
+    node_t *d = node_with_rows(a, a->log.size, 12, back);
+    meet(c, b);
+    c->peer = NULL;
+    meet(d, b);
+    pass_synced_times(d, 20);
+    assert_true(replica_is_ready(b->replica));
+    d->peer = b->peer = NULL;
+    link_up(b);
+    hello(b, 2, NULL);
+    set(b, 2, 1, "of b");
+    link_up(d);
+    hello(d, 3, NULL);
+    set(d, 3, 1, "of d");
+    replica_files_damaged(d->replica, d->now, true, false);
+    pass_synced_times(d, 8);
+    pass_synced_times(b, 8);
+    b->is_slow = true; /* nobody has what it has before it joins */
+    meet(d, b);
+    for (int i = 0; i < 40 && !replica_info(b->replica, b->now).is_joining; i++)
+        pass_synced(d);
+    b->is_slow = false;
+    b->reads = 0;
+    pass_synced_times(d, 80);
+    assert_true(replica_is_ready(b->replica) && replica_is_ready(d->replica));
+    assert_int_equal(replica_info(b->replica, b->now).counts->transfers, 2);
+    assert_true(replica_digest(b->replica, 0) == replica_digest(d->replica, 0));
+    assert_false(has_lost(d, "of b"));
+    node_free(a);
+    node_free(b);
+    node_free(c);
+    node_free(d);
+}
+
 /* Its own state is old, and another one's is not on the disk yet: that one is to be waited for. */
 static void test_waits_for_who_writes(void **state)
 {
@@ -1254,6 +1303,7 @@ int main(void)
         cmocka_unit_test(test_taken_back_and_not_given),
         cmocka_unit_test(test_read_only_donor_is_silent),
         cmocka_unit_test(test_left_while_writing),
+        cmocka_unit_test(test_taken_back_while_writing),
         cmocka_unit_test(test_waits_for_who_writes),
         cmocka_unit_test(test_who_joins_has_no_say),
         cmocka_unit_test(test_left_behind_alone),
