@@ -41,7 +41,7 @@ typedef struct op {
 typedef struct record {
     uint64_t origin; /* incarnation of the replica that accepted it */
     uint64_t n;      /* its n-th update, from 1 */
-    vec_t deps;      /* what the session had seen; without a part for origin: n says that */
+    vec_t deps;      /* what the session had seen that n does not say; no part for origin */
     tag_t tag;       /* of the first operation */
     uint64_t floor;  /* every seq of the client up to it was acknowledged and is covered by deps */
     slice_t result;  /* what the client is answered: one msgpack value */
