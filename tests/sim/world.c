@@ -959,7 +959,8 @@ static void look_at_node(world_t *w, proc_t *p, const replica_effects_t *effects
     p->transfers = info.counts->transfers;
     if (info.is_joining && !p->is_joining)
         p->transfers_before = p->transfers;
-    if (!info.is_joining && p->is_joining && p->transfers == p->transfers_before)
+    /* Who was forgotten while it was joining is not ready, and goes on with nothing. */
+    if (replica_is_ready(p->replica) && p->is_joining && p->transfers == p->transfers_before)
         checker_fell_back(w->checker); /* nobody had a better state than its own */
     p->is_joining = info.is_joining;
     for (size_t i = 0; i < effects->size; i++)
