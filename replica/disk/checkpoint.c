@@ -200,40 +200,48 @@ static int env_fill(checkpoint_t *self, const char *path)
 
 /* ---- a new file ---- */
 
-/* What there is of a new file is void. */
-static void anew_discard(const checkpoint_t *self)
+/* What there is of a new file is void and goes; 0 or an errno when it does not. */
+static int anew_discard(const checkpoint_t *self)
 {
     int fd = open(self->new_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return;
-    unlinkat(fd, FILE_NAME, 0);
+        return errno == ENOENT ? 0 : errno;
+    bool is_gone = files_system.unlinkat(fd, FILE_NAME, 0) == 0 || errno == ENOENT;
+    int error = is_gone ? 0 : errno;
     close(fd);
-    rmdir(self->new_path);
+    if (is_gone)
+        rmdir(self->new_path);
+    return error;
 }
 
-/* A rename is durable with the folder that it led into. */
-static int anew_rename(int from_fd, int to_fd)
+/* Makes an empty file, where nobody looks for one; 0 or an error code. */
+static int anew_make(checkpoint_t *self)
 {
-    if (renameat(from_fd, FILE_NAME, to_fd, FILE_NAME) != 0 || fsync(to_fd) != 0)
+    int error = anew_discard(self);
+    if (error != 0)
+        return error;
+    if (mkdir(self->new_path, FOLDER_MODE) != 0 && errno != EEXIST)
         return errno;
-    return 0;
+    return env_fill(self, self->new_path);
 }
 
 /* The new file, which is committed and closed, takes the place of the other; 0 or an errno. */
 static int anew_install(const checkpoint_t *self)
 {
-    int from_fd = open(self->new_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = from_fd < 0 ? errno : 0;
-    /* It may be that somebody took the whole folder away. */
-    if (error == 0 && mkdir(self->path, FOLDER_MODE) != 0 && errno != EEXIST)
+    /* The folder may be new, or somebody took it away. */
+    if (mkdir(self->path, FOLDER_MODE) != 0 && errno != EEXIST)
+        return errno;
+    buf_t from = {0};
+    buf_t to = {0};
+    buf_printf(&from, "%s/%s", self->new_path, FILE_NAME);
+    buf_printf(&to, "%s/%s", self->path, FILE_NAME);
+    int error = files_sync_name(self->path);
+    if (error == 0 && rename(buf_text(&from), buf_text(&to)) != 0)
         error = errno;
-    int to_fd = error == 0 ? open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (error == 0)
-        error = to_fd < 0 ? errno : anew_rename(from_fd, to_fd);
-    if (from_fd >= 0)
-        close(from_fd);
-    if (to_fd >= 0)
-        close(to_fd);
+        error = files_sync_name(buf_text(&to));
+    buf_free(&from);
+    buf_free(&to);
     if (error == 0)
         rmdir(self->new_path);
     return error;
@@ -265,14 +273,11 @@ static size_t map_used(const checkpoint_t *self)
     return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-/* Makes an empty file, where nobody looks for one, and opens it; 0 or an error code. */
+/* Opens a new file; 0 or an error code. */
 static int anew_use(checkpoint_t *self)
 {
     env_close(self);
-    anew_discard(self);
-    if (mkdir(self->new_path, FOLDER_MODE) != 0 && errno != EEXIST)
-        return errno;
-    int rc = env_fill(self, self->new_path);
+    int rc = anew_make(self);
     return rc == 0 ? env_use(self, self->new_path) : rc;
 }
 
@@ -636,34 +641,15 @@ static int format_check(checkpoint_t *self, err_t *err)
 
 /* ---- opening ---- */
 
-/* Makes an empty checkpoint in the folder that is open as data_fd, durable as a whole. */
-static int create(checkpoint_t *self, int data_fd, const char *data_path, err_t *err)
+/* Makes an empty checkpoint in the data folder, durable as a whole. */
+static int create(checkpoint_t *self, const char *folder, err_t *err)
 {
-    buf_t path = {0};
-    buf_printf(&path, "%s/%s", data_path, FOLDER_NEW_NAME);
-    int error = 0;
-    int fd = -1;
-    /* What a crash left of an earlier try goes. */
-    if (mkdirat(data_fd, FOLDER_NEW_NAME, FOLDER_MODE) != 0 && errno != EEXIST)
-        error = errno;
-    if (error == 0) {
-        fd = openat(data_fd, FOLDER_NEW_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        error = fd < 0 ? errno : 0;
-    }
-    if (error == 0 && unlinkat(fd, FILE_NAME, 0) != 0 && errno != ENOENT)
-        error = errno;
+    int error = anew_make(self);
     if (error == 0)
-        error = env_fill(self, buf_text(&path));
-    if (error == 0 &&
-        (fsync(fd) != 0 || renameat(data_fd, FOLDER_NEW_NAME, data_fd, FOLDER_NAME) != 0 ||
-         fsync(data_fd) != 0))
-        error = errno;
-    if (fd >= 0)
-        close(fd);
-    buf_free(&path);
+        error = anew_install(self);
     if (error < 0) /* a code of LMDB */
         return fail(self, "create", error, err);
-    return error == 0 ? 0 : files_fail_open(data_path, FOLDER_NAME, error, err);
+    return error == 0 ? 0 : files_fail_open(folder, FOLDER_NAME, error, err);
 }
 
 /* Opens the file of LMDB for reading; -1 with errno. */
@@ -709,7 +695,7 @@ static int open_in(checkpoint_t *self, const char *folder, err_t *err)
         return files_fail_open(folder, "", errno, err);
     int file_fd = file_open(fd);
     if (file_fd < 0 && errno == ENOENT) {
-        if (create(self, fd, folder, err) != 0) {
+        if (create(self, folder, err) != 0) {
             close(fd);
             return -1;
         }

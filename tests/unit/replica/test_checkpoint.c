@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include "bus/base/memory.h"
 #include "bus/base/random.h"
 #include "replica/disk/checkpoint.h"
+#include "replica/disk/files.h"
 #include "tests/unit/child.h"
 #include "tests/unit/folder.h"
 
@@ -569,6 +571,21 @@ static void write_file(const fixture_t *f, const char *name, slice_t bytes)
     close(fd);
 }
 
+static buf_t read_file(const fixture_t *f, const char *name)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    buf_t bytes = {0};
+    path_in(path, f, name);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    size_t size = (size_t)status.st_size;
+    assert_int_equal(read(fd, buf_reserve(&bytes, size), size), (ssize_t)size);
+    bytes.size = size;
+    close(fd);
+    return bytes;
+}
+
 static ino_t inode_of(const fixture_t *f)
 {
     struct stat status;
@@ -650,6 +667,91 @@ static void test_anew_after_damage(void **state)
     checkpoint_close(&f->checkpoint);
     open_checkpoint(f);
     expect_rows(f);
+}
+
+/* ---- what the system was told to do ---- */
+
+enum { SYNCED_MAX = 64 };
+
+static ino_t synced[SYNCED_MAX];
+static size_t synced_count;
+
+static int note_fsync(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) == 0 && synced_count < SYNCED_MAX)
+        synced[synced_count++] = status.st_ino;
+    return fsync(fd);
+}
+
+static bool was_synced(const fixture_t *f, const char *name)
+{
+    struct stat status;
+    char path[PATH_SIZE];
+    path_in(path, f, name);
+    assert_int_equal(stat(path, &status), 0);
+    for (size_t i = 0; i < synced_count; i++)
+        if (synced[i] == status.st_ino)
+            return true;
+    return false;
+}
+
+/* The names of a new file and of the folder that it is in, if somebody took that away, stay. */
+static void test_anew_is_durable(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    files_system_t before = files_system;
+    files_system.fsync = note_fsync;
+    open_checkpoint(f);
+    assert_true(was_synced(f, "checkpoint") && was_synced(f, ""));
+    path_in(path, f, "checkpoint");
+    assert_int_equal(folder_remove(path), 0);
+    synced_count = 0;
+    begin_anew(f);
+    put_numbered(f, 100, 'a', 100);
+    commit(f);
+    assert_true(was_synced(f, "checkpoint") && was_synced(f, ""));
+    checkpoint_close(&f->checkpoint);
+    files_system = before;
+    open_checkpoint(f);
+    expect_rows(f);
+}
+
+static int refuse_unlink(int folder_fd, const char *name, int flags)
+{
+    (void)folder_fd;
+    (void)name;
+    (void)flags;
+    errno = EIO;
+    return -1;
+}
+
+/* Rows that an earlier try left and that cannot be taken away are not in the next checkpoint. */
+static void test_anew_over_another(void **state)
+{
+    fixture_t *f = *state;
+    char path[PATH_SIZE];
+    err_t err = {.text = ""};
+    files_system_t before = files_system;
+    files_system.unlinkat = refuse_unlink;
+    open_checkpoint(f);
+    checkpoint_begin(f->checkpoint);
+    put_numbered(f, 100, 'a', 100);
+    commit(f);
+    path_in(path, f, "checkpoint.new");
+    assert_int_equal(mkdir(path, 0700), 0);
+    buf_t file = read_file(f, "checkpoint/data.mdb");
+    write_file(f, "checkpoint.new/data.mdb", buf_slice(&file));
+    buf_free(&file);
+    checkpoint_begin_anew(f->checkpoint);
+    checkpoint_put(f->checkpoint, 1, slice_text("key"), slice_text("value"));
+    checkpoint_commit(f->checkpoint);
+    assert_int_equal(finish(f, &err), CHECKPOINT_FAILED);
+    assert_int_equal(err.outcome, OUTCOME_READ_ONLY);
+    expect_rows(f);
+    checkpoint_close(&f->checkpoint);
+    files_system = before;
 }
 
 /* In a child: no file may grow beyond a size, then it may. */
@@ -803,21 +905,6 @@ static void test_migration(void **state)
     config.format = 1;
     open_refused(f, &config, OUTCOME_USAGE,
                  "has format 3, this program reads 1; start a newer hearsay");
-}
-
-static buf_t read_file(const fixture_t *f, const char *name)
-{
-    char path[PATH_SIZE];
-    struct stat status;
-    buf_t bytes = {0};
-    path_in(path, f, name);
-    int fd = open(path, O_RDONLY);
-    assert_true(fd >= 0 && fstat(fd, &status) == 0);
-    size_t size = (size_t)status.st_size;
-    assert_int_equal(read(fd, buf_reserve(&bytes, size), size), (ssize_t)size);
-    bytes.size = size;
-    close(fd);
-    return bytes;
 }
 
 static void test_foreign_files(void **state)
@@ -1001,6 +1088,8 @@ int main(void)
         CHECKPOINT_TEST(test_close_finishes_or_gives_up),
         CHECKPOINT_TEST(test_anew),
         CHECKPOINT_TEST(test_anew_after_damage),
+        CHECKPOINT_TEST(test_anew_is_durable),
+        CHECKPOINT_TEST(test_anew_over_another),
         CHECKPOINT_TEST(test_no_room),
         CHECKPOINT_TEST(test_the_map_grows),
         CHECKPOINT_TEST(test_migration),
