@@ -68,6 +68,7 @@ struct disk {
     bool sync_asked;     /* whatever the mode */
     int sync_errno;      /* of the first sync that failed */
     segments_t dropping; /* files that are to be removed */
+    uint64_t dropped_before;
     uint64_t dropped;
     uint64_t drops_failed;
     uint64_t syncs;
@@ -396,6 +397,14 @@ const segments_t *disk_segments(const disk_t *self)
     return &self->segments;
 }
 
+uint64_t disk_dropped_before(disk_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    uint64_t position = self->dropped_before;
+    pthread_mutex_unlock(&self->mutex);
+    return position;
+}
+
 /* ---- segments ---- */
 
 /* Makes an empty segment at position the newest one; 0 or the errno. The log before is synced. */
@@ -432,6 +441,7 @@ static void segments_drop(disk_t *self, size_t count)
     pthread_mutex_lock(&self->mutex);
     for (size_t i = 0; i < count; i++)
         segments_add(&self->dropping, self->segments.items[i]);
+    self->dropped_before = begin;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->mutex);
     segments_remove(&self->segments, count);

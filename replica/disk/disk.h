@@ -244,6 +244,9 @@ const folder_t *disk_folder(const disk_t *self);
 /* The segments of now, as far as they are written; borrowed until a call that changes them. */
 const segments_t *disk_segments(const disk_t *self);
 
+/* Segments before this position were dropped, their files may be gone. For any thread. */
+uint64_t disk_dropped_before(disk_t *self);
+
 /* ---- counts ---- */
 
 typedef struct disk_counts {

@@ -19,6 +19,7 @@ enum {
 };
 
 struct scan {
+    disk_t *disk;
     const folder_t *folder;
     segments_t segments;
     disk_progress_fn *fn;
@@ -90,6 +91,12 @@ static void take_finding(void *arg, const verify_finding_t *finding)
     pthread_mutex_unlock(&self->mutex);
 }
 
+static uint64_t dropped_before(void *arg)
+{
+    const scan_t *self = arg;
+    return disk_dropped_before(self->disk);
+}
+
 static void end_phase(scan_t *self, scan_phase_t next, const verified_t *result)
 {
     pthread_mutex_lock(&self->mutex);
@@ -130,6 +137,7 @@ static void *thread_run(void *arg)
         .segments = &self->segments,
         .fn = take_finding,
         .pace = take_pace,
+        .dropped_before = dropped_before,
         .arg = self,
     };
     verified_t result = {0};
@@ -145,11 +153,12 @@ static void *thread_run(void *arg)
 
 /* ---- the loop ---- */
 
-int scan_start(scan_t **out, const disk_t *disk, disk_progress_fn *fn, void *arg, err_t *err)
+int scan_start(scan_t **out, disk_t *disk, disk_progress_fn *fn, void *arg, err_t *err)
 {
     scan_t *self = mem_zero(1, sizeof(*self));
     const segments_t *segments = disk_segments(disk);
     struct stat status;
+    self->disk = disk;
     self->folder = disk_folder(disk);
     self->fn = fn;
     self->arg = arg;

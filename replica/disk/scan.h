@@ -7,9 +7,8 @@
  * facts about bytes. What is to be done about them is for the node, which has it all in memory.
  *
  * The log may go on meanwhile: what is written is never written again, and what is appended later
- * is not looked at. Segments may be dropped meanwhile: such a file is missing, which is found, and
- * is no damage (SCAN_LOG findings before disk_begin are to be left out). The checkpoint may not be
- * written while the phase is SCAN_CHECKPOINT: LMDB uses pages again that the one before the last
+ * is not looked at. Segments may be dropped meanwhile, and are not missed. The checkpoint may not
+ * be written while the phase is SCAN_CHECKPOINT: LMDB uses pages again that the one before the last
  * checkpoint has left.
  *
  * Before a file is read the system's memory gives its pages up, as far as they are on the device,
@@ -62,7 +61,7 @@ typedef struct scan_state {
  * called by the thread after each phase, and must neither block nor call functions of the scan.
  * *out is owned by the caller: scan_end. -1 with err when there is no thread to be had.
  */
-int scan_start(scan_t **out, const disk_t *disk, disk_progress_fn *fn, void *arg, err_t *err);
+int scan_start(scan_t **out, disk_t *disk, disk_progress_fn *fn, void *arg, err_t *err);
 
 scan_state_t scan_state(scan_t *self);
 

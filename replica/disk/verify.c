@@ -25,8 +25,9 @@ typedef struct verify {
     folder_t folder;
     int lock_fd;
     segments_t segments;
-    const char *remedy;   /* what a line about damage ends with */
-    verify_pace_fn *pace; /* NULL: nobody wants to know */
+    const char *remedy;                /* what a line about damage ends with */
+    verify_pace_fn *pace;              /* NULL: nobody wants to know */
+    verify_dropped_fn *dropped_before; /* NULL: nobody drops any */
     verify_fn *fn;
     void *arg;
     uint64_t before; /* bytes of the segments before this one */
@@ -173,12 +174,19 @@ static void verify_size(verify_t *self, segment_t *segment, uint64_t size, const
                                     .position = segment->position + segment->size});
 }
 
+static bool is_dropped(const verify_t *self, const segment_t *segment)
+{
+    return self->dropped_before != NULL && segment->position < self->dropped_before(self->arg);
+}
+
 /* Opens a segment for the walk; false, told, when that cannot be. */
 static bool verify_begin(verify_t *self, segment_t *segment, walk_t *walk, const char *name)
 {
     uint64_t size = segment->size;
     err_t err;
     int error = walk_begin(walk, &self->folder, segment);
+    if (error == ENOENT && is_dropped(self, segment))
+        return false;
     if (error != 0) {
         report_unread(self, segment, segment->position, error);
         return false;
@@ -327,6 +335,7 @@ static verify_t running(const verify_running_t *source, const verified_t *out)
         .lock_fd = -1,
         .remedy = "",
         .pace = source->pace,
+        .dropped_before = source->dropped_before,
         .fn = source->fn,
         .arg = source->arg,
         .is_running = true,

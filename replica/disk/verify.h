@@ -48,19 +48,23 @@ int disk_verify(const char *folder, verify_fn *fn, void *arg, verified_t *out, e
 /* So many bytes were read in all, of log or checkpoint; false: that is enough. */
 typedef bool verify_pace_fn(void *arg, uint64_t bytes);
 
+/* Segments before this position are no part of the log any more. */
+typedef uint64_t verify_dropped_fn(void *arg);
+
 /* What is read; all is borrowed until the functions return. They may be called by any thread. */
 typedef struct verify_running {
     const folder_t *folder;
     const segments_t *segments; /* as far as they are written, which is all that is looked at */
     verify_fn *fn;
     verify_pace_fn *pace; /* about each MiB */
+    verify_dropped_fn *dropped_before;
     void *arg;
 } verify_running_t;
 
 /*
  * Reads the segments, and calls fn for each finding; adds to *out. What is there was written whole,
- * so nothing is a torn tail, and a file that is shorter or away is damage: also one that the node
- * has dropped meanwhile, which its caller is to leave out.
+ * so nothing is a torn tail, and a file that is shorter or away is damage, unless it was dropped
+ * meanwhile.
  */
 void verify_running_log(const verify_running_t *source, verified_t *out);
 

@@ -69,17 +69,16 @@ typedef struct followup {
  * ask what came of it.
  */
 typedef struct files_check {
-    scan_t *scan;                    /* the last one, NULL: none yet */
-    bool is_wanted;                  /* another, once no checkpoint is being written */
-    bool is_told;                    /* that it is over, to somebody */
-    int64_t end_ms;                  /* when it was over, boot time */
-    scan_phase_t taken;              /* what it found before this phase is known */
-    size_t findings;                 /* that were looked at */
-    bool is_void[SCAN_FINDINGS_MAX]; /* of segments that were dropped meanwhile */
-    uint64_t damaged;                /* places */
-    uint64_t log_end; /* the damaged log is gone when the log begins here or later; 0: none is */
-    bool must_roll;   /* and first it is to go on in another segment */
-    int64_t roll_ms;  /* when that is tried, boot time */
+    scan_t *scan;       /* the last one, NULL: none yet */
+    bool is_wanted;     /* another, once no checkpoint is being written */
+    bool is_told;       /* that it is over, to somebody */
+    int64_t end_ms;     /* when it was over, boot time */
+    scan_phase_t taken; /* what it found before this phase is known */
+    size_t findings;    /* that were looked at */
+    uint64_t damaged;   /* places */
+    uint64_t log_end;   /* the damaged log is gone when the log begins here or later; 0: none is */
+    bool must_roll;     /* and first it is to go on in another segment */
+    int64_t roll_ms;    /* when that is tried, boot time */
     bool is_checkpoint_damaged; /* until another file is in its place */
     bool is_repaired;
     char failure[ERR_TEXT_SIZE]; /* why it could not begin; "": it could */

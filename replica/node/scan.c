@@ -39,12 +39,6 @@ static void begin(node_t *self)
 
 /* ---- what was found ---- */
 
-/* What is no part of the log any more was dropped while it was looked for. */
-static bool is_void(const node_t *self, const scan_finding_t *finding)
-{
-    return finding->part == SCAN_LOG && finding->position < disk_begin(self->disk);
-}
-
 static void take_finding(node_t *self, const scan_finding_t *finding)
 {
     bool is_damage = finding->weight == VERIFY_DAMAGE;
@@ -56,23 +50,15 @@ static void take_finding(node_t *self, const scan_finding_t *finding)
         self->check.is_checkpoint_damaged = true;
 }
 
-/* The findings of the phases that are over. */
+/* The findings that are there; those of the phases that are over are counted. */
 static void take_findings(node_t *self, const scan_state_t *state)
 {
     files_check_t *check = &self->check;
-    uint64_t dropped = 0;
 
-    for (; check->findings < state->findings; check->findings++) {
-        const scan_finding_t *finding = scan_finding(check->scan, check->findings);
-        check->is_void[check->findings] = is_void(self, finding);
-        if (check->is_void[check->findings])
-            dropped += finding->weight == VERIFY_DAMAGE;
-        else
-            take_finding(self, finding);
-    }
-    uint64_t before = check->damaged;
-    check->damaged = state->result.damaged - dropped;
-    self->counts.files_damaged += check->damaged - before;
+    while (check->findings < state->findings)
+        take_finding(self, scan_finding(check->scan, check->findings++));
+    self->counts.files_damaged += state->result.damaged - check->damaged;
+    check->damaged = state->result.damaged;
 }
 
 static void take_checkpoint(node_t *self)
@@ -172,7 +158,6 @@ static bool is_answer(const files_check_t *check)
 
 static uint32_t put_findings(const files_check_t *check, buf_t *out)
 {
-    uint32_t count = 0;
     for (size_t i = 0; i < check->findings; i++) {
         const scan_finding_t *finding = scan_finding(check->scan, i);
         const files_finding_t item = {
@@ -181,12 +166,9 @@ static uint32_t put_findings(const files_check_t *check, buf_t *out)
             .offset = finding->offset,
             .text = slice_text(finding->text),
         };
-        if (check->is_void[i])
-            continue;
         files_finding_put(out, &item);
-        count++;
     }
-    return count;
+    return (uint32_t)check->findings;
 }
 
 int node_put_files(node_t *self, uint64_t ask, buf_t *out, err_t *err)
