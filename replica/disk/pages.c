@@ -138,12 +138,15 @@ static int check_overflow(pages_t *self, slice_t key, const uint8_t *data, size_
     if (first >= self->count || count > self->count - first)
         return MDB_CORRUPTED;
     buf_t bytes = {0};
-    int rc = read_pages(self, first, is_read ? count : 1, PAGE_OVERFLOW, &bytes, &head);
+    int rc = read_pages(self, first, 1, PAGE_OVERFLOW, &bytes, &head);
     uint32_t said = 0; /* more than is needed after a longer value */
     if (rc == 0)
         memcpy(&said, bytes.data + offsetof(page_head_t, lower), sizeof(said));
     if (rc == 0 && (said < count || !use(self, first, said)))
         rc = MDB_CORRUPTED;
+    /* Not before it is known that size is not damaged: it may be that of the whole file. */
+    if (rc == 0 && is_read)
+        rc = read_pages(self, first, count, PAGE_OVERFLOW, &bytes, &head);
     if (rc == 0 && is_read)
         rc = take_row(self, key, slice_of(bytes.data + sizeof(head), size), first, is_free);
     buf_free(&bytes);

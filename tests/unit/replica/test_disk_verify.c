@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "replica/disk/disk.h"
 #include "replica/disk/scan.h"
 #include "replica/disk/verify.h"
+#include "tests/unit/child.h"
 #include "tests/unit/folder.h"
 
 enum {
@@ -328,6 +330,53 @@ static void test_checkpoint(void **state)
     close(fd);
 }
 
+static long most_kib(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* Of a size that is damaged only as much is read as there is. */
+static void damaged_size_child(void *arg)
+{
+    enum { VALUE = 10000, CHECKSUM = 8, MIB = 1024 * 1024, KIB_PER_MIB = 1024 };
+    fixture_t *f = arg;
+    static const uint8_t value[VALUE] = {0};
+    /* A node of LMDB: the size, low half first, that it is in pages of its own, the key. */
+    const uint16_t node[] = {VALUE + CHECKSUM, 0, 1, 1 + 3};
+    const uint16_t high = 256 * MIB >> 16;
+    uint8_t page[PAGE];
+    char path[PATH_SIZE];
+    bool is_found = false;
+    start(f);
+    checkpoint_begin(f->checkpoint);
+    checkpoint_put(f->checkpoint, 2, slice_text("key"), slice_of(value, sizeof(value)));
+    commit(f);
+    stop(f);
+    path_in(path, f, "checkpoint/data.mdb");
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    for (off_t at = 0; pread(fd, page, PAGE, at) == PAGE; at += PAGE)
+        for (size_t i = 0; i + sizeof(node) <= PAGE; i += 2)
+            if (memcmp(page + i, node, sizeof(node)) == 0) {
+                is_found = true;
+                assert_int_equal(pwrite(fd, &high, 2, at + (off_t)i + 2), 2);
+            }
+    assert_true(is_found);
+    assert_int_equal(ftruncate(fd, 512 * MIB), 0);
+    close(fd);
+    long before_kib = most_kib();
+    verify(f, 1, 1);
+    expect(f, 0, VERIFY_DAMAGE, f->findings[0].offset, 0, "checkpoint/data.mdb is damaged");
+    assert_true(most_kib() - before_kib < 64L * KIB_PER_MIB);
+}
+
+static void test_damaged_size(void **state)
+{
+    child_passes(damaged_size_child, *state);
+}
+
 /* What was set aside is told until it is made good. */
 static void test_aside(void **state)
 {
@@ -588,12 +637,19 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VERIFY_TEST(test_nothing_wrong),     VERIFY_TEST(test_damaged_entries),
-        VERIFY_TEST(test_torn_tail),         VERIFY_TEST(test_segments),
-        VERIFY_TEST(test_checkpoint),        VERIFY_TEST(test_aside),
-        VERIFY_TEST(test_refusals),          VERIFY_TEST(test_running),
-        VERIFY_TEST(test_running_log),       VERIFY_TEST(test_running_headers),
-        VERIFY_TEST(test_running_cut_short), VERIFY_TEST(test_running_checkpoint),
+        VERIFY_TEST(test_nothing_wrong),
+        VERIFY_TEST(test_damaged_entries),
+        VERIFY_TEST(test_torn_tail),
+        VERIFY_TEST(test_segments),
+        VERIFY_TEST(test_checkpoint),
+        VERIFY_TEST(test_damaged_size),
+        VERIFY_TEST(test_aside),
+        VERIFY_TEST(test_refusals),
+        VERIFY_TEST(test_running),
+        VERIFY_TEST(test_running_log),
+        VERIFY_TEST(test_running_headers),
+        VERIFY_TEST(test_running_cut_short),
+        VERIFY_TEST(test_running_checkpoint),
         VERIFY_TEST(test_running_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
