@@ -186,28 +186,33 @@ static int segment_check_header(const folder_t *folder, int32_t id, const segmen
     return 0;
 }
 
-int segment_load(const folder_t *folder, int32_t id, segment_t *segment, uint16_t *found,
-                 err_t *err)
+int segment_load_open(const folder_t *folder, int fd, int32_t id, segment_t *segment,
+                      uint16_t *found, err_t *err)
 {
-    int fd = segment_open(folder, segment->position, O_RDONLY);
     struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        int error = errno;
-        if (fd >= 0)
-            close(fd);
-        return segment_fail_read(folder, segment->position, error, err);
-    }
+    if (fstat(fd, &status) != 0)
+        return segment_fail_read(folder, segment->position, errno, err);
     uint64_t file_size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
     buf_t head = {0};
     size_t head_size =
         file_size < SEGLOG_HEADER_SIZE ? (size_t)file_size : (size_t)SEGLOG_HEADER_SIZE;
     int error = files_read(fd, 0, head_size, &head);
-    close(fd);
     int rc = error != 0 ? segment_fail_read(folder, segment->position, error, err)
                         : segment_check_header(folder, id, segment, buf_slice(&head), found, err);
     buf_free(&head);
     if (rc == 0)
         segment->size = file_size - SEGLOG_HEADER_SIZE;
+    return rc;
+}
+
+int segment_load(const folder_t *folder, int32_t id, segment_t *segment, uint16_t *found,
+                 err_t *err)
+{
+    int fd = segment_open(folder, segment->position, O_RDONLY);
+    if (fd < 0)
+        return segment_fail_read(folder, segment->position, errno, err);
+    int rc = segment_load_open(folder, fd, id, segment, found, err);
+    close(fd);
     return rc;
 }
 

@@ -61,6 +61,10 @@ int segment_create(const folder_t *folder, uint16_t id, uint64_t position, int *
 int segment_load(const folder_t *folder, int32_t id, segment_t *segment, uint16_t *found,
                  err_t *err);
 
+/* The same of the segment's file, which is open as fd. */
+int segment_load_open(const folder_t *folder, int fd, int32_t id, segment_t *segment,
+                      uint16_t *found, err_t *err);
+
 /* ---- errors; each fills in err and returns -1 ---- */
 
 int segment_fail_read(const folder_t *folder, uint64_t position, int error, err_t *err);

@@ -191,7 +191,7 @@ static bool verify_begin(verify_t *self, segment_t *segment, walk_t *walk, const
         report_unread(self, segment, segment->position, error);
         return false;
     }
-    if (segment_load(&self->folder, -1, segment, NULL, &err) != 0) {
+    if (segment_load_open(&self->folder, walk->fd, -1, segment, NULL, &err) != 0) {
         report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
                                         .text = err.text,
                                         .file = name,

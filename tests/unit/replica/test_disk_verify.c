@@ -614,6 +614,38 @@ static void test_running_dropped(void **state)
     scan(f, 0);
 }
 
+/* In a child: one descriptor is left, or none: what is not read is not damaged. */
+static void few_files_child(void *arg)
+{
+    fixture_t *f = arg;
+    start(f);
+    const verify_running_t source = {
+        .folder = disk_folder(f->disk),
+        .segments = disk_segments(f->disk),
+        .fn = take,
+        .arg = f,
+    };
+    struct rlimit limit;
+    int fd = open("/dev/null", O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = (rlim_t)fd + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    verify_running_log(&source, &f->result);
+    assert_int_equal(f->count, SEGMENTS);
+    assert_int_equal(f->findings[0].weight, VERIFY_UNREAD);
+    close(fd);
+    verify_running_log(&source, &f->result);
+    assert_int_equal(f->count, SEGMENTS);
+    assert_int_equal(f->result.entries, SEGMENTS * PER_SEGMENT);
+    assert_int_equal(f->result.damaged, 0);
+}
+
+static void test_few_files(void **state)
+{
+    child_passes(few_files_child, *state);
+}
+
 static void test_refusals(void **state)
 {
     fixture_t *f = *state;
@@ -651,6 +683,7 @@ int main(void)
         VERIFY_TEST(test_running_cut_short),
         VERIFY_TEST(test_running_checkpoint),
         VERIFY_TEST(test_running_dropped),
+        VERIFY_TEST(test_few_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
