@@ -188,7 +188,6 @@ int node_put_files(node_t *self, uint64_t ask, buf_t *out, err_t *err)
         .id = self->settings->id,
         .incarnation = self->incarnation,
         .state = FILES_READING,
-        .damaged = check->damaged,
     };
     buf_t findings = {0};
     if (!check->is_wanted) {
@@ -198,6 +197,7 @@ int node_put_files(node_t *self, uint64_t ask, buf_t *out, err_t *err)
         report.segments = state.result.segments;
         report.entries = state.result.entries;
         report.rows = state.result.rows;
+        report.damaged = check->damaged;
         report.findings = put_findings(check, &findings);
         report.findings_at = buf_slice(&findings);
         if (!is_reading(check)) {
