@@ -59,7 +59,11 @@ static void report_unread(verify_t *self, const segment_t *segment, uint64_t pos
     char name[SEGMENT_NAME_SIZE];
     err_t err;
     segment_name(name, segment->position);
-    segment_fail_read(&self->folder, segment->position, error, &err);
+    if (self->is_running)
+        err_set(&err, OUTCOME_READ_ONLY, "cannot read %s/%s: %s", self->folder.path, name,
+                strerror(error));
+    else
+        segment_fail_read(&self->folder, segment->position, error, &err);
     uint64_t offset = position - segment->position;
     /* Of a folder that is not in use we may say that what cannot be read is not there. */
     bool is_gone = !self->is_running || error == EIO || error == ENOENT;
@@ -192,6 +196,8 @@ static bool verify_begin(verify_t *self, segment_t *segment, walk_t *walk, const
         return false;
     }
     if (segment_load_open(&self->folder, walk->fd, -1, segment, NULL, &err) != 0) {
+        if (self->is_running) /* whatever its header says now: it was good */
+            err_set(&err, OUTCOME_LOST, "%s/%s is damaged at offset 0", self->folder.path, name);
         report(self, (verify_finding_t){.weight = VERIFY_DAMAGE,
                                         .text = err.text,
                                         .file = name,
