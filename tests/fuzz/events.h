@@ -18,7 +18,9 @@ typedef enum event_kind {
     EVENT_CANDIDATE, /* bytes: a host; the number is the id and gives port and incarnation */
     EVENT_PASS,      /* the number in units of 10 ms */
     EVENT_STATUS,
-    EVENT_LOG_READ, /* what REPLICA_READ asked for, cut by the number of bytes */
+    EVENT_LOG_READ,      /* what REPLICA_READ asked for, cut by the number of bytes */
+    EVENT_CHECKPOINT,    /* the one committed is good if the number is odd; or its room for rows */
+    EVENT_FILES_DAMAGED, /* bits of the number: the log, the checkpoint */
     EVENT_KINDS,
 } event_kind_t;
 

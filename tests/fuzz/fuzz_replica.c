@@ -2,7 +2,8 @@
  * A replica's core fed with arbitrary frames, messages of peers, losses and time (events.h).
  *
  * Beside not crashing: what it appends comes first in a turn and is a good log, every frame it
- * sends can be read, and a replica that replays the log shows the same data.
+ * sends can be read, the log is cut where a checkpoint is on the disk, and a replica that replays
+ * the log shows the same data.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +15,16 @@
 #include "tests/fuzz/events.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { LINKS = 4, ROUNDS_MAX = 16, MS_PER_UNIT = 10 };
+enum { LINKS = 4, ROUNDS_MAX = 16, MS_PER_UNIT = 10, BYTES_PER_UNIT = 16 };
 
 typedef struct bench {
     replica_t *replica;
     now_t now;
     buf_t log;
     uint32_t keys[LINKS]; /* of the links' last STATUS or WELCOME */
+    bool has_commit;      /* of a checkpoint, nobody has said how it ended */
+    uint64_t commit_position;
+    uint64_t position; /* of the last that was good */
     bool wants_log;
     uint32_t read_link;
     uint64_t read_request;
@@ -76,15 +80,23 @@ static void carry_out(bench_t *self, const replica_effect_t *effect, slice_t byt
     case REPLICA_STOP:
         self->is_stopped = true;
         break;
+    case REPLICA_CHECKPOINT_COMMIT:
+        fuzz_check(!self->has_commit && effect->position <= EVENTS_START + self->log.size);
+        self->has_commit = true;
+        self->commit_position = effect->position;
+        break;
+    case REPLICA_CHECKPOINT_ABORT:
+        self->has_commit = false;
+        break;
+    case REPLICA_TRUNCATE:
+        fuzz_check(effect->position <= self->position);
+        break;
     case REPLICA_CONNECT:
     case REPLICA_DISCONNECT:
     case REPLICA_NOTE:
     case REPLICA_CHECKPOINT_BEGIN:
     case REPLICA_CHECKPOINT_ROWS:
-    case REPLICA_CHECKPOINT_COMMIT:
-    case REPLICA_CHECKPOINT_ABORT:
     case REPLICA_SYNC:
-    case REPLICA_TRUNCATE:
     case REPLICA_LOST:
         break;
     }
@@ -150,6 +162,19 @@ static void give_log(bench_t *self, uint8_t less)
                       self->read_position, bytes);
 }
 
+static void move_checkpoint(bench_t *self, uint8_t number)
+{
+    if (!self->has_commit) {
+        replica_checkpoint_room(self->replica, self->now, (size_t)number * BYTES_PER_UNIT);
+        return;
+    }
+    bool is_good = number % 2 != 0;
+    self->has_commit = false;
+    if (is_good)
+        self->position = self->commit_position;
+    replica_checkpoint_done(self->replica, self->now, is_good, slice_text("no room"));
+}
+
 static void pass(bench_t *self, uint8_t units)
 {
     self->now.boot_ms += units * MS_PER_UNIT;
@@ -195,6 +220,12 @@ static void take_event(bench_t *self, event_kind_t kind, uint8_t number, slice_t
         break;
     case EVENT_LOG_READ:
         give_log(self, number);
+        break;
+    case EVENT_CHECKPOINT:
+        move_checkpoint(self, number);
+        break;
+    case EVENT_FILES_DAMAGED:
+        replica_files_damaged(self->replica, self->now, number & 1, number & 2);
         break;
     default:
         take_message(self, kind, number, bytes);

@@ -411,6 +411,22 @@ static void replicas(void)
     /* A turn with nothing but an effect without bytes, the log to be read at a position. */
     event(&out, EVENT_PEER_ROUTER, 7, pull(7));
     seed(&out);
+    /* Damage in the files, before a checkpoint, while it is written and after it. */
+    begin_session(&out);
+    event(&out, EVENT_SERVICE_LIVE, 1, request_of(1, COMMAND_SET, "k", "v", NULL));
+    event(&out, EVENT_FILES_DAMAGED, 1, none);
+    event(&out, EVENT_CHECKPOINT, 255, none);
+    event(&out, EVENT_PEER_ROUTER, 7, hello_of(PEER_HELLO));
+    event(&out, EVENT_PEER_ROUTER, 7, pull(0));
+    event(&out, EVENT_FILES_DAMAGED, 2, none);
+    event(&out, EVENT_CHECKPOINT, 255, none);
+    event(&out, EVENT_CHECKPOINT, 1, none);
+    event(&out, EVENT_FILES_DAMAGED, 3, none);
+    event(&out, EVENT_CHECKPOINT, 1, none);
+    event(&out, EVENT_SERVICE_LIVE, 1, request_of(2, COMMAND_SET, "k", "w", NULL));
+    event(&out, EVENT_CHECKPOINT, 255, none);
+    event(&out, EVENT_CHECKPOINT, 0, none);
+    seed(&out);
 }
 
 int main(int argc, char *argv[])
