@@ -69,6 +69,8 @@ typedef struct pages {
     size_t count;     /* whole pages in the file */
     uint8_t *seen;    /* a bit for each */
     size_t last;      /* the page that was read last */
+    size_t entries;   /* of the tree that is being read */
+    buf_t key;        /* the greatest of the rows, so far */
     pages_row_fn *fn; /* NULL: nobody wants the rows */
     void *arg;
 } pages_t;
@@ -203,6 +205,16 @@ static void fetch_leaves(const pages_t *self, slice_t page, const page_head_t *h
                           (off_t)self->page_size, POSIX_FADV_WILLNEED);
 }
 
+/* Keys never go back in the order of reading: those in branches separate what is below. */
+static bool follows(pages_t *self, slice_t key)
+{
+    if (slice_compare(buf_slice(&self->key), key) > 0)
+        return false;
+    buf_reset(&self->key);
+    buf_append_slice(&self->key, key);
+    return true;
+}
+
 /* Checks the nodes of a page of the given depth: 1 is a leaf. */
 static int check_nodes(pages_t *self, slice_t page, const page_head_t *head, unsigned depth,
                        bool is_free)
@@ -220,6 +232,11 @@ static int check_nodes(pages_t *self, slice_t page, const page_head_t *head, uns
         self->last = number; /* again, after what is below the node before */
         if (!node_at(page, head, i, &node, &rest))
             return MDB_CORRUPTED;
+        slice_t key = slice_of(rest.data + sizeof(node), node.key_size);
+        bool has_key = depth == 1 || i > 0; /* the first of a branch has none */
+        if (has_key && !is_free && !follows(self, key))
+            return MDB_CORRUPTED;
+        self->entries += depth == 1;
         if (depth == 1)
             rc = check_leaf(self, number, rest, &node, is_free);
         else if (page_below(&node) > SIZE_MAX)
@@ -293,12 +310,16 @@ int pages_each(int fd, pages_row_fn *fn, void *arg, uint64_t *offset)
     self.seen = mem_zero(self.count / 8 + 1, 1);
     for (int i = 0; i < 2 && rc == 0; i++) {
         const tree_t *tree = &self.meta.trees[i];
+        self.entries = 0;
         if (tree->depth > DEPTH_MAX || (tree->depth == 0) != (tree->root == SIZE_MAX))
             rc = MDB_CORRUPTED;
         else if (tree->depth > 0)
             rc = check_tree(&self, tree->root, tree->depth, i == 0);
+        if (rc == 0 && self.entries != tree->entries)
+            rc = MDB_CORRUPTED;
     }
     free(self.seen);
+    buf_free(&self.key);
     *offset = (uint64_t)self.last * self.page_size;
     return rc;
 }

@@ -4,7 +4,8 @@
  * LMDB trusts its file: in one that is damaged or cut short it follows wild page numbers, and the
  * process ends by a signal. So every page that can be reached from the newer meta page, of the rows
  * and of the list of free pages, is read and checked first: kind, number, bounds, and that none is
- * used twice. What the rows hold is for others to judge; they have checksums (rows.h).
+ * used twice; of the rows that they are in order, and as many as there should be. What they hold is
+ * for others to judge; they have checksums (rows.h).
  *
  * Knows the file format of LMDB 0.9 (data version 1), without named databases or duplicates.
  */

@@ -330,6 +330,62 @@ static void test_checkpoint(void **state)
     close(fd);
 }
 
+/* Of LMDB's pages: where in its head the kind is, and the end of the offsets of its nodes. */
+enum { PAGE_KIND_AT = 10, PAGE_LOWER_AT = 12, PAGE_HEAD = 16, BRANCH = 1, LEAF = 2 };
+
+/* Changes the last page of that kind in the checkpoint: what, at a place in it, by a difference. */
+static void change_page(const fixture_t *f, uint16_t kind, size_t at, int difference)
+{
+    char path[PATH_SIZE];
+    uint8_t page[PAGE];
+    uint16_t found;
+    off_t last = -1;
+    path_in(path, f, "checkpoint/data.mdb");
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    for (off_t offset = 0; pread(fd, page, PAGE, offset) == PAGE; offset += PAGE) {
+        memcpy(&found, page + PAGE_KIND_AT, sizeof(found));
+        last = found == kind ? offset : last;
+    }
+    assert_true(last >= 0);
+    assert_int_equal(pread(fd, page, PAGE, last), PAGE);
+    if (at == 0) { /* in the key of the second node, after its head */
+        memcpy(&found, page + PAGE_HEAD + 2, sizeof(found));
+        at = found + 8U;
+    }
+    page[at] = (uint8_t)(page[at] + difference);
+    assert_int_equal(pwrite(fd, page, PAGE, last), PAGE);
+    close(fd);
+}
+
+/* What no checksum covers: how many rows are in a page, and the keys that lead to pages. */
+static void test_checkpoint_pages(void **state)
+{
+    fixture_t *f = *state;
+    start(f);
+    checkpoint_begin(f->checkpoint);
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint8_t key[4];
+        be32_put(key, i);
+        checkpoint_put(f->checkpoint, 2, slice_of(key, sizeof(key)), slice_text("a value"));
+    }
+    commit(f);
+    stop(f);
+    verify(f, 0, 0);
+    const struct {
+        uint16_t kind;
+        size_t at;
+        int difference;
+    } changes[] = {{LEAF, PAGE_LOWER_AT, -2}, {BRANCH, 0, 1}, {BRANCH, 0, -1}};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        change_page(f, changes[i].kind, changes[i].at, changes[i].difference);
+        verify(f, 1, 1);
+        expect(f, 0, VERIFY_DAMAGE, f->findings[0].offset, 0, "checkpoint/data.mdb is damaged");
+        change_page(f, changes[i].kind, changes[i].at, -changes[i].difference);
+        verify(f, 0, 0);
+    }
+}
+
 static long most_kib(void)
 {
     struct rusage usage;
@@ -670,21 +726,14 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VERIFY_TEST(test_nothing_wrong),
-        VERIFY_TEST(test_damaged_entries),
-        VERIFY_TEST(test_torn_tail),
-        VERIFY_TEST(test_segments),
-        VERIFY_TEST(test_checkpoint),
-        VERIFY_TEST(test_damaged_size),
-        VERIFY_TEST(test_aside),
-        VERIFY_TEST(test_refusals),
-        VERIFY_TEST(test_running),
-        VERIFY_TEST(test_running_log),
-        VERIFY_TEST(test_running_headers),
-        VERIFY_TEST(test_running_cut_short),
-        VERIFY_TEST(test_running_checkpoint),
-        VERIFY_TEST(test_running_dropped),
-        VERIFY_TEST(test_few_files),
+        VERIFY_TEST(test_nothing_wrong),     VERIFY_TEST(test_damaged_entries),
+        VERIFY_TEST(test_torn_tail),         VERIFY_TEST(test_segments),
+        VERIFY_TEST(test_checkpoint),        VERIFY_TEST(test_damaged_size),
+        VERIFY_TEST(test_checkpoint_pages),  VERIFY_TEST(test_aside),
+        VERIFY_TEST(test_refusals),          VERIFY_TEST(test_running),
+        VERIFY_TEST(test_running_log),       VERIFY_TEST(test_running_headers),
+        VERIFY_TEST(test_running_cut_short), VERIFY_TEST(test_running_checkpoint),
+        VERIFY_TEST(test_running_dropped),   VERIFY_TEST(test_few_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
