@@ -102,58 +102,43 @@ seglog_state_t seglog_next(slice_t bytes, uint64_t position, seglog_entry_t *out
     return SEGLOG_GOOD;
 }
 
-bool seglog_find_good(slice_t bytes, uint64_t position, size_t from)
+/*
+ * Where the first good entry begins, at the offset from or later; bytes.size: none does. Of very
+ * many that look like entries, one that is none may be taken for it.
+ */
+static size_t find_good(slice_t bytes, uint64_t position, size_t from)
 {
     size_t budget = FIND_BUDGET;
     for (size_t at = from; at < bytes.size; at++) {
         const uint8_t *p = bytes.data + at;
         size_t left = bytes.size - at;
         if (left < SEGLOG_ENTRY_OVERHEAD)
-            return false;
+            break;
         if (!is_plausible(p))
             continue;
         slice_t payload = {p + SEGLOG_ENTRY_OVERHEAD, be32_get(p)};
         if (payload.size > left - SEGLOG_ENTRY_OVERHEAD)
             continue;
-        if (be64_get(p + ENTRY_SUMMED) == entry_checksum(p, position + at, payload))
-            return true;
         size_t cost = SEGLOG_ENTRY_OVERHEAD + payload.size;
-        if (cost > budget)
-            return true;
+        if (be64_get(p + ENTRY_SUMMED) == entry_checksum(p, position + at, payload) ||
+            cost > budget)
+            return at;
         budget -= cost;
     }
-    return false;
+    return bytes.size;
 }
 
-/*
- * The end of the first good one is looked for by halving, then its beginning: each look is bounded.
- */
+bool seglog_find_good(slice_t bytes, uint64_t position, size_t from)
+{
+    return find_good(bytes, position, from) < bytes.size;
+}
+
 size_t seglog_next_good(slice_t rest, uint64_t position)
 {
-    if (!seglog_find_good(rest, position, 1))
-        return rest.size;
-    size_t low = 0; /* too short to hold one whole */
-    size_t high = rest.size;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (seglog_find_good(slice_of(rest.data, middle), position, 1))
-            high = middle;
-        else
-            low = middle;
-    }
-    slice_t part = slice_of(rest.data, high);
-    low = 1; /* one begins here or later */
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (seglog_find_good(part, position, middle))
-            low = middle;
-        else
-            high = middle;
-    }
-    /* The search takes bytes made to look like very many entries for one. */
     seglog_entry_t entry;
-    slice_t found = slice_of(rest.data + low, rest.size - low);
-    return seglog_next(found, position + low, &entry) == SEGLOG_GOOD ? low : rest.size;
+    size_t at = find_good(rest, position, 1);
+    slice_t found = slice_of(rest.data + at, rest.size - at);
+    return seglog_next(found, position + at, &entry) == SEGLOG_GOOD ? at : rest.size;
 }
 
 /* An array whose first item is the number that counts. */

@@ -189,6 +189,27 @@ static void test_flip_anywhere_is_found(void **state)
     }
 }
 
+/* A value may hold bytes that are a good entry there: what is around them is found, not they. */
+static void test_next_good_is_outermost(void **state)
+{
+    (void)state;
+    enum { DAMAGED = 10, BEFORE = 5 };
+    const uint64_t position = 1000;
+    buf_t out = {0};
+    buf_t payload = {0};
+    for (int i = 0; i < DAMAGED; i++)
+        buf_append_u8(&out, 0xFF);
+    for (int i = 0; i < BEFORE; i++)
+        buf_append_u8(&payload, 'x');
+    seglog_entry_put(&payload, position + DAMAGED + SEGLOG_ENTRY_OVERHEAD + BEFORE, 1,
+                     slice_text("inner"));
+    buf_append_text(&payload, "what comes behind");
+    seglog_entry_put(&out, position + DAMAGED, 1, buf_slice(&payload));
+    assert_int_equal(seglog_next_good(buf_slice(&out), position), DAMAGED);
+    buf_free(&payload);
+    buf_free(&out);
+}
+
 static void test_find_good_is_bounded(void **state)
 {
     (void)state;
@@ -251,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_cut_anywhere_is_torn),
         cmocka_unit_test(test_zeros_are_torn),
         cmocka_unit_test(test_flip_anywhere_is_found),
+        cmocka_unit_test(test_next_good_is_outermost),
         cmocka_unit_test(test_find_good_is_bounded),
         cmocka_unit_test(test_meta),
         cmocka_unit_test(test_clock),
