@@ -266,7 +266,7 @@ MUTANTS = {
         "",
     ),
     "an incarnation is kept over a restart": (
-        "tests/sim/world.c",
+        "tests/sim/world_nodes.c",
         "    p->incarnation = random_u64(&w->random) | 1;",
         "    if (p->incarnation == 0)\n        p->incarnation = random_u64(&w->random) | 1;",
     ),
