@@ -23,6 +23,7 @@ struct sim_disk {
     uint64_t begin; /* position of the first byte of log */
     buf_t log;
     uint64_t synced;
+    uint64_t rolled; /* where the last roll of this process was; 0: there was none */
     row_t *rows;
     bool is_open; /* a checkpoint is being written */
     bool is_whole;
@@ -72,6 +73,11 @@ void sim_disk_destroy(sim_disk_t **self_p)
     *self_p = NULL;
 }
 
+uint64_t sim_disk_log_begin(const sim_disk_t *self)
+{
+    return self->begin;
+}
+
 uint64_t sim_disk_end(const sim_disk_t *self)
 {
     return self->begin + self->log.size;
@@ -105,6 +111,16 @@ void sim_disk_truncate(sim_disk_t *self, uint64_t position)
     self->begin = position;
 }
 
+void sim_disk_truncate_rolled(sim_disk_t *self, uint64_t position)
+{
+    sim_disk_truncate(self, position < self->rolled ? 0 : self->rolled);
+}
+
+void sim_disk_roll(sim_disk_t *self)
+{
+    self->rolled = sim_disk_end(self);
+}
+
 uint64_t sim_disk_sync(sim_disk_t *self)
 {
     self->synced = sim_disk_end(self);
@@ -125,7 +141,7 @@ void sim_disk_lose(sim_disk_t *self)
 {
     clear_rows(self);
     buf_free(&self->log);
-    self->begin = self->synced = 0;
+    self->begin = self->synced = self->rolled = 0;
     sim_disk_abort(self);
 }
 
@@ -163,6 +179,11 @@ void sim_disk_begin(sim_disk_t *self, bool is_whole)
     self->is_whole = is_whole;
 }
 
+bool sim_disk_is_idle(const sim_disk_t *self)
+{
+    return !self->is_open;
+}
+
 void sim_disk_rows(sim_disk_t *self, uint8_t table, slice_t run)
 {
     uint8_t head[5] = {table};
@@ -187,6 +208,7 @@ void sim_disk_abort(sim_disk_t *self)
 
 void sim_disk_crash(sim_disk_t *self)
 {
+    self->rolled = 0;
     sim_disk_abort(self);
 }
 
@@ -237,8 +259,10 @@ bool sim_disk_step(sim_disk_t *self)
 {
     if (!self->is_committing || self->synced < self->commit_position)
         return false;
-    if (self->is_whole)
+    if (self->is_whole) { /* into a new file */
         clear_rows(self);
+        self->is_checkpoint_bad = false;
+    }
     for (size_t at = 0; at < self->pending.size;) {
         const uint8_t *head = self->pending.data + at;
         uint32_t size = be32_get(head + 1);
@@ -384,6 +408,33 @@ void sim_disk_lose_pages(sim_disk_t *self, random_t *random)
 bool sim_disk_was_damaged(const sim_disk_t *self)
 {
     return self->is_damaged;
+}
+
+uint64_t sim_disk_log_damage(const sim_disk_t *self)
+{
+    slice_t rest = buf_slice(&self->log);
+    uint64_t position = self->begin;
+    uint64_t end = 0;
+    while (rest.size != 0) {
+        seglog_entry_t entry;
+        bool is_good = seglog_next(rest, position, &entry) == SEGLOG_GOOD;
+        size_t size = is_good ? entry.size : seglog_next_good(rest, position);
+        if (!is_good)
+            end = position + 1;
+        rest = slice_of(rest.data + size, rest.size - size);
+        position += size;
+    }
+    return end;
+}
+
+bool sim_disk_is_checkpoint_bad(const sim_disk_t *self)
+{
+    return self->is_checkpoint_bad;
+}
+
+void sim_disk_end_damage(sim_disk_t *self)
+{
+    self->is_damaged = false;
 }
 
 bool sim_disk_is_aside(const sim_disk_t *self)

@@ -15,7 +15,8 @@ typedef struct sim_disk sim_disk_t;
 sim_disk_t *sim_disk_new(void);
 void sim_disk_destroy(sim_disk_t **self);
 
-/* The position behind the last byte. */
+/* The position of the first byte of log, and the one behind the last. */
+uint64_t sim_disk_log_begin(const sim_disk_t *self);
 uint64_t sim_disk_end(const sim_disk_t *self);
 bool sim_disk_is_empty(const sim_disk_t *self);
 
@@ -23,6 +24,10 @@ void sim_disk_append(sim_disk_t *self, slice_t bytes);
 /* At most `most` bytes from position on; none when they are gone. Borrowed until it changes. */
 slice_t sim_disk_read(const sim_disk_t *self, uint64_t position, size_t most);
 void sim_disk_truncate(sim_disk_t *self, uint64_t position);
+/* The same, but only segments that end where the log was rolled go. */
+void sim_disk_truncate_rolled(sim_disk_t *self, uint64_t position);
+/* What comes from now on is in another segment. */
+void sim_disk_roll(sim_disk_t *self);
 
 /* Everything written is safe from now on; returns the end. */
 uint64_t sim_disk_sync(sim_disk_t *self);
@@ -38,6 +43,8 @@ void sim_disk_put_back(sim_disk_t *self, const sim_disk_t *copy);
 /* A checkpoint: nothing of it counts before the commit. */
 void sim_disk_begin(sim_disk_t *self, bool is_whole);
 void sim_disk_rows(sim_disk_t *self, uint8_t table, slice_t run);
+/* None is being written, nor to be committed. */
+bool sim_disk_is_idle(const sim_disk_t *self);
 /* To be committed once the log is synced up to position. */
 void sim_disk_commit(sim_disk_t *self, uint64_t position);
 void sim_disk_abort(sim_disk_t *self);
@@ -64,6 +71,12 @@ int sim_disk_recover(sim_disk_t *self, replica_t *replica, uint64_t *torn, err_t
 
 /* Something of it was damaged at some time, which may not have been met yet. */
 bool sim_disk_was_damaged(const sim_disk_t *self);
+
+/* What one finds who reads it through: behind the last damaged place of the log, 0 when none is. */
+uint64_t sim_disk_log_damage(const sim_disk_t *self);
+bool sim_disk_is_checkpoint_bad(const sim_disk_t *self);
+/* Nothing of what was damaged is left: the next start has to find it all. */
+void sim_disk_end_damage(sim_disk_t *self);
 
 /* Something is aside that has not been made good; the replica has made it good. */
 bool sim_disk_is_aside(const sim_disk_t *self);

@@ -588,6 +588,21 @@ MUTANTS = {
         "    if (is_full == self->log_is_full)\n        return;\n",
         "    if (is_full == self->log_is_full || !is_full)\n        return;\n",
     ),
+    "damage that was found in the log stays there": (
+        "replica/core/recovery.c",
+        "    if (is_log)\n        recovery_void_log(self);\n",
+        "    (void)is_log;\n",
+    ),
+    "a damaged checkpoint is not written anew": (
+        "replica/core/recovery.c",
+        "recovery_want_checkpoint(self, true);",
+        "recovery_want_checkpoint(self, false);",
+    ),
+    "a checkpoint is begun where there is no room": (
+        "replica/core/recovery.c",
+        "!self->lineage_is_fixed || c->room == 0 ||",
+        "!self->lineage_is_fixed ||",
+    ),
     "no updates are taken before a checkpoint that is due": (
         "replica/core/intake.c",
         "if (command->is_update && self->log_is_full) {",

@@ -2,10 +2,11 @@
  * The simulated cluster: real replica, front-end and client cores, the real log recovery, and a
  * network, disks and clocks of its own, in one process, in virtual time, from one seed.
  *
- * Connections are in order and reliable until they break, as TCP is; published messages get lost,
- * doubled and overtaken. Processes are killed (also in the middle of carrying out a turn, with a
- * torn write), paused and started again; hosts are cut off from one another, both ways or one way;
- * wall clocks differ and jump; single writes and syncs fail; all nodes but one may go for good. The
+ * Connections are in order and reliable until they break, as TCP is; published messages get
+ * lost, doubled and overtaken. Processes are killed (also in the middle of carrying out a turn,
+ * with a torn write), paused and started again; hosts are cut off from one another, both ways or
+ * one way; wall clocks differ and jump; single writes and syncs fail; disks get damaged, also
+ * while their node runs, which is to make that good; all nodes but one may go for good. The
  * world ends a run early at the first violation.
  */
 #ifndef HEARSAY_TESTS_SIM_WORLD_H
@@ -77,6 +78,9 @@ typedef struct sim_coverage {
     uint64_t damages;
     uint64_t repairs;
     uint64_t damaged_reads;
+    uint64_t files_damaged; /* of nodes that ran, and found */
+    uint64_t made_good;     /* of them, before the node ended */
+    uint64_t worn_kills;    /* nodes killed with such damage that was not made good */
     uint64_t salvaged;
     uint64_t forgotten; /* clients of executed tables */
     uint64_t too_old;

@@ -59,7 +59,8 @@ void damage_disk(world_t *w, proc_t *p)
 
 void copy_folder(proc_t *p)
 {
-    if (p->copy == NULL && !sim_disk_is_empty(p->disk) && !sim_disk_is_aside(p->disk))
+    if (p->copy == NULL && !sim_disk_is_empty(p->disk) && !sim_disk_is_aside(p->disk) &&
+        !p->is_worn)
         p->copy = sim_disk_copy(p->disk);
 }
 
@@ -98,11 +99,13 @@ void take_read(world_t *w, proc_t *p, const read_back_t *read)
 {
     seglog_entry_t entry;
     slice_t bytes = sim_disk_read(p->disk, read->position, read->most);
-    if (bytes.size != 0 && seglog_next(bytes, read->position, &entry) != SEGLOG_GOOD)
-        replica_log_damaged(p->replica, time_of(w, p), read->link, read->request, read->position);
-    else
+    if (bytes.size == 0 || seglog_next(bytes, read->position, &entry) == SEGLOG_GOOD) {
         replica_log_bytes(p->replica, time_of(w, p), read->link, read->request, read->position,
                           bytes);
+        return;
+    }
+    sim_disk_roll(p->disk);
+    replica_log_damaged(p->replica, time_of(w, p), read->link, read->request, read->position);
 }
 
 void carry_out_read(world_t *w, proc_t *p, const read_back_t *read)
@@ -220,6 +223,7 @@ void end_disk(world_t *w, proc_t *p)
         checker_disk_lost(w->checker, p->index, !w->sync_always);
         sim_disk_lose_pages(p->disk, &w->random);
     }
+    end_check(w, p);
     p->has_no_room = p->refuses = p->is_read_only = false;
     p->fails_append = p->fails_sync = p->has_failed_append = p->has_failed_sync = false;
 }
@@ -243,6 +247,7 @@ static void step_disk(world_t *w, proc_t *p)
         replica_checkpoint_done(p->replica, time_of(w, p), false, slice_text("no room"));
     } else if (sim_disk_step(p->disk)) {
         audit_checkpoint_done(p->audit);
+        p->check.is_checkpoint_damaged &= sim_disk_is_checkpoint_bad(p->disk);
         replica_checkpoint_done(p->replica, time_of(w, p), true, slice_text(""));
     }
 }

@@ -17,7 +17,8 @@ bool has_converged(const world_t *w)
     for (uint32_t i = 0; i < w->nodes; i++) {
         if (w->procs[i].is_gone)
             continue;
-        if (!any->is_up || !w->procs[i].is_up || !replica_is_ready(w->procs[i].replica))
+        if (!any->is_up || !w->procs[i].is_up || !replica_is_ready(w->procs[i].replica) ||
+            w->procs[i].is_worn)
             return false;
         replica_info_t a = replica_info(any->replica, (now_t){0});
         replica_info_t b = replica_info(w->procs[i].replica, (now_t){0});
@@ -40,12 +41,13 @@ void violate_unconverged(world_t *w)
             continue;
         }
         replica_info_t info = replica_info(w->procs[i].replica, (now_t){0});
-        buf_printf(&why, " n%u%s applied=%llu unstable=%zu executed=%zu members=%u waits_for=%d", i,
-                   replica_is_ready(w->procs[i].replica) ? ""
-                   : info.is_joining                     ? " joining"
-                                                         : " not ready",
-                   (unsigned long long)vec_lag(&(vec_t){0}, info.vector), info.unstable,
-                   info.executed, info.members, info.holds_back);
+        buf_printf(
+            &why, " n%u%s applied=%llu unstable=%zu executed=%zu members=%u waits_for=%d%s", i,
+            replica_is_ready(w->procs[i].replica) ? ""
+            : info.is_joining                     ? " joining"
+                                                  : " not ready",
+            (unsigned long long)vec_lag(&(vec_t){0}, info.vector), info.unstable, info.executed,
+            info.members, info.holds_back, w->procs[i].is_worn ? " damaged" : "");
     }
     for (uint32_t i = w->nodes + w->brokers; i < w->procs_size; i++)
         buf_printf(&why, " c%u pending=%zu", w->procs[i].index, client_pending(w->procs[i].client));

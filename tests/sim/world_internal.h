@@ -40,6 +40,23 @@ typedef struct stall {
     buf_t arena;
 } stall_t;
 
+/* As in files_check_t of replica/node/internal.h. */
+typedef enum check_phase {
+    CHECK_NONE,
+    CHECK_WANTED,     /* once no checkpoint is being written */
+    CHECK_CHECKPOINT, /* it is being read, and none is begun meanwhile */
+    CHECK_LOG,
+    CHECK_DONE,
+} check_phase_t;
+
+typedef struct files_check {
+    check_phase_t phase;
+    bool is_checkpoint_damaged; /* until another file is in its place */
+    uint64_t log_end; /* the damaged log is gone when the log begins here or later; 0: none is */
+    bool must_roll;   /* and first it is to go on in another segment */
+    bool has_found;
+} files_check_t;
+
 typedef struct proc {
     proc_kind_t kind;
     uint32_t index; /* in its kind */
@@ -76,6 +93,8 @@ typedef struct proc {
     sim_disk_t *disk;
     sim_disk_t *copy; /* of its folder, that somebody made; NULL */
     audit_t *audit;
+    bool is_worn; /* its disk was damaged while it runs, which was not made good yet */
+    files_check_t check;
     hlc_t horizon;             /* at the end of its last turn */
     uint64_t transfers;        /* states it has taken over by then */
     bool is_joining;           /* at the end of its last turn */
@@ -127,6 +146,8 @@ typedef enum event_kind {
     EV_READ,  /* what a peer has pulled was read from it */
     EV_CLOCK, /* a machine comes back with a wrong clock, or people see to that */
     EV_ALONE, /* all nodes but one go for good, or people see to that */
+    EV_WEAR,  /* what a node that runs has on its disk gets damaged */
+    EV_CHECK, /* people have its files read through, or a part of that is over */
 } event_kind_t;
 
 typedef struct event {
@@ -185,7 +206,7 @@ typedef struct world {
     int64_t unreachable_at; /* µs, when something last was that may keep requests from an answer */
     int64_t expiries[EXPIRIES_MAX]; /* µs, when keys end; 0: none */
     uint32_t next_expiry;
-    bool is_disk_lost;       /* at most one in a run: what two replicas had must not be gone */
+    bool is_disk_lost;       /* at most one, or it was made good: what two had must not be gone */
     uint32_t replica_window; /* of the brokers: 0, or so small that they turn back BUSY */
     bool is_rough;           /* blackouts and more */
     bool is_alone;           /* all nodes but one are gone for good */
@@ -319,6 +340,17 @@ void schedule_sync(world_t *w, const proc_t *p);
 void end_repair(world_t *w, const proc_t *p);
 /* The disk is done with what it had to write, or fails, and then does nothing more. */
 void sync_node(world_t *w, proc_t *p);
+
+/* ---- world_scan.c ---- */
+
+/* The disk of a node gets damaged, as nobody knows yet, and when one does next. */
+void wear(world_t *w);
+/* People ask for its files to be read, or a part of that is over. */
+void check_files(world_t *w, proc_t *p);
+/* Before a turn: as node_check_files of replica/node/scan.c. False: no checkpoint may be begun. */
+bool go_on_checking(world_t *w, proc_t *p);
+/* The node is killed: what was not made good is met at the next start. */
+void end_check(world_t *w, proc_t *p);
 
 /* ---- world_clients.c ---- */
 

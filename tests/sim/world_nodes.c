@@ -153,6 +153,8 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
     case REPLICA_READ:
         return true;
     case REPLICA_CHECKPOINT_BEGIN:
+        if (p->check.phase == CHECK_CHECKPOINT)
+            violate(w, "a checkpoint is begun while the file of the one before it is read");
         if (e->link != 0)
             audit_checkpoint(p->audit, replica_info(p->replica, time_of(w, p)).vector);
         sim_disk_begin(p->disk, e->link != 0);
@@ -172,6 +174,8 @@ static bool carry_out_replica(world_t *w, proc_t *p, const replica_effect_t *e, 
     case REPLICA_TRUNCATE:
         if (chance(w, 70)) /* files go as a whole or not at all */
             sim_disk_truncate(p->disk, e->position);
+        else
+            sim_disk_truncate_rolled(p->disk, e->position);
         return true;
     case REPLICA_LOST:
         if (w->trace != NULL)
@@ -261,7 +265,8 @@ void turn_node(world_t *w, proc_t *p)
         return;
     watch_room(w, p);
     bool is_dying = dies_now(w, NODE_DIES_PPM);
-    replica_checkpoint_room(p->replica, time_of(w, p), (size_t)between(w, 0, 300));
+    size_t room = (size_t)between(w, 0, 300);
+    replica_checkpoint_room(p->replica, time_of(w, p), go_on_checking(w, p) ? room : 0);
     replica_effects_t effects = replica_turn(p->replica, time_of(w, p));
     look_at_node(w, p, &effects);
     if (!is_dying && refuses_append(w, p, &effects))
