@@ -203,6 +203,7 @@ MUTANTS = {
         "replica/core/intake.c",
         "if (!is_up_to_date(self, session, &hit)) {",
         "if (false) {",
+        "unit/replica/test_replica",
     ),
     "one tag for all operations of a record": (
         "replica/core/replica.c",
@@ -307,6 +308,7 @@ MUTANTS = {
         "replica/core/intake.c",
         "    vec_merge(&self->difference, &self->left);\n",
         "",
+        MEMBERSHIP,
     ),
     "forgotten before all know who has left": (
         "replica/core/stability.c",
@@ -380,6 +382,7 @@ MUTANTS = {
         "replica/core/transfer.c",
         "        stability_drop_unsure(self);\n        buf_reset(&run);",
         "        buf_reset(&run);",
+        MEMBERSHIP,
     ),
     "an old folder is taken for the member's": (
         "replica/core/stability.c",
@@ -467,6 +470,7 @@ MUTANTS = {
         "replica/core/transfer.c",
         "    if (!members_agree_but(self->members, joiner->id))\n",
         "    if (false)\n",
+        MEMBERSHIP,
     ),
     "who joins counts for a majority": (
         "replica/core/stability.c",
@@ -489,6 +493,7 @@ MUTANTS = {
         "replica/core/gossip.c",
         "if (members_has(self->members, peer->id, peer->incarnation) && !peer->is_joining) {",
         "if (members_has(self->members, peer->id, peer->incarnation)) {",
+        MEMBERSHIP,
     ),
     "nobody asks for a sync": (
         "replica/core/stability.c",
@@ -613,6 +618,7 @@ MUTANTS = {
         "        send_client(self, route->client, &away);\n        leave_if_done",
         "        send_client(self, route->client, &away);\n        renumber(self, route);\n"
         "        leave_if_done",
+        "unit/frontend/test_frontend",
     ),
 }
 

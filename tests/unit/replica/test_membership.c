@@ -769,6 +769,44 @@ static int begin_backup(node_t *n)
     return replica_backup(n->replica, n->now, 0, 0, &part, &err);
 }
 
+static uint64_t held_back(node_t *n)
+{
+    replica_key_info_t info;
+    replica_key_info(n->replica, n->now, slice_text("k"), &info);
+    return info.updates_waiting;
+}
+
+/*
+ * What is held back when a state is given is not in it: applied afterwards, it would be in the log
+ * of the one and be lacked by the other, who says to have all that its donor had.
+ */
+static void test_held_back_is_not_given(void **state)
+{
+    (void)state;
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    node_t *c = node_new(2, 30);
+    connect_nodes(a, b);
+    set(b, 2, 1, "x");
+    a->peer = NULL;
+    assert_int_equal(begin_backup(a), 0); /* c is known, and has to wait */
+    meet(a, c);
+    pass_synced_times(a, 8);
+    a->peer = b;
+    a->is_deaf = true;
+    set(b, 2, 2, "y");
+    a->is_deaf = false;
+    b->is_slow = true;
+    set(b, 2, 3, "z");
+    assert_int_equal(held_back(a), 1);
+    meet(a, c);
+    pass_until_ready(a, c);
+    assert_int_equal(held_back(a), 0);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 /* As pass_synced, but no checkpoint gets to the disk. */
 static void pass_without_commit(node_t *n)
 {
@@ -1286,6 +1324,7 @@ int main(void)
         cmocka_unit_test(test_forgotten_while_it_is_up),
         cmocka_unit_test(test_left_out_unawares),
         cmocka_unit_test(test_taken_back_on_disk),
+        cmocka_unit_test(test_held_back_is_not_given),
         cmocka_unit_test(test_handed_in_twice),
         cmocka_unit_test(test_both_went_on),
         cmocka_unit_test(test_own_count_never_goes_back),
