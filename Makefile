@@ -5,6 +5,7 @@
 #   make test      installs what is missing, builds, runs every test
 #   make sim       SEED=1 SEEDS=100: that many simulated clusters from that seed on
 #   make mutants   plants faults one by one, each of which the simulator must find; some minutes
+#   make sizing    KEYS=1000000: memory, disk and restart of a node with so many keys
 #   make fuzz      FUZZ_SECONDS=60: libFuzzer on each decoder and the replica's core, with clang
 #   make check     style, layers, purity
 #   make examples  the programs of examples/, in build/examples/
