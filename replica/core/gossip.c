@@ -460,8 +460,12 @@ static void take_welcome(replica_t *self, peer_t *peer, slice_t message)
     if (!peer_vector_read(hello.vector, hello.ended, &peer->vector, &self->wire))
         vec_reset(&peer->vector);
     peer->gap_until_ms = hello.has_gap ? self->now.boot_ms + GAP_AGAIN_MS : 0;
-    /* Others may count on nothing older coming from this id: the floor it had is not known here. */
-    if (self->applied.size == 0)
+    /*
+     * Others count on nothing older coming from this id, and the floor that it had is not known to
+     * a new node, nor to an old copy of a folder. Theirs is no less than what they count on; what
+     * one counts on that has left is void.
+     */
+    if (self->applied.size == 0 || members_has(self->members, hello.id, hello.incarnation))
         stability_raise_floor(self, hello.floor);
     if (self->applied.size == 0 && (peer->vector.size != 0 || peer->is_joining))
         transfer_want(self);

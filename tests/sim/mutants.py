@@ -443,6 +443,12 @@ MUTANTS = {
         "        vec_leave_out(&record->deps, &self->named);",
         "        vec_leave_out(&record->deps, &self->applied);",
     ),
+    "an old copy of a folder has the floor that it says": (
+        "replica/core/gossip.c",
+        "    if (self->applied.size == 0 || members_has(self->members, hello.id, hello.incarnation))\n",
+        "    if (self->applied.size == 0)\n",
+        MEMBERSHIP,
+    ),
     "the horizon outlives the state": (
         "replica/core/transfer.c",
         "    self->horizon = 0; /* it was of the state that goes now, and so was what all had of it */\n",

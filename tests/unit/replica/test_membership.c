@@ -662,6 +662,38 @@ static void test_old_folder(void **state)
     node_free(b);
 }
 
+/*
+ * An old copy of the folder has an old floor: what was sent long ago would be taken by it, under
+ * what the others count on nobody to take any more.
+ */
+static void test_old_folder_has_an_old_floor(void **state)
+{
+    (void)state;
+    enum { QUARTERS = 100 };
+    node_t *a = served(0, 10, 1);
+    node_t *b = served(1, 20, 2);
+    connect_nodes(a, b);
+    set(a, 1, 1, "x");
+    pass_synced(a);
+    const size_t copied = b->log.size;
+    pass_synced_times(a, QUARTERS);
+    link_up(a);
+    hello(a, 1, NULL);
+    set(a, 1, 2, "y");
+    pass_synced_times(a, QUARTERS);
+    const hlc_t horizon = replica_info(a->replica, a->now).horizon;
+    b->log.size = copied;
+    node_t *c = node_replayed(b, 21);
+    c->now = a->now;
+    assert_true(replica_info(c->replica, c->now).floor < horizon);
+    meet(a, c);
+    assert_true(replica_is_ready(c->replica));
+    assert_true(replica_info(c->replica, c->now).floor >= horizon);
+    node_free(a);
+    node_free(b);
+    node_free(c);
+}
+
 /* Who has no data is no old folder, whoever had its id before and however late its clock is. */
 static void test_new_under_a_used_id(void **state)
 {
@@ -1332,6 +1364,7 @@ int main(void)
         cmocka_unit_test(test_lost_is_told),
         cmocka_unit_test(test_starts_do_not_bring_back),
         cmocka_unit_test(test_old_folder),
+        cmocka_unit_test(test_old_folder_has_an_old_floor),
         cmocka_unit_test(test_new_under_a_used_id),
         cmocka_unit_test(test_newcomer_is_known_first),
         cmocka_unit_test(test_taken_in_elsewhere),
