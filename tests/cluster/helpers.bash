@@ -42,7 +42,8 @@ cluster_teardown() {
     for file in "$folder"/*.pid; do
         [ -e "$file" ] || continue
         pid=$(cat "$file")
-        kill -KILL "$pid" 2>/dev/null || true
+        # What runs under timeout(1) is of its group, and does not hear of its end.
+        kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
     # Shown by bats when the test failed.
