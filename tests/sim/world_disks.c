@@ -24,6 +24,15 @@ bool put_back(world_t *w, proc_t *p)
     return true;
 }
 
+static bool has_neighbour(const world_t *w, const proc_t *p)
+{
+    uint32_t own = number_of(w, p);
+    for (uint32_t i = 0; i < w->nodes; i++)
+        if (i != own && w->procs[i].is_up && !w->is_cut[i][own] && !w->is_cut[own][i])
+            return true;
+    return false;
+}
+
 void lose_disk(world_t *w, proc_t *p)
 {
     bool is_certain = p->loses_power;
@@ -33,7 +42,8 @@ void lose_disk(world_t *w, proc_t *p)
         !(is_certain || chance(w, 20)))
         return;
     /* Who has nothing left and is cut off begins a cluster of its own. */
-    if (w->is_rough && (!is_power_cut || sim_disk_end(p->disk) == sim_disk_unsynced(p->disk)))
+    bool is_all = !is_power_cut || sim_disk_end(p->disk) == sim_disk_unsynced(p->disk);
+    if (is_all && (w->is_rough || !has_neighbour(w, p)))
         return;
     w->is_disk_lost = true;
     w->coverage->disks_lost += !is_power_cut;
